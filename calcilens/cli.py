@@ -1,0 +1,47 @@
+"""The `calcilens` program: one app, put together from `calcilens.commands`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from calcilens import DISCLAIMER, __version__
+from calcilens.commands import doctor, evaluate, manifest, phantoms, predict, train
+from calcilens.commands.console import guarded
+
+app = typer.Typer(
+    name="calcilens",
+    help=f"From a DICOM study to a calcification report. {DISCLAIMER}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    """Hold options that stand before the command."""
+
+
+for module in (doctor, manifest, phantoms, train, evaluate, predict):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the program; every error that we raise on purpose ends as one line."""
+    sys.exit(guarded(app))
+
+
+if __name__ == "__main__":
+    main()

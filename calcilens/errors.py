@@ -1,0 +1,83 @@
+"""All errors that Calcilens raises on purpose.
+
+    CalcilensError
+    +-- UsageError              a wrong option or argument             (exit code 2)
+    +-- InputError              a file or value that cannot be used    (exit code 1)
+        +-- StudyError          nothing in the given path can be read as a study
+        +-- SeriesError         one series cannot be used; the study goes on
+        +-- PixelError          pixels cannot be decoded; the study goes on
+        +-- RoiError            a lesion list (JSON, CSV, SEG, RTSTRUCT) cannot be used
+        +-- ManifestError       a manifest breaks its schema or its promises
+        |   +-- LeakageError    the same patient or image on both sides of a split
+        +-- ModelError          weights or card are missing, changed or of another kind
+
+The command line prints the message of any of these as one line, without a traceback.
+Messages say what was expected, what was found, where, and what to do. They carry UIDs,
+never names or numbers of patients.
+"""
+
+from __future__ import annotations
+
+
+def compose(
+    expected: str, found: str, *, where: str | None = None, fix: str | None = None
+) -> str:
+    """Compose the one-line message of an error.
+
+    Args:
+        expected: What was needed, as a noun phrase ("a float between 0 and 1").
+        found: What was there instead.
+        where: File, UID, argument or row and column.
+        fix: The next step for the user.
+
+    Returns:
+        One line: ``where: expected ..., found ...; fix``.
+    """
+    head = f"{where}: " if where else ""
+    tail = f"; {fix}" if fix else ""
+    line = f"{head}expected {expected}, found {found}{tail}"
+    return " ".join(line.split())
+
+
+class CalcilensError(Exception):
+    """Base of every error that Calcilens raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(CalcilensError):
+    """A wrong option or argument."""
+
+    exit_code = 2
+
+
+class InputError(CalcilensError):
+    """A file or value that cannot be used."""
+
+
+class StudyError(InputError):
+    """Nothing in the given path can be read as a study."""
+
+
+class SeriesError(InputError):
+    """One series cannot be used; the rest of the study goes on."""
+
+
+class PixelError(InputError):
+    """Pixel data cannot be decoded; the rest of the study goes on."""
+
+
+class RoiError(InputError):
+    """A list of lesions cannot be used."""
+
+
+class ManifestError(InputError):
+    """A manifest breaks its schema or its promises."""
+
+
+class LeakageError(ManifestError):
+    """The same patient or image stands on both sides of a split."""
+
+
+class ModelError(InputError):
+    """Weights or card are missing, changed or of another kind."""

@@ -1,0 +1,127 @@
+"""Patches: what a network sees of an image, the same in training and in the clinic.
+
+One specification says how a lesion's box becomes a patch, a location says where that patch
+lies, and `extract` and `paste` are exact counterparts. Pixels are never resampled here: the
+network does its own zooming, so that a saliency map can be put back pixel for pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from calcilens.errors import UsageError, compose
+
+Intensity = Literal["plane_minmax", "hu_window"]
+MARGIN = 1.75
+"""A patch is at least this many times as wide as its lesion, so that context is in view."""
+HU_RANGE = (-1000.0, 2000.0)
+
+
+@dataclass(frozen=True)
+class PatchLocation:
+    """Where a patch lies in its image.
+
+    Args:
+        planes: Plane indices, one a patch plane; neighbours beyond the lesion repeat its
+            outermost plane, so an index may occur more than once.
+        origin: (y, x) of patch pixel (0, 0) in the image; may be negative.
+        size: Height and width of the patch, pixels.
+    """
+
+    planes: tuple[int, ...]
+    origin: tuple[int, int]
+    size: int
+
+    def box_in_patch(self, box: ArrayLike) -> NDArray[np.float32]:
+        """Return the in-plane part of a (2, 3) voxel box as (y0, x0, y1, x1) patch pixels."""
+        b = np.asarray(box, np.float32)[:, 1:] - np.asarray(self.origin, np.float32)
+        return b.reshape(4)
+
+
+@dataclass(frozen=True)
+class PatchSpec:
+    """How patches are cut and scaled.
+
+    Args:
+        planes: Number of neighbouring planes, odd; 1 for radiographs.
+        size: Smallest height and width, pixels of the image's own grid.
+        intensity: ``plane_minmax``: every plane scaled to 0..1 by its own range (as the
+            public LIDC-IDRI-slices set is). ``hu_window``: -1000..2000 HU to 0..1.
+    """
+
+    planes: int = 5
+    size: int = 128
+    intensity: Intensity = "plane_minmax"
+
+    def __post_init__(self) -> None:
+        if self.planes < 1 or self.planes % 2 == 0 or self.size < 8:
+            raise UsageError(
+                compose("an odd number of planes and a size of at least 8", f"{self}")
+            )
+
+    def locate(
+        self, box: ArrayLike, shape: tuple[int, int, int], key_plane: int | None = None
+    ) -> PatchLocation:
+        """Place a patch around a lesion.
+
+        Args:
+            box: (2, 3) half-open voxel box, start and stop in (z, y, x).
+            shape: Shape (Z, Y, X) of the image.
+            key_plane: Plane in the middle of the patch; by default the box's own middle.
+
+        Raises:
+            UsageError: The box is empty or does not touch the image.
+        """
+        b = np.asarray(box, np.int64)
+        lo, hi = np.maximum(b[0], 0), np.minimum(b[1], shape)
+        if b.shape != (2, 3) or (lo >= hi).any():
+            raise UsageError(compose(f"a box that meets the image {shape}", f"{b.tolist()}"))
+        key = int((lo[0] + hi[0] - 1) // 2) if key_plane is None else key_plane
+        steps = np.arange(self.planes) - self.planes // 2
+        planes = tuple(int(p) for p in np.clip(key + steps, lo[0], hi[0] - 1))
+        side = int(max(self.size, np.ceil(MARGIN * (b[1] - b[0])[1:].max() / 2) * 2))
+        origin = tuple(_place(b[0, a], b[1, a], side, shape[a]) for a in (1, 2))
+        return PatchLocation(planes, (origin[0], origin[1]), side)
+
+    def scale(self, patch: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Scale a patch (P, S, S) of HU or stored values to float32 in 0..1."""
+        p = patch.astype(np.float32)
+        if self.intensity == "hu_window":
+            lo, hi = HU_RANGE
+            return np.clip((p - lo) / (hi - lo), 0, 1)
+        low = p.min(axis=(1, 2), keepdims=True)
+        span = p.max(axis=(1, 2), keepdims=True) - low
+        return np.divide(p - low, span, out=np.zeros_like(p), where=span > 0)
+
+
+def _place(start: int, stop: int, side: int, length: int) -> int:
+    """Centre a window of `side` on [start, stop), moved into the image when it fits there."""
+    first = int(start + stop - side) // 2
+    return int(np.clip(first, 0, length - side)) if side <= length else first
+
+
+def extract(array: NDArray[np.generic], location: PatchLocation) -> NDArray[np.generic]:
+    """Cut a patch (P, S, S) out of an image (Z, Y, X); outside it, the edge repeats."""
+    (y, x), s = location.origin, location.size
+    rows = np.clip(np.arange(y, y + s), 0, array.shape[1] - 1)
+    cols = np.clip(np.arange(x, x + s), 0, array.shape[2] - 1)
+    return array[np.ix_(list(location.planes), rows, cols)]
+
+
+def paste(
+    target: NDArray[np.generic], patch: NDArray[np.generic], location: PatchLocation
+) -> None:
+    """Write a patch (P, S, S) back into an image (Z, Y, X) in place; what lay outside is left.
+
+    Where a plane occurs more than once, its occurrence nearest to the middle counts.
+    """
+    (y, x), s = location.origin, location.size
+    y0, x0 = max(y, 0), max(x, 0)
+    y1, x1 = min(y + s, target.shape[1]), min(x + s, target.shape[2])
+    middle = len(location.planes) // 2
+    for i in sorted(range(len(location.planes)), key=lambda i: -abs(i - middle)):
+        target[location.planes[i], y0:y1, x0:x1] = patch[i, y0 - y : y1 - y, x0 - x : x1 - x]
