@@ -1,0 +1,129 @@
+"""Predictions of any origin beside their rows: read, checked and joined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calcilens.errors import InputError, compose
+from calcilens.vocabulary import PATTERN_KEYS
+
+HEADS = ("finding", "concern")
+PATTERN_COLUMNS = tuple(f"pattern_{key}" for key in PATTERN_KEYS)
+PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
+_ROUNDING = 1e-6
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read predictions from a CSV: row_id and any of finding, concern, pattern_<key>.
+
+    Optional columns: abstained (0 or 1), members_used (models of an ensemble that did not train
+    on the row's patient; 0 means seen by all), pattern_set (keys joined by `|`).
+
+    Raises:
+        InputError: The file is not such a table, names a row twice, or a cell is no probability.
+    """
+    try:
+        frame = pd.read_csv(path, dtype={"row_id": str, "pattern_set": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(compose("a CSV of predictions", found, where=path.name)) from error
+    _check_columns(frame, path.name)
+    for name in set(PROBABILITIES) & set(frame):
+        frame[name] = _probabilities(frame, name, path.name)
+    if "pattern_set" in frame:
+        frame["pattern_set"] = [_keys(cell) for cell in frame["pattern_set"]]
+    return frame
+
+
+def _check_columns(frame: pd.DataFrame, where: str) -> None:
+    if "row_id" not in frame or not set(PROBABILITIES) & set(frame):
+        raise InputError(
+            compose(
+                "the column row_id and any of finding, concern, pattern_<key>",
+                f"columns {', '.join(map(str, frame.columns[:8]))}",
+                where=where,
+            )
+        )
+    unknown = [
+        name
+        for name in frame.columns
+        if name.startswith("pattern_") and name not in (*PATTERN_COLUMNS, *_NOT_PROBABILITIES)
+    ]
+    if unknown:
+        raise InputError(
+            compose("pattern columns of the vocabulary", ", ".join(unknown), where=where)
+        )
+    twice = frame.loc[frame["row_id"].duplicated(), "row_id"]
+    if len(twice):
+        found = f"{twice.iloc[0]} twice ({len(twice)} repeated rows)"
+        raise InputError(compose("every row_id once", found, where=where))
+
+
+_NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
+
+
+def _probabilities(frame: pd.DataFrame, name: str, where: str) -> np.ndarray:
+    values = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
+    wrong = frame[name].notna().to_numpy() & ~((values >= -_ROUNDING) & (values <= 1 + _ROUNDING))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        found = f"{frame[name].iloc[first]!r} and {int(wrong.sum()) - 1} more such cells"
+        spot = f"{where}, row_id {frame['row_id'].iloc[first]}, column {name}"
+        raise InputError(compose("a probability in 0..1 or an empty cell", found, where=spot))
+    return np.asarray(values.clip(0, 1))
+
+
+def _keys(cell: Any) -> list[str]:
+    return cell.split("|") if isinstance(cell, str) and cell else []
+
+
+def join(rows: pd.DataFrame, predictions: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Set predictions beside the rows they belong to; predictions of other rows are left aside.
+
+    Args:
+        rows: Rows of a manifest with truth columns.
+        predictions: One row a prediction, with row_id.
+        where: Name of the predictions in an error.
+
+    Returns:
+        Truth and prediction, one row each; labels and votes keep only their truth columns,
+        and a probability that is not there is NaN (0 for single patterns).
+
+    Raises:
+        InputError: A row has no prediction.
+    """
+    lacking = rows.loc[~rows["row_id"].isin(predictions["row_id"]), "row_id"]
+    if len(lacking):
+        found = f"none for {len(lacking)} of {len(rows)}, the first {lacking.iloc[0]}"
+        raise InputError(compose("a prediction for every row", found, where=where))
+    given = [c for c in predictions if c in (*PROBABILITIES, *_OTHERS)]
+    kept = rows.drop(columns=["finding", "concern", "pattern"], errors="ignore")
+    right = predictions[["row_id", *given]].set_index("row_id").loc[list(rows["row_id"])]
+    frame = pd.concat([kept.reset_index(drop=True), right.reset_index(drop=True)], axis=1)
+    for head in HEADS:
+        frame[head] = frame[head].astype(np.float64) if head in frame else np.nan
+    frame["abstained"] = _flags(frame, "abstained")
+    return frame
+
+
+_OTHERS = ("abstained", "members_used", "pattern_set")
+
+
+def _flags(frame: pd.DataFrame, name: str) -> Any:
+    if name not in frame:
+        return False
+    cells = frame[name].map(str).str.lower()
+    return cells.isin(["true", "1", "1.0", "yes"])
+
+
+def pattern_table(frame: pd.DataFrame) -> np.ndarray:
+    """Return the probability of every pattern (n, 18); 0 where none is given."""
+    columns = [
+        frame[name].to_numpy(np.float64) if name in frame else np.zeros(len(frame))
+        for name in PATTERN_COLUMNS
+    ]
+    return np.asarray(np.nan_to_num(np.stack(columns, 1)))
