@@ -48,7 +48,7 @@ class Lesion:
     hu: float
     core_hu: float = -40.0
     mass_mm: float = 0.0
-    mass_hu: float = 34.0
+    mass_hu: float = 28.0
 
     def distance_mm(self, z: Float, y: Float, x: Float) -> Float:
         """Return the signed distance to the mineral's outer surface, mm."""
@@ -105,9 +105,11 @@ def simulate_leg(seed: int = 0) -> LegPhantom:
 
 def _axes_mm() -> tuple[Float, Float, Float]:
     """Return open grids of voxel centres (z, y, x), mm from the middle of the leg."""
-    axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(SHAPE, SPACING_MM, strict=True)]
-    z, y, x = np.ix_(*axes)
-    return z, y, x
+    z, y, x = (
+        (np.arange(n, dtype=np.float64) - (n - 1) / 2) * step
+        for n, step in zip(SHAPE, SPACING_MM, strict=True)
+    )
+    return z[:, None, None], y[None, :, None], x[None, None, :]
 
 
 def _affine() -> Affine:
@@ -137,7 +139,7 @@ def _anatomy(level: float, y: Float, x: Float) -> Float:
 
 
 def _paint_bones(image: Float, points: tuple[Float, Float]) -> None:
-    tibia = rounded_polygon(points, TIBIA_MM, 13.0, (np.pi / 2, -0.45, np.pi + 0.45))
+    tibia = rounded_polygon(points, TIBIA_MM, 12.5, (np.pi / 2, -0.55, np.pi + 0.55))
     fibula = ellipsoid(points, FIBULA_MM, (7.5, 6.0))
     for bone, cortex_mm in ((tibia, 4.5), (fibula, 2.4)):
         paint(image, body(bone), CORTEX)

@@ -40,11 +40,11 @@ def rounded_polygon(
 ) -> Float:
     """Return the signed distance, mm, to a polygon with edges facing `angles` (radians).
 
-    Edges meet in corners of about 3 mm radius: a smooth maximum of the half planes.
+    Edges meet in rounded corners: a smooth maximum of the half planes.
     """
     y, x = (p - c for p, c in zip(points, np.asarray(centre, float), strict=True))
     edges = np.stack([np.cos(a) * x + np.sin(a) * y for a in angles]) - np.asarray(inradius)
-    return np.asarray(3 * np.log(np.exp(edges / 3).sum(0)))
+    return np.asarray(4 * np.log(np.exp(edges / 4).sum(0)))
 
 
 def body(distance: Float) -> Float:

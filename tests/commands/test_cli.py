@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from calcilens import DISCLAIMER, __version__
+from calcilens.cli import app
+
+HEAVY = ("torch", "monai", "lightning", "numpy", "pandas", "pydicom", "scipy", "matplotlib")
+HELP = [sys.executable, "-m", "calcilens.cli", "--help"]
+COMMANDS = ("doctor", "manifest", "phantoms", "train", "evaluate", "predict")
+run = CliRunner().invoke
+
+
+def test_help_names_every_command_and_says_what_the_program_is_not() -> None:
+    said = " ".join(run(app, ["--help"]).stdout.split())
+    assert [name for name in COMMANDS if name not in said] == []
+    assert "not a medical device" in said
+    assert "not a medical device" in DISCLAIMER
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = run(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_starting_the_program_imports_nothing_heavy() -> None:
+    code = f"import sys, calcilens.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_takes_at_most_300_ms_of_a_processor() -> None:
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(HELP, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(5)) <= 0.3
+
+
+def test_version_is_the_package_version() -> None:
+    assert run(app, ["--version"]).stdout.strip() == __version__
+
+
+def test_wrong_use_is_exit_code_2() -> None:
+    assert run(app, ["phantoms", "study"]).exit_code == 2
+    assert run(app, ["no-such-command"]).exit_code == 2
+
+
+def test_an_error_of_ours_is_one_line_without_a_traceback(tmp_path: object) -> None:
+    command = [sys.executable, "-m", "calcilens.cli", "phantoms", "study", "--out", str(tmp_path)]
+    subprocess.run(command, capture_output=True, check=True)
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert again.stdout == ""
+    assert again.stderr.count("\n") == 1
+    assert again.stderr.startswith("calcilens: --out")
