@@ -234,10 +234,11 @@ def _counted(reasons: pd.Series) -> dict[str, int]:
 
 
 def _binary(rows: pd.DataFrame, head: str, *, resamples: int) -> BinaryFigures | None:
-    return binary_figures(*_arrays(rows, head), resamples=resamples) if len(rows) else None
+    return binary_figures(*arrays(rows, head), resamples=resamples) if len(rows) else None
 
 
-def _arrays(rows: pd.DataFrame, head: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def arrays(rows: pd.DataFrame, head: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return truth, probability and patient of the rows of a binary head, (n,) each."""
     columns = (f"{head}_truth", head, "patient_key")
     t, p, patient = (rows[name].to_numpy() for name in columns)
     return t, p, patient
@@ -279,7 +280,7 @@ def _group(part: pd.DataFrame, reasons: pd.DataFrame, *, resamples: int) -> Grou
     areas = {}
     for head in HEADS:
         rows = part[reasons.loc[part.index, head].isna()]
-        areas[head] = area_figures(*_arrays(rows, head), resamples=resamples) if len(rows) else None
+        areas[head] = area_figures(*arrays(rows, head), resamples=resamples) if len(rows) else None
     return Group(len(part), areas["finding"], areas["concern"])
 
 

@@ -143,6 +143,48 @@ def ece_of(truth: NDArray[Any], probability: Float) -> Statistic:
     return lambda weights: _ratio(np.abs(weights @ gap).sum(1), weights.sum(1))
 
 
+def roc_on(truth: NDArray[Any], score: Float, false_positive_rate: Float) -> Statistic:
+    """Sensitivity (C, K) at given false-positive rates (K,), for the band around a ROC curve."""
+    counts = _by_falling_score(truth, score)
+
+    def statistic(weights: Float) -> Float:
+        pos, neg = counts(weights)
+        tpr, fpr = (_rising(side) for side in (pos, neg))
+        rows = zip(fpr, tpr, strict=True)
+        return np.stack([np.interp(false_positive_rate, x, y) for x, y in rows])
+
+    return statistic
+
+
+def precision_on(truth: NDArray[Any], score: Float, recall: Float) -> Statistic:
+    """Precision (C, K) at the first threshold that reaches each recall (K,)."""
+    counts = _by_falling_score(truth, score)
+
+    def statistic(weights: Float) -> Float:
+        pos, neg = counts(weights)
+        hits = np.cumsum(pos, 1)
+        called = hits + np.cumsum(neg, 1)
+        precision = np.divide(hits, called, out=np.ones_like(hits), where=called > 0)
+        last = precision.shape[1] - 1
+        rows = zip(_rising(pos)[:, 1:], precision, strict=True)
+        return np.stack([p[np.minimum(np.searchsorted(r, recall), last)] for r, p in rows])
+
+    return statistic
+
+
+def observed_in_bins(truth: NDArray[Any], probability: Float) -> Statistic:
+    """Share of positives in each calibration bin (C, ECE_BINS); NaN in an empty one."""
+    member = np.eye(ECE_BINS)[bin_index(probability)]
+    positive = np.asarray(truth, np.float64)[:, None] * member
+    return lambda weights: _ratio(weights @ positive, weights @ member)
+
+
+def _rising(part: Float) -> Float:
+    """Cumulative share (C, G + 1) from 0 to 1; all 0 in a resample that has none."""
+    total = np.maximum(part.sum(1, keepdims=True), 1e-300)
+    return np.pad(np.cumsum(part, 1) / total, ((0, 0), (1, 0)))
+
+
 def mean_of(values: NDArray[Any]) -> Statistic:
     """Mean of (n,) values, for accuracy, coverage and set size."""
     v = np.asarray(values, np.float64)

@@ -1,0 +1,211 @@
+"""An evaluation on disk: page, plots, predictions and figures, the page readable offline."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from calcilens.training.evaluate import Scores, arrays, why_left_out
+from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
+from calcilens.training.predictions import PATTERN_COLUMNS
+
+MISTAKES = 8
+"""Rows listed for each head."""
+PAGE = "evaluation.html"
+_TITLES = {
+    "roc": ("ROC curves", "Sensitivity against false-positive rate. Bands: 95 % intervals."),
+    "precision_recall": (
+        "Precision-recall curves",
+        "Precision against recall. Dotted: share of positives, what guessing reaches.",
+    ),
+    "reliability": (
+        "Reliability",
+        "Observed share of positives against probability, with 95 % intervals; on the dotted line "
+        "the model is calibrated. Below: how many lesions lie in each bin.",
+    ),
+    "confusion": ("Confusion of patterns", "Rows: true pattern. Numbers: lesions."),
+    "groups": ("AUROC by group", "Dotted: all lesions. Bars: 95 % intervals."),
+}
+_WIDE = ("reliability", "groups")
+
+
+@dataclass(frozen=True)
+class About:
+    """What was judged, with what and how: the heading of every output."""
+
+    model: str
+    model_version: str | None
+    model_sha256: str | None
+    manifest: str
+    manifest_sha256: str
+    split: str
+    command: str
+    calcilens: str
+    disclaimer: str
+    ece_binning: str
+    resamples: int
+    seed: int
+    min_patients: int
+    seconds: float
+
+
+def scores_json(scores: Scores, about: About) -> dict[str, Any]:
+    """Return what `evaluate --json` prints."""
+    described = {f.name: getattr(about, f.name) for f in fields(about)}
+    found = scores.as_json()
+    return {"n": found.pop("n"), "model": described.pop("model"), **found, **described}
+
+
+def warnings_about(scores: Scores) -> list[str]:
+    """Return what a reader of the figures must know first."""
+    seen = scores.n_seen_in_training
+    if not seen:
+        return []
+    if scores.seen_included:
+        what = "they are in the figures, which are too good because of it"
+    else:
+        what = "they are left out (--include-seen keeps them)"
+    return [f"{seen} of {scores.n_in_split} rows were trained on by every member: {what}"]
+
+
+def write_evaluation(out: Path, frame: pd.DataFrame, scores: Scores, about: About) -> Path:
+    """Write page, plots, predictions.csv and scores.json into a folder.
+
+    Args:
+        out: The folder; made when it is not there, files in it of the same names replaced.
+        frame: Truth and predictions, as `score` took them.
+        scores: What it found.
+        about: What was judged.
+
+    Returns:
+        Path of the page.
+    """
+    reasons = why_left_out(frame, include_seen=scores.seen_included)
+    judged = _judged(frame, reasons, scores)
+    plots = draw_all(judged, scores.pattern, scores.by_group)
+    (out / "plots").mkdir(parents=True, exist_ok=True)
+    for name, figure in plots.items():
+        for suffix in ("png", "svg"):
+            _write(out / "plots" / f"{name}.{suffix}", _picture(figure, suffix))
+    _write(out / "predictions.csv", _predictions_csv(frame, reasons).encode())
+    found = json.dumps(scores_json(scores, about), indent=2, allow_nan=False)
+    _write(out / "scores.json", f"{found}\n".encode())
+    page = out / PAGE
+    _write(page, render(plots, scores, about, _mistakes(frame, reasons)).encode())
+    return page
+
+
+def render(
+    plots: Mapping[str, Figure],
+    scores: Scores,
+    about: About,
+    mistakes: Mapping[str, list[dict[str, Any]]],
+) -> str:
+    """Return the page as HTML; plots are inside it."""
+    environment = Environment(
+        loader=PackageLoader("calcilens.training"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = {"finding": "Calcified", "pattern": "Pattern", "concern": "Concern"}
+    heads = {name: getattr(scores, head) for head, name in HEAD_NAMES.items()}
+    return environment.get_template("evaluate.html.j2").render(
+        about=about,
+        scores=scores,
+        warnings=warnings_about(scores),
+        heads={name: figures for name, figures in heads.items() if figures},
+        head_names=HEAD_NAMES,
+        left_out={names[head]: why for head, why in scores.left_out.items() if why},
+        plots=[_plot(name, figure) for name, figure in plots.items()],
+        mistakes={HEAD_NAMES[head]: rows for head, rows in mistakes.items() if rows},
+        made=_made(about),
+    )
+
+
+def _judged(frame: pd.DataFrame, reasons: pd.DataFrame, scores: Scores) -> dict[str, Judged]:
+    judged = {}
+    for head in HEAD_NAMES:
+        figures = getattr(scores, head)
+        if figures is not None:
+            rows = frame[reasons[head].isna()]
+            judged[head] = Judged(*arrays(rows, head), figures)
+    return judged
+
+
+def _plot(name: str, figure: Figure) -> dict[str, Any]:
+    title, caption = _TITLES[name]
+    data = base64.b64encode(_picture(figure, "svg")).decode()
+    uri = f"data:image/svg+xml;base64,{data}"
+    return {"title": title, "caption": f"{title}. {caption}", "uri": uri, "wide": name in _WIDE}
+
+
+def _picture(figure: Figure, suffix: str) -> bytes:
+    stream = io.BytesIO()
+    save(figure, stream, suffix)
+    return stream.getvalue()
+
+
+def _mistakes(frame: pd.DataFrame, reasons: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    found = {}
+    for head in HEAD_NAMES:
+        rows = frame[reasons[head].isna()]
+        distance = (rows[f"{head}_truth"] - rows[head]).abs()
+        worst = distance[distance > 0.5].sort_values(ascending=False, kind="stable")
+        found[head] = [
+            {
+                "row_id": row["row_id"],
+                "truth": "yes" if row[f"{head}_truth"] else "no",
+                "probability": row[head],
+                "votes": _votes(row.get(f"{head}_votes")),
+            }
+            for _, row in rows.loc[worst.index[:MISTAKES]].iterrows()
+        ]
+    return found
+
+
+def _votes(votes: Any) -> str:
+    return ", ".join(map(str, votes)) if isinstance(votes, list | np.ndarray) else "–"
+
+
+def _made(about: About) -> dict[str, str]:
+    return {
+        "Model": " ".join(filter(None, (about.model, about.model_version))),
+        "Weights, sha256": about.model_sha256 or "not given",
+        "Manifest, sha256": about.manifest_sha256,
+        "Split": about.split,
+        "Resamples, seed": f"{about.resamples}, {about.seed}",
+        "Calcilens": about.calcilens,
+        "Seconds": f"{about.seconds:.1f}",
+    }
+
+
+def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
+    truths = ["finding_truth", "pattern_truth", "concern_truth"]
+    given = [*PATTERN_COLUMNS, "abstained", "members_used", "pattern_set"]
+    table = frame[["row_id", *truths, "finding", "concern", *(c for c in given if c in frame)]]
+    if "pattern_set" in table:
+        table = table.assign(pattern_set=["|".join(keys) for keys in table["pattern_set"]])
+    return table.join(reasons.add_prefix("why_not_")).to_csv(index=False)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
