@@ -1,0 +1,192 @@
+"""What a file says before its pixels: the tags that matter, and where the pixels lie."""
+
+from __future__ import annotations
+
+import filecmp
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pydicom import dcmread, uid
+from pydicom.dataset import Dataset
+
+from calcilens.errors import InputError, compose
+from calcilens.imaging.decode import NOT_SEEKABLE, PixelSource, quiet
+from calcilens.imaging.records import Skipped
+from calcilens.imaging.scan import claims_dicom, is_dicom
+
+TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID", "StudyDate", "Modality", "ImageType", "InstanceNumber",
+    "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers",
+    "AcquisitionTime", "ContentTime", "ConvolutionKernel", "KVP", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "PixelSpacingCalibrationType",
+    "EstimatedRadiographicMagnificationFactor", "BodyPartExamined", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
+    "PhotometricInterpretation", "NumberOfFrames", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter",
+    "WindowWidth", "VOILUTFunction", "VOILUTSequence", "VolumetricProperties",
+    "VolumeBasedCalculationTechnique", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+"""Nothing that names a patient is ever loaded."""
+
+_PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
+_UID = re.compile(r"[0-9.]{1,64}")
+_UNKNOWN_LENGTH = 0xFFFFFFFF
+_REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """One DICOM file without its pixels.
+
+    Args:
+        name: File name relative to the input.
+        tags: The data elements of TAGS.
+        pixels: Where frame 0 lies; None for an object without pixels.
+        others: Files with the same SOPInstanceUID and other content: tried if this one fails.
+    """
+
+    name: str
+    path: Path
+    tags: Dataset
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    modality: str
+    pixels: PixelSource | None
+    others: tuple[Header, ...] = ()
+
+
+def read_headers(
+    files: list[tuple[str, Path]], tick: Callable[[], None] = lambda: None
+) -> tuple[list[Header], list[Skipped]]:
+    """Read the headers of all files that are DICOM.
+
+    Files that are not DICOM and do not claim to be are passed over in silence.
+    """
+    headers: list[Header] = []
+    skipped: list[Skipped] = []
+    for name, path in files:
+        try:
+            header = _read_one(name, path)
+        except InputError as error:
+            skipped.append(Skipped(name, str(error)))
+        else:
+            if header is not None:
+                headers.append(header)
+        tick()
+    return _without_copies(headers, skipped), skipped
+
+
+def _read_one(name: str, path: Path) -> Header | None:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(144)
+            if not is_dicom(head):
+                return _not_dicom(name, head)
+            stream.seek(0)
+            with quiet():
+                return _parse(name, path, stream)
+    except OSError as error:
+        raise InputError(f"the file cannot be opened: {error.strerror or error}") from error
+
+
+def _not_dicom(name: str, head: bytes) -> None:
+    if claims_dicom(name):
+        raise InputError(compose("a DICOM file", "other content" if head else "an empty file"))
+
+
+def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
+    try:
+        tags = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(TAGS))
+        at = stream.tell()
+        if tags.get("SOPClassUID") == uid.MediaStorageDirectoryStorage:
+            return None
+        study, series, sop = (_uid(tags, keyword) for keyword in _REQUIRED_UIDS)
+        pixels = _pixel_source(tags, path, stream, at)
+        modality = str(tags.get("Modality") or "")
+    except (OSError, MemoryError, InputError):
+        raise
+    except Exception as error:  # pydicom raises anything on broken files
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(compose("a readable DICOM header", found[:160])) from error
+    return Header(name, path, tags, study, series, sop, modality, pixels)
+
+
+def _uid(tags: Dataset, keyword: str) -> str:
+    """Return a UID that other objects can refer to (PS3.5 section 9)."""
+    value = str(tags.get(keyword) or "")
+    if not _UID.fullmatch(value):
+        found = "none" if not value else "one with other characters"
+        raise InputError(compose(f"a {keyword} of digits and dots", found))
+    return value
+
+
+def _pixel_source(tags: Dataset, path: Path, stream: BinaryIO, at: int) -> PixelSource | None:
+    """Describe the pixels; `at` is where reading the header stopped."""
+    syntax = _syntax(tags)
+    offset, length = NOT_SEEKABLE, _UNKNOWN_LENGTH
+    if syntax != uid.DeflatedExplicitVRLittleEndian:
+        stream.seek(at)
+        element = stream.read(12)
+        if element[:4] not in _PIXEL_DATA:
+            return None
+        offset, length = _value_place(at, element, uid.UID(syntax))
+    if "Rows" not in tags:
+        return None
+    stored = int(tags.BitsStored)
+    return PixelSource(
+        path=str(path),
+        offset=offset,
+        length=length,
+        syntax=syntax,
+        rows=int(tags.Rows),
+        columns=int(tags.Columns),
+        bits_allocated=int(tags.BitsAllocated),
+        bits_stored=stored,
+        high_bit=int(tags.get("HighBit", stored - 1)),
+        signed=bool(tags.get("PixelRepresentation", 0)),
+        photometric=str(tags.PhotometricInterpretation),
+        frames=int(tags.get("NumberOfFrames") or 1),
+    )
+
+
+def _syntax(tags: Dataset) -> str:
+    """Return the transfer syntax; without a file meta header, the one that was found to fit."""
+    meta = getattr(tags, "file_meta", Dataset())
+    if meta.get("TransferSyntaxUID"):
+        return str(meta.TransferSyntaxUID)
+    implicit, little = tags.original_encoding
+    if not little:
+        return str(uid.ExplicitVRBigEndian)
+    return str(uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian)
+
+
+def _value_place(at: int, element: bytes, syntax: uid.UID) -> tuple[int, int]:
+    """Return offset and length of an element's value from its first 12 bytes."""
+    order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
+    if syntax.is_implicit_VR:
+        return at + 8, int.from_bytes(element[4:8], order)
+    return at + 12, int.from_bytes(element[8:12], order)
+
+
+def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Header]:
+    """Keep one file for each SOP instance; say which were left out."""
+    kept: dict[tuple[str, str, str], Header] = {}
+    for header in headers:
+        key = (header.study_uid, header.series_uid, header.sop_uid)
+        first = kept.get(key)
+        if first is None:
+            kept[key] = header
+        elif filecmp.cmp(first.path, header.path, shallow=False):
+            skipped.append(Skipped(header.name, f"an identical copy of {first.name}"))
+        else:
+            kept[key] = replace(first, others=(*first.others, header))
+            reason = f"the same SOPInstanceUID as {first.name}, but other content"
+            skipped.append(Skipped(header.name, reason))
+    return list(kept.values())

@@ -1,0 +1,207 @@
+"""CT planes: place, spacing and scale of each, from single-frame and enhanced objects alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from calcilens.errors import SeriesError, compose
+from calcilens.imaging.decode import PixelSource, quiet
+from calcilens.imaging.headers import Header
+from calcilens.imaging.records import Skipped
+from calcilens.imaging.selection import why_not_frame
+
+MOMENTS = (
+    "TemporalPositionIndex",
+    "TemporalPositionIdentifier",
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "EchoNumbers",
+    "ConvolutionKernel",
+    "KVP",
+    "ImageType",
+    "AcquisitionTime",
+)
+"""What may tell apart planes at the same position, the most telling first."""
+
+_MACROS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "FrameAcquisitionNumber": "FrameContentSequence",
+    "FrameType": "CTImageFrameTypeSequence",
+    "ConvolutionKernel": "CTReconstructionSequence",
+    "KVP": "CTXRayDetailsSequence",
+}
+"""Functional group in which an enhanced object keeps an attribute (PS3.3 C.7.6.16)."""
+
+
+@dataclass(frozen=True, eq=False)
+class CtPlane:
+    """One plane of a CT series.
+
+    Args:
+        position: ImagePositionPatient (x, y, z), mm.
+        orientation: ImageOrientationPatient, six direction cosines.
+        spacing: PixelSpacing (rows, columns), mm.
+        padding: Lowest and highest stored value that mean "no data", or None.
+        moments: Values of MOMENTS, as text.
+    """
+
+    name: str
+    sop_uid: str
+    instance: int
+    frame_of_reference: str | None
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    thickness: float | None
+    slope: float
+    intercept: float
+    padding: tuple[int, int] | None
+    moments: tuple[str, ...]
+    source: PixelSource
+    others: tuple[PixelSource, ...] = ()
+
+    @property
+    def normal(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Unit vector at right angles to the plane: row direction x column direction."""
+        n = np.cross(self.orientation[:3], self.orientation[3:])
+        return np.asarray(n / np.linalg.norm(n), np.float64)
+
+    @property
+    def order(self) -> tuple[int, str, int]:
+        """What decides between planes at the same place, whatever the files' order."""
+        return self.instance, self.sop_uid, self.source.frame
+
+
+def ct_planes(headers: Sequence[Header]) -> tuple[list[CtPlane], list[Skipped]]:
+    """Read the planes of one series; those that cannot be placed are left out with a reason."""
+    planes: list[CtPlane] = []
+    skipped: list[Skipped] = []
+    for header in headers:
+        refused: dict[str, int] = {}
+        for frame in range(header.pixels.frames if header.pixels else 0):
+            try:
+                with quiet():
+                    planes.append(_plane(header, frame))
+            except SeriesError as error:
+                refused[str(error)] = refused.get(str(error), 0) + 1
+            except Exception as error:  # pydicom raises anything on broken values
+                reason = f"a tag cannot be read: {type(error).__name__}"
+                refused[reason] = refused.get(reason, 0) + 1
+        several = header.pixels is not None and header.pixels.frames > 1
+        for reason, count in refused.items():
+            text = f"{count} frames: {reason}" if several else reason
+            skipped.append(Skipped(header.name, text))
+    return planes, skipped
+
+
+class _Groups:
+    """Attributes of one frame: from its own functional group, the shared one, or the top."""
+
+    def __init__(self, tags: Dataset, frame: int) -> None:
+        own = tags.get("PerFrameFunctionalGroupsSequence") or []
+        shared = tags.get("SharedFunctionalGroupsSequence") or []
+        self._layers = [*([own[frame]] if frame < len(own) else []), *shared[:1]]
+        self._tags = tags
+
+    def get(self, keyword: str) -> Any:
+        for layer in self._layers:
+            macro = layer.get(_MACROS.get(keyword, "")) if keyword in _MACROS else None
+            if macro and macro[0].get(keyword) is not None:
+                return macro[0].get(keyword)
+        return self._tags.get(keyword)
+
+    def floats(self, keyword: str, count: int) -> tuple[float, ...]:
+        value = self.get(keyword)
+        values = tuple(
+            float(v)
+            for v in (value if count > 1 and value is not None else [value])
+            if v not in (None, "")
+        )
+        if len(values) != count or not np.isfinite(values).all():
+            found = "none" if not values else f"{len(values)}: {values}"
+            raise SeriesError(compose(f"{count} finite numbers in {keyword}", found))
+        return values
+
+
+def _plane(header: Header, frame: int) -> CtPlane:
+    """Read one plane.
+
+    Raises:
+        SeriesError: A tag is missing or makes no sense.
+    """
+    if header.pixels is None:
+        raise SeriesError("holds no image pixels")
+    groups, tags = _Groups(header.tags, frame), header.tags
+    _refuse_frame(groups)
+    orientation = groups.floats("ImageOrientationPatient", 6)
+    spacing = groups.floats("PixelSpacing", 2)
+    slope, intercept = (groups.floats(k, 1)[0] for k in ("RescaleSlope", "RescaleIntercept"))
+    _check(orientation, spacing, slope)
+    thickness = groups.get("SliceThickness")
+    return CtPlane(
+        name=header.name,
+        sop_uid=header.sop_uid,
+        instance=int(tags.get("InstanceNumber") or 0),
+        frame_of_reference=str(tags.get("FrameOfReferenceUID") or "") or None,
+        position=groups.floats("ImagePositionPatient", 3),
+        orientation=orientation,
+        spacing=spacing,
+        thickness=float(thickness) if thickness not in (None, "") else None,
+        slope=slope,
+        intercept=intercept,
+        padding=_padding(tags, header.pixels),
+        moments=tuple(str(groups.get(keyword) or "") for keyword in MOMENTS),
+        source=replace(header.pixels, frame=frame),
+        others=tuple(o.pixels for o in header.others if o.pixels is not None),
+    )
+
+
+def _refuse_frame(groups: _Groups) -> None:
+    """Refuse a frame of an enhanced object that is no primary slice."""
+    kinds = groups.get("FrameType")
+    if kinds:
+        reason = why_not_frame([str(kind) for kind in kinds])
+        if reason:
+            raise SeriesError(reason)
+    if str(groups.get("RescaleType") or "HU").upper() not in ("HU", "US"):
+        raise SeriesError("pixel values in another unit than Hounsfield")
+
+
+def _check(orientation: tuple[float, ...], spacing: tuple[float, ...], slope: float) -> None:
+    row, column = np.asarray(orientation[:3]), np.asarray(orientation[3:])
+    lengths = np.linalg.norm([row, column], axis=1)
+    if (abs(lengths - 1) > 0.01).any() or abs(row @ column) > 0.01:
+        raise SeriesError(
+            compose("ImageOrientationPatient of two unit vectors at right angles", f"{orientation}")
+        )
+    if min(spacing) <= 0:
+        raise SeriesError(compose("a PixelSpacing above 0", f"{spacing}"))
+    if slope == 0:
+        raise SeriesError(compose("a RescaleSlope other than 0", "0"))
+
+
+def _padding(tags: Dataset, source: PixelSource) -> tuple[int, int] | None:
+    """Return the stored values that mean "no data"; a wrongly signed tag is put right."""
+    value = tags.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    limit = tags.get("PixelPaddingRangeLimit")
+    ends = [value, limit if isinstance(limit, int) else value]
+    if source.signed:
+        half = 1 << (source.bits_allocated - 1)
+        ends = [(e + half) % (2 * half) - half for e in ends]
+    else:
+        ends = [e % (1 << source.bits_allocated) for e in ends]
+    return min(ends), max(ends)

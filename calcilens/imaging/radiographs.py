@@ -1,0 +1,109 @@
+"""Projection radiographs: bright means dense, and millimetres only where they are calibrated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_modality_lut
+
+from calcilens.errors import SeriesError, compose
+from calcilens.imaging.decode import PixelSource, quiet
+from calcilens.imaging.display import displayed
+from calcilens.imaging.headers import Header
+from calcilens.imaging.images import Plane, Radiograph
+
+_BODY_PART_LENGTH = 16  # CS
+
+
+def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
+    """Make a radiograph of stored pixels (Y, X).
+
+    Raises:
+        SeriesError: A look-up table or scale of the object makes no sense.
+    """
+    if header.pixels is None:
+        raise SeriesError("holds no image pixels")
+    try:
+        with quiet():
+            values, ends = _modality_values(stored, header.tags, header.pixels)
+            display, how_shown = displayed(values, header.tags)
+            spacing, how = calibrated_spacing(header.tags)
+    except SeriesError:
+        raise
+    except Exception as error:  # pydicom raises anything on broken tables
+        found = f"{type(error).__name__}: {error}"
+        raise SeriesError(compose("usable look-up tables", found[:120])) from error
+    notes = [f"shown with: {how_shown}"]
+    if header.pixels.photometric == "MONOCHROME1":
+        values = np.float32(ends[0] + ends[1]) - values
+        display = 255 - display
+        notes.append("MONOCHROME1 turned: bright means dense")
+    return Radiograph(
+        pixels=values,
+        display=display,
+        spacing_mm=spacing,
+        spacing_how=how,
+        study_uid=header.study_uid,
+        series_uid=header.series_uid,
+        frame_of_reference_uid=str(header.tags.get("FrameOfReferenceUID") or "") or None,
+        planes=(Plane(header.sop_uid),),
+        modality=header.modality,
+        body_part=str(header.tags.get("BodyPartExamined") or "")[:_BODY_PART_LENGTH] or None,
+        notes=tuple(notes),
+    )
+
+
+def _modality_values(
+    stored: NDArray[Any], tags: Dataset, source: PixelSource
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Apply the modality LUT; return values and those of the ends of the stored range."""
+    low = -(1 << (source.bits_stored - 1)) if source.signed else 0
+    ends = np.array([low, low + (1 << source.bits_stored) - 1]).astype(stored.dtype)
+    values = np.asarray(apply_modality_lut(stored, tags)).astype(np.float32)
+    first, last = np.asarray(apply_modality_lut(ends, tags), np.float64)
+    if not np.isfinite(values).all():
+        raise SeriesError(compose("a finite rescale", "one that is not"))
+    return values, (float(first), float(last))
+
+
+def calibrated_spacing(tags: Dataset) -> tuple[tuple[float, float] | None, str]:
+    """Return the pixel spacing (y, x) in the patient, mm, or None, and why (PS3.3 10.7.1).
+
+    What lies on the detector is magnified; only a correction or a fiducial makes PixelSpacing
+    a length in the patient.
+    """
+    patient, detector = _pair(tags, "PixelSpacing"), _pair(tags, "ImagerPixelSpacing")
+    detector = detector or _pair(tags, "NominalScannedPixelSpacing")
+    kind = str(tags.get("PixelSpacingCalibrationType") or "").upper()
+    factor = _positive(tags.get("EstimatedRadiographicMagnificationFactor"))
+    if patient and kind in ("GEOMETRY", "FIDUCIAL"):
+        return patient, f"PixelSpacing, calibrated ({kind.lower()})"
+    if patient and detector and not np.allclose(patient, detector, rtol=1e-4):
+        return patient, "PixelSpacing, which differs from the detector's: corrected, how not said"
+    if detector and factor:
+        scaled = (detector[0] / factor, detector[1] / factor)
+        return scaled, f"detector spacing divided by the estimated magnification {factor:g}"
+    if detector:
+        return None, "only the detector's spacing is known: not calibrated to the patient"
+    if patient:
+        return None, "PixelSpacing without a calibration: may be magnified"
+    return None, "no pixel spacing is given"
+
+
+def _pair(tags: Dataset, keyword: str) -> tuple[float, float] | None:
+    value = tags.get(keyword)
+    if value is None or isinstance(value, str) or len(value) != 2:
+        return None
+    y, x = _positive(value[0]), _positive(value[1])
+    return (y, x) if y and x else None
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > 0 else None

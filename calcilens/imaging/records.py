@@ -1,0 +1,37 @@
+"""What reading a study says beside its images: which series there are and what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or series that was left out.
+
+    Args:
+        what: File name relative to the input, or a series UID.
+        reason: Why, in one line, without a patient's name or number.
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """One series of a study, used or not.
+
+    Args:
+        shape: (Z, Y, X) of a volume or (Y, X) of a radiograph; None where nothing was read.
+        spacing_mm: Voxel spacing in the order of `shape`; None where it is not known.
+        why_not: Why the series was left out; None where it was used.
+    """
+
+    series_uid: str
+    study_uid: str
+    modality: str
+    shape: tuple[int, ...] | None
+    spacing_mm: tuple[float, ...] | None
+    used: bool
+    why_not: str | None

@@ -1,0 +1,168 @@
+"""One series: what it holds, what of it is read, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from calcilens.errors import InputError, PixelError, SeriesError
+from calcilens.imaging.decode import PixelSource, decode
+from calcilens.imaging.headers import Header
+from calcilens.imaging.images import Image, Volume
+from calcilens.imaging.planes import ct_planes
+from calcilens.imaging.pool import DecoderPool
+from calcilens.imaging.radiographs import build_radiograph
+from calcilens.imaging.records import SeriesInfo, Skipped
+from calcilens.imaging.selection import why_left_out
+from calcilens.imaging.stacks import Stack, build_stack
+from calcilens.imaging.volumes import build_volume
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesPlan:
+    """What is to be decoded of a series: a CT stack, radiographs, or nothing.
+
+    Args:
+        why_not: Why nothing is; None where something is.
+    """
+
+    headers: tuple[Header, ...]
+    stack: Stack | None
+    radiographs: tuple[Header, ...]
+    skipped: tuple[Skipped, ...]
+    why_not: str | None
+
+    @property
+    def modality(self) -> str:
+        """Modality of the series."""
+        return self.headers[0].modality
+
+    @property
+    def sources(self) -> list[PixelSource]:
+        """Frames to decode."""
+        if self.stack is not None:
+            return [plane.source for plane in self.stack.planes]
+        return [header.pixels for header in self.radiographs if header.pixels is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesResult:
+    """The images of a series, its line in the list of series, and what was left out."""
+
+    images: tuple[Image, ...]
+    info: SeriesInfo
+    skipped: tuple[Skipped, ...]
+
+
+def plan_series(headers: Sequence[Header]) -> SeriesPlan:
+    """Decide what of a series is read, from its headers alone."""
+    reasons = [(header, why_left_out(header)) for header in headers]
+    good = [header for header, reason in reasons if reason is None]
+    left = Counter(reason for _, reason in reasons if reason is not None)
+    uid = headers[0].series_uid
+    if not good:
+        why = left.most_common(1)[0][0]
+        return SeriesPlan(tuple(headers), None, (), (Skipped(uid, why),), why)
+    skipped = [
+        Skipped(uid, f"{count} of {len(headers)} objects left out: {reason}")
+        for reason, count in left.items()
+    ]
+    if good[0].modality != "CT":
+        return SeriesPlan(tuple(headers), None, tuple(good), tuple(skipped), None)
+    return _plan_ct(headers, good, skipped)
+
+
+def _plan_ct(
+    headers: Sequence[Header], good: Sequence[Header], skipped: list[Skipped]
+) -> SeriesPlan:
+    planes, refused = ct_planes(good)
+    skipped += refused
+    try:
+        stack = build_stack(planes)
+    except InputError as error:
+        why = refused[0].reason if refused and not planes else str(error)
+        if planes or not refused:
+            skipped.append(Skipped(headers[0].series_uid, why))
+        return SeriesPlan(tuple(headers), None, (), tuple(skipped), why)
+    uid = headers[0].series_uid
+    skipped += [Skipped(uid, note) for note in stack.notes if note.endswith("left out")]
+    return SeriesPlan(tuple(headers), stack, (), tuple(skipped), None)
+
+
+def read_series(plan: SeriesPlan, pool: DecoderPool, done: Callable[[], None]) -> SeriesResult:
+    """Decode what was planned. What fails is left out with its reason."""
+    if plan.stack is not None:
+        return _read_ct(plan, plan.stack, pool, done)
+    if plan.radiographs:
+        return _read_radiographs(plan, pool, done)
+    return SeriesResult((), _info(plan, (), plan.why_not), plan.skipped)
+
+
+def _read_ct(
+    plan: SeriesPlan, stack: Stack, pool: DecoderPool, done: Callable[[], None]
+) -> SeriesResult:
+    first = plan.headers[0]
+    try:
+        volume, skipped = build_volume(
+            stack, pool, study_uid=first.study_uid, series_uid=first.series_uid, done=done
+        )
+    except InputError as error:
+        what = stack.planes[0].name if len(stack.planes) == 1 else first.series_uid
+        skipped = (*plan.skipped, Skipped(what, str(error)))
+        return SeriesResult((), _info(plan, (), str(error)), skipped)
+    return SeriesResult((volume,), _info(plan, (volume,), None), (*plan.skipped, *skipped))
+
+
+def _read_radiographs(
+    plan: SeriesPlan, pool: DecoderPool, done: Callable[[], None]
+) -> SeriesResult:
+    pixels: dict[int, NDArray[Any]] = {}
+    failed = pool.decode(plan.sources, pixels.__setitem__, done)
+    skipped = list(plan.skipped)
+    images: list[Image] = []
+    for index, header in enumerate(plan.radiographs):
+        if index in failed:
+            skipped.append(Skipped(header.name, failed[index]))
+            header = _another(header, pixels, index)
+        try:
+            if index in pixels:
+                images.append(build_radiograph(header, pixels.pop(index)))
+        except SeriesError as error:
+            skipped.append(Skipped(header.name, str(error)))
+    why = None if images else skipped[-1].reason
+    return SeriesResult(tuple(images), _info(plan, tuple(images), why), tuple(skipped))
+
+
+def _another(header: Header, pixels: dict[int, NDArray[Any]], index: int) -> Header:
+    """Decode a file of the same SOPInstanceUID instead, if there is one that can be read."""
+    for other in header.others:
+        try:
+            if other.pixels is not None and why_left_out(other) is None:
+                pixels[index] = decode(other.pixels)
+                return other
+        except PixelError:
+            continue
+    return header
+
+
+def _info(plan: SeriesPlan, images: Sequence[Image], why_not: str | None) -> SeriesInfo:
+    shape: tuple[int, ...] | None = None
+    spacing: tuple[float, ...] | None = None
+    if images:
+        image = images[0]
+        shape = image.hu.shape if isinstance(image, Volume) else image.pixels.shape
+        spacing = image.spacing_mm
+    first = plan.headers[0]
+    return SeriesInfo(
+        series_uid=first.series_uid,
+        study_uid=first.study_uid,
+        modality=first.modality,
+        shape=shape,
+        spacing_mm=spacing,
+        used=bool(images),
+        why_not=why_not,
+    )
