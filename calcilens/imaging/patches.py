@@ -59,9 +59,7 @@ class PatchSpec:
 
     def __post_init__(self) -> None:
         if self.planes < 1 or self.planes % 2 == 0 or self.size < 8:
-            raise UsageError(
-                compose("an odd number of planes and a size of at least 8", f"{self}")
-            )
+            raise UsageError(compose("an odd number of planes and a size of at least 8", f"{self}"))
 
     def locate(
         self, box: ArrayLike, shape: tuple[int, int, int], key_plane: int | None = None
@@ -112,9 +110,7 @@ def extract(array: NDArray[np.generic], location: PatchLocation) -> NDArray[np.g
     return array[np.ix_(list(location.planes), rows, cols)]
 
 
-def paste(
-    target: NDArray[np.generic], patch: NDArray[np.generic], location: PatchLocation
-) -> None:
+def paste(target: NDArray[np.generic], patch: NDArray[np.generic], location: PatchLocation) -> None:
     """Write a patch (P, S, S) back into an image (Z, Y, X) in place; what lay outside is left.
 
     Where a plane occurs more than once, its occurrence nearest to the middle counts.
@@ -125,3 +121,48 @@ def paste(
     middle = len(location.planes) // 2
     for i in sorted(range(len(location.planes)), key=lambda i: -abs(i - middle)):
         target[location.planes[i], y0:y1, x0:x1] = patch[i, y0 - y : y1 - y, x0 - x : x1 - x]
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A lesion as a network takes it.
+
+    Args:
+        pixels: (P, S, S) float32 in 0..1.
+        box: (4,) float32: the lesion's box (y0, x0, y1, x1), patch pixels.
+        extent_mm: (3,) float32: size of the box along (z, y, x), mm; NaN where not calibrated.
+        location: Where the patch lies in the image.
+    """
+
+    pixels: NDArray[np.float32]
+    box: NDArray[np.float32]
+    extent_mm: NDArray[np.float32]
+    location: PatchLocation
+
+
+def cut(
+    array: NDArray[np.generic],
+    box: ArrayLike,
+    spacing_mm: ArrayLike,
+    spec: PatchSpec,
+    *,
+    key_plane: int | None = None,
+) -> Patch:
+    """Cut and scale the patch of one lesion.
+
+    Args:
+        array: (Z, Y, X) image: HU, stored values or grey levels.
+        box: (2, 3) half-open voxel box.
+        spacing_mm: (z, y, x) mm; NaN where not calibrated.
+        spec: How to cut.
+        key_plane: Plane in the middle; by default the box's own middle.
+
+    Raises:
+        UsageError: The box is empty or does not touch the image.
+    """
+    z, y, x = array.shape
+    location = spec.locate(box, (z, y, x), key_plane)
+    b = np.asarray(box, np.float32)
+    extent_mm = (b[1] - b[0]) * np.asarray(spacing_mm, np.float32)
+    pixels = spec.scale(extract(array, location))
+    return Patch(pixels, location.box_in_patch(b), extent_mm.astype(np.float32), location)

@@ -1,0 +1,107 @@
+"""Weights files: read and written as safetensors, with a card beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from calcilens.errors import ModelError, compose
+from calcilens.imaging.patches import PatchSpec
+from calcilens.models.ensemble import Ensemble
+from calcilens.models.registry import ModelFile, find
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network ready to predict, and what is known of it."""
+
+    network: Ensemble
+    file: ModelFile
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model's card."""
+        return self.file.card
+
+    @property
+    def name(self) -> str:
+        """Name in the package or of the file."""
+        return self.file.name
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        return self.file.sha256
+
+    @property
+    def spec(self) -> PatchSpec:
+        """How patches for this model are cut."""
+        return self.network.first.spec
+
+
+def load_model(name_or_path: str | Path) -> LoadedModel:
+    """Load a model by name or path, checked against its card.
+
+    Raises:
+        ModelError: No such model, or the weights are damaged or do not fit their card.
+    """
+    file = find(name_or_path)
+    file.verify()
+    card = file.card
+    try:
+        network = Ensemble(card["network"], len(card["members"]), card["patterns"])
+        state = {k: v.float() if v.is_floating_point() else v for k, v in _read(file).items()}
+        network.load_state_dict(state)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(
+            compose(
+                "weights and a card that fit together",
+                str(error).splitlines()[0],
+                where=file.weights.name,
+            )
+        ) from error
+    return LoadedModel(network.eval(), file)
+
+
+def _read(file: ModelFile) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file.weights)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            compose("a safetensors file", type(error).__name__, where=file.weights.name)
+        ) from error
+
+
+def save_model(network: Ensemble, card: Mapping[str, Any], weights: Path) -> ModelFile:
+    """Write weights (half precision) and card; both appear whole or not at all.
+
+    Args:
+        network: What to write.
+        card: Everything but sha256, which is added here.
+        weights: Path of the safetensors file; the card goes beside it as .json.
+    """
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    state = {k: _halved(k, v) for k, v in network.state_dict().items()}
+    part = weights.with_suffix(".part")
+    save_file(state, part)
+    os.replace(part, weights)
+    file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
+    text = json.dumps({**card, "sha256": file.sha256}, indent=1) + "\n"
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file.card_path)
+    return file
+
+
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Keep running variances and calibration in full: half precision could round them to 0."""
+    exact = not name.startswith("members.") or "running_" in name
+    small = tensor.half() if tensor.is_floating_point() and not exact else tensor
+    return small.contiguous()

@@ -1,0 +1,103 @@
+"""Names, cards and files of models; importable without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from calcilens.errors import ModelError, compose
+
+HERE = Path(__file__).parent
+DEFAULT_CT = "lidc-ct"
+"""The model that reads CT where the user names none. Radiographs have none yet."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A weights file and its card.
+
+    Args:
+        name: Name in the package, or the file's stem.
+        weights: The safetensors file.
+        card_path: JSON beside it, or in the package's cards.
+    """
+
+    name: str
+    weights: Path
+    card_path: Path
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The model's card: intended use, data, figures, limits.
+
+        Raises:
+            ModelError: The card is missing or not JSON.
+        """
+        try:
+            card = json.loads(self.card_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                compose("a model card (JSON)", f"{type(error).__name__}", where=self.card_path.name)
+            ) from error
+        if not isinstance(card, dict) or not {"name", "modality", "network"} <= card.keys():
+            raise ModelError(
+                compose("a card with name, modality and network", "others", where=self.name)
+            )
+        return card
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the weights file, hex."""
+        with self.weights.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def verify(self) -> None:
+        """Check that the weights are those that the card describes.
+
+        Raises:
+            ModelError: They are not.
+        """
+        stated = self.card.get("sha256")
+        if stated != self.sha256:
+            raise ModelError(
+                compose(
+                    f"weights with sha256 {str(stated)[:12]}",
+                    self.sha256[:12],
+                    where=self.weights.name,
+                    fix="take the file and its card from the same place again",
+                )
+            )
+
+
+def embedded() -> dict[str, ModelFile]:
+    """Return the models inside the package by name."""
+    return {
+        card.stem: ModelFile(card.stem, HERE / "weights" / f"{card.stem}.safetensors", card)
+        for card in sorted((HERE / "cards").glob("*.json"))
+    }
+
+
+def find(name_or_path: str | Path) -> ModelFile:
+    """Find a model by its name in the package or by the path of its weights.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    models = embedded()
+    if str(name_or_path) in models:
+        return models[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors" and path.is_file():
+        return ModelFile(path.stem, path, path.with_suffix(".json"))
+    known = ", ".join(models) or "none"
+    raise ModelError(
+        compose(
+            f"an embedded model ({known}) or a .safetensors file with its card beside it",
+            f"{path.name!r}",
+            where="model",
+        )
+    )
