@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from calcilens.errors import PixelError, compose
 from calcilens.imaging.codestream import check_stream
@@ -138,7 +138,7 @@ def _read_native(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:
     got = stream.readinto(data)  # type: ignore[attr-defined]
     if got < size:
         raise PixelError(compose(f"{size} bytes of pixels", f"{got}: the file is cut short"))
-    order = "<" if uid.UID(source.syntax).is_little_endian else ">"
+    order: Literal["<", ">"] = "<" if uid.UID(source.syntax).is_little_endian else ">"
     stored = np.frombuffer(data, source.dtype.newbyteorder(order)).astype(source.dtype, copy=False)
     left = source.bits_allocated - 1 - source.high_bit
     right = source.bits_allocated - source.bits_stored
@@ -155,20 +155,20 @@ def _decompress(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:
     check_stream(frame, source.syntax, source.rows, source.columns)
     # CharLS notices damage that libjpeg passes over, and is faster.
     plugin = "pyjpegls" if source.syntax in uid.JPEGLSTransferSyntaxes else ""
+    described: dict[str, Any] = {
+        "rows": source.rows,
+        "columns": source.columns,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": source.photometric,
+        "bits_allocated": source.bits_allocated,
+        "bits_stored": source.bits_stored,
+        "pixel_representation": int(source.signed),
+        "number_of_frames": 1,
+        "pixel_keyword": "PixelData",
+    }
     with _muted(source.syntax == uid.RLELossless):
         pixels, _ = get_decoder(source.syntax).as_array(
-            encapsulate([frame]),
-            index=0,
-            decoding_plugin=plugin,
-            rows=source.rows,
-            columns=source.columns,
-            samples_per_pixel=1,
-            photometric_interpretation=source.photometric,
-            bits_allocated=source.bits_allocated,
-            bits_stored=source.bits_stored,
-            pixel_representation=int(source.signed),
-            number_of_frames=1,
-            pixel_keyword="PixelData",
+            encapsulate([frame]), index=0, decoding_plugin=plugin, **described
         )
     return pixels.astype(source.dtype, copy=False)
 
@@ -195,4 +195,4 @@ def _one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reported = [line for line in lines if ": " in line and not line.endswith("plugins:")]
     text = (reported or lines or [type(error).__name__])[0]
-    return text[:160]
+    return text.split(" - ")[0][:160]

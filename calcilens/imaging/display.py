@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_voi
+from pydicom.pixels.processing import apply_voi
 
 Float = NDArray[np.float32]
 

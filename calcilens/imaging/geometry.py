@@ -43,7 +43,7 @@ class Affine:
         position: Sequence[float],
         orientation: Sequence[float],
         pixel_spacing: Sequence[float],
-        plane_step: Sequence[float],
+        plane_step: Sequence[float] | Float,
     ) -> Affine:
         """Build the map from DICOM attributes (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1).
 
@@ -75,7 +75,7 @@ class Affine:
     def to_voxel(self, point_mm: ArrayLike) -> Float:
         """Map LPS points (..., 3) in (x, y, z), mm, to fractional indices (z, y, x)."""
         p = np.asarray(point_mm, np.float64) - self.matrix[:3, 3]
-        return np.linalg.solve(self.matrix[:3, :3], p[..., None])[..., 0]
+        return np.asarray(np.linalg.solve(self.matrix[:3, :3], p[..., None])[..., 0], np.float64)
 
     def shifted(self, offset: ArrayLike) -> Affine:
         """Return the map of a sub-image that starts at voxel index `offset` (z, y, x)."""

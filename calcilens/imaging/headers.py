@@ -88,7 +88,8 @@ def _read_one(name: str, path: Path) -> Header | None:
         with path.open("rb") as stream:
             head = stream.read(144)
             if not is_dicom(head):
-                return _not_dicom(name, head)
+                _refuse_claim(name, head)
+                return None
             stream.seek(0)
             with quiet():
                 return _parse(name, path, stream)
@@ -96,7 +97,7 @@ def _read_one(name: str, path: Path) -> Header | None:
         raise InputError(f"the file cannot be opened: {error.strerror or error}") from error
 
 
-def _not_dicom(name: str, head: bytes) -> None:
+def _refuse_claim(name: str, head: bytes) -> None:
     if claims_dicom(name):
         raise InputError(compose("a DICOM file", "other content" if head else "an empty file"))
 

@@ -67,7 +67,8 @@ def regular_stack(planes: Sequence[CtPlane], notes: Sequence[str] = ()) -> Stack
     step = _step(planes)
     plane = planes[0]
     affine = Affine.from_dicom(plane.position, plane.orientation, plane.spacing, step)
-    tilt = float(np.degrees(np.arccos(min(1.0, abs(step @ plane.normal) / np.linalg.norm(step)))))
+    straight = abs(float(step @ plane.normal)) / float(np.linalg.norm(step))
+    tilt = float(np.degrees(np.arccos(min(1.0, straight))))
     said = list(notes)
     if len(planes) == 1:
         said.append("a single plane: its SliceThickness is taken as its depth")
