@@ -13,6 +13,7 @@ from typing import Literal
 import typer
 
 from calcilens.commands.console import EXIT_FAILED, print_json
+from calcilens.errors import ModelError
 
 State = Literal["ok", "warning", "broken"]
 SHOWN = ("torch", "torchvision", "monai", "lightning", "pydicom", "highdicom", "numpy")
@@ -58,7 +59,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: bool = typer.Option(False, "--json", help="Print the checks for a program."),
 ) -> None:
-    """Check this installation: packages, decoders, models, machine; exit 1 when one is broken."""
+    """Check this installation and say what to do where it is broken (exit code 1)."""
     checks = [*check_packages(), *check_torch(), *check_decoders(), *check_models()]
     checks += check_machine()
     broken = any(c.state == "broken" for c in checks)
@@ -136,7 +137,18 @@ def check_decoders() -> Iterator[Check]:
 
 def check_models() -> Iterator[Check]:
     """Hold the weights of every embedded model against the sha256 in its card."""
-    raise NotImplementedError
+    from calcilens.models.registry import DEFAULT_CT, embedded
+
+    models = embedded()
+    if DEFAULT_CT not in models:
+        yield Check("models", "broken", f"the default model {DEFAULT_CT} is not there", REINSTALL)
+    for name, file in models.items():
+        try:
+            file.verify()
+        except (ModelError, OSError) as error:
+            yield Check("models", "broken", f"{name}: {error}", REINSTALL)
+        else:
+            yield Check("models", "ok", f"{name}, sha256 {file.sha256[:12]} as in its card")
 
 
 def check_machine() -> Iterator[Check]:

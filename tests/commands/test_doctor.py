@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +11,8 @@ from typer.testing import CliRunner
 from calcilens.cli import app
 from calcilens.commands import doctor
 from calcilens.commands.doctor import Check
+from calcilens.models import registry
+from calcilens.models.registry import ModelFile
 
 run = CliRunner().invoke
 
@@ -76,3 +80,26 @@ def test_a_real_data_variable_that_points_nowhere_is_a_warning(
     monkeypatch.setenv("CALCILENS_REAL_DATA", "nowhere/at/all")
     check = list(doctor.check_machine())[-1]
     assert check.state == "warning"
+
+
+def test_embedded_weights_that_changed_or_went_missing_are_broken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    card = {
+        "name": "a",
+        "modality": "CT",
+        "network": {},
+        "sha256": hashlib.sha256(b"a").hexdigest(),
+    }
+    files = {}
+    for name in ("sound", "changed", "missing"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(card))
+        files[name] = ModelFile(name, tmp_path / f"{name}.safetensors", tmp_path / f"{name}.json")
+    files["sound"].weights.write_bytes(b"a")
+    files["changed"].weights.write_bytes(b"b")
+    monkeypatch.setattr(registry, "embedded", lambda: files)
+    monkeypatch.setattr(registry, "DEFAULT_CT", "sound")
+    states = [check.state for check in doctor.check_models()]
+    assert states == ["ok", "broken", "broken"]
+    monkeypatch.setattr(registry, "DEFAULT_CT", "another")
+    assert next(doctor.check_models()).found == "the default model another is not there"
