@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from calcilens.commands.console import EXIT_PARTLY, print_json, progress_bar, say
+from calcilens.commands.console import EXIT_FAILED, EXIT_PARTLY, print_json, progress_bar, say
+from calcilens.errors import UsageError, compose
 
 if TYPE_CHECKING:
     from calcilens.data_manifests.builders.build import Advance, Built
+
+Result = TypeVar("Result")
 
 manifest_app = typer.Typer(help="Build, check and split tables of labelled lesions.")
 build_app = typer.Typer(help="Build a manifest from a data set.")
 manifest_app.add_typer(build_app, name="build", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Manifest to write: .parquet or .csv.")]
+ManifestFile = Annotated[Path, typer.Argument(help="Manifest: .parquet or .csv.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the images, when they were moved.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -40,10 +45,152 @@ def build_lidc_slices_command(
     _finish(built, out, as_json)
 
 
-def _with_progress(what: str, build: Callable[[Advance], Built]) -> Built:
+@build_app.command("lidc-dicom")
+def build_lidc_dicom_command(
+    root: Annotated[Path, typer.Option(help="Folder with the archive's DICOM series.")],
+    out: Out,
+    as_json: AsJson = False,
+) -> None:
+    """Read the LIDC-IDRI archive in its own DICOM layout (needs calcilens[lidc])."""
+    from calcilens.data_manifests.builders.lidc_dicom import build_lidc_dicom
+
+    built = _with_progress("Series", lambda advance: build_lidc_dicom(root, advance))
+    _finish(built, out, as_json)
+
+
+@build_app.command("folder")
+def build_folder_command(
+    table: Annotated[Path, typer.Argument(help="CSV that names images, boxes and labels.")],
+    out: Out,
+    root: Annotated[
+        Path | None, typer.Option(help="Where the paths in the CSV start; by default beside it.")
+    ] = None,
+    salt_file: Annotated[
+        Path | None,
+        typer.Option(help="Secret that hashes patients; made when absent. [in your config folder]"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read your own DICOM, NIfTI or PNG images with boxes and labels from a CSV."""
+    from calcilens.data_manifests.builders.folder import build_folder
+    from calcilens.data_manifests.patients import default_salt_path, read_salt
+
+    salt = read_salt(salt_file or default_salt_path())
+    built = _with_progress("Rows", lambda on: build_folder(table, salt, root=root, advance=on))
+    _finish(built, out, as_json)
+
+
+@manifest_app.command("validate")
+def validate_command(manifest: ManifestFile, root: Root = None, as_json: AsJson = False) -> None:
+    """Say by row and column what is missing, changed or not in the vocabulary."""
+    from calcilens.data_manifests.validate import validate_file
+
+    faults = _with_progress("Rows", lambda on: validate_file(manifest, root=root, advance=on))
+    for fault in faults:
+        say(str(fault))
+    say(f"{manifest}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")
+    if as_json:
+        print_json({"ok": not faults, "faults": [fault.to_dict() for fault in faults]})
+    if faults:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@manifest_app.command("split")
+def split_command(
+    manifest: ManifestFile,
+    folds: Annotated[
+        int | None, typer.Option(help="Number of folds; fills the column fold.")
+    ] = None,
+    val: Annotated[float | None, typer.Option(help="Share of rows to validate on.")] = None,
+    test: Annotated[float | None, typer.Option(help="Share of rows to test on.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same split.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Manifest to write. [the same file]")
+    ] = None,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Split by patient, alike in labels: --folds K, or --val and --test shares."""
+    from calcilens.data_manifests.leakage import find_copies
+    from calcilens.data_manifests.schema import read_manifest, write_manifest
+    from calcilens.data_manifests.splits import with_folds, with_splits
+    from calcilens.data_manifests.stats import counts
+
+    if (folds is None) == (val is None and test is None):
+        raise UsageError(compose("either --folds K, or --val and --test", "both or neither"))
+    read = read_manifest(manifest, root=root)
+    copies = _with_progress("Rows", lambda on: find_copies(read, advance=on))
+    if folds is not None:
+        done = with_folds(read, folds, seed=seed, copies=copies)
+    else:
+        done = with_splits(read, {"val": val or 0, "test": test or 0}, seed=seed, copies=copies)
+    write_manifest(done, out or manifest)
+    if copies:
+        say(
+            f"rows that show the same pixels under two patients, kept together: {len(copies)} pairs"
+        )
+    found = counts(done)
+    parts = found["splits"]
+    if folds is not None:
+        parts = {f"fold {name}": part for name, part in found["folds"].items()}
+    say(
+        f"{out or manifest}: "
+        + ", ".join(f"{name} {part['rows']} rows" for name, part in parts.items())
+    )
+    if as_json:
+        print_json({"out": str(out or manifest), "parts": parts, "copies": len(copies)})
+
+
+@manifest_app.command("leakage")
+def leakage_command(manifest: ManifestFile, root: Root = None, as_json: AsJson = False) -> None:
+    """Find the same patient, file or pixels (re-saved, shifted, JPEG) across splits and folds."""
+    from calcilens.data_manifests.leakage import check_leakage, placed
+    from calcilens.data_manifests.schema import read_manifest
+
+    read = read_manifest(manifest, root=root)
+    sides = placed(read)
+    if not len(sides.columns):
+        fix = "run `calcilens manifest split` first"
+        raise UsageError(compose("a split or folds", "neither", where=manifest.name, fix=fix))
+    leaks = _with_progress("Rows", lambda on: check_leakage(read, sides, advance=on))
+    for leak in leaks:
+        say(str(leak))
+    say(f"{manifest}: {len(leaks) or 'no'} pair{'' if len(leaks) == 1 else 's'} of rows leak")
+    if as_json:
+        print_json({"ok": not leaks, "leaks": [leak.to_dict() for leak in leaks]})
+    if leaks:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@manifest_app.command("stats")
+def stats_command(
+    manifest: ManifestFile,
+    picture: Annotated[
+        Path | None, typer.Option(help="Picture to draw: .png, .svg or .pdf.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a manifest holds as a table, and draw it."""
+    from rich.console import Console
+
+    from calcilens.data_manifests.schema import read_manifest
+    from calcilens.data_manifests.stats import counts, draw, to_table
+
+    read = read_manifest(manifest)
+    found = counts(read)
+    if picture is not None:
+        draw(read, picture)
+        say(f"{picture}: drawn")
+    if as_json:
+        print_json(found)
+    else:
+        Console().print(to_table(found))
+
+
+def _with_progress(what: str, work: Callable[[Advance], Result]) -> Result:
     with progress_bar() as bar:
         task = bar.add_task(what, total=None)
-        return build(lambda done, total: bar.update(task, completed=done, total=total))
+        return work(lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _finish(built: Built, out: Path, as_json: bool) -> None:
@@ -51,7 +198,7 @@ def _finish(built: Built, out: Path, as_json: bool) -> None:
     from calcilens.data_manifests.schema import write_manifest
 
     write_manifest(built.manifest, out)
-    for line in summarise(built.refused):
+    for line in (*summarise(built.refused), *built.notes):
         say(line)
     rows, patients = len(built.manifest), built.manifest.frame["patient_key"].nunique()
     say(f"{out}: {rows} rows of {patients} patients, {len(built.refused)} left out")

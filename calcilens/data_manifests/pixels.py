@@ -15,6 +15,7 @@ from PIL import Image as Picture
 
 from calcilens.data_manifests.schema import Manifest
 from calcilens.errors import ManifestError, PixelError, compose
+from calcilens.imaging.images import Image, Volume
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,19 +43,50 @@ def load_stack(manifest: Manifest, row: Mapping[str, Any] | pd.Series) -> Stack:
         PixelError: The pixels cannot be decoded.
     """
     path = manifest.root / str(row["image"])
+    if not path.exists():
+        where, fix = f"row {row['row_id']}", "check --root, or run `calcilens manifest validate`"
+        raise ManifestError(compose("an image", "no such file or folder", where=where, fix=fix))
     series = row["series_uid"] if row["image_kind"] == "dicom" else None
     return load_image(path, str(row["image_kind"]), series)
 
 
 def load_image(path: Path, kind: str, series_uid: str | None = None) -> Stack:
     """Load an image (Z, Y, X) by its kind; `series_uid` chooses within a DICOM folder."""
-    if not path.exists():
-        raise ManifestError(
-            compose("an image", "no such file or folder", where=path.name, fix="check --root")
-        )
     if kind == "dicom":
-        return _read_dicom(path, series_uid)
+        return stack_of(read_series(path, series_uid))
     return _READERS[kind](path)
+
+
+def image_shape(path: Path, kind: str) -> tuple[int | None, int | None, int | None]:
+    """Return (Z, Y, X) from the image's head alone; None where that does not tell.
+
+    Raises:
+        PixelError: The head cannot be read.
+    """
+    if kind == "dicom":
+        return None, None, None
+    if kind == "nifti":
+        z, y, x = _read_nifti(path).shape
+        return z, y, x
+    files = plane_files(path) if kind == "png_stack" else [path]
+    if not files:
+        raise PixelError(compose("PNG planes", "none", where=path.name))
+    try:
+        with Picture.open(files[0]) as picture:
+            return len(files), picture.height, picture.width
+    except (OSError, SyntaxError) as error:
+        raise PixelError(
+            compose("a readable PNG", type(error).__name__, where=files[0].name)
+        ) from error
+
+
+def nifti_spacing(path: Path) -> tuple[float, float, float]:
+    """Return the voxel spacing of a NIfTI file along (z, y, x), mm."""
+    import nibabel
+
+    zooms = [float(zoom) for zoom in nibabel.load(path).header.get_zooms()[:3]]
+    x, y, z = [*zooms, 1.0][:3]
+    return z, y, x
 
 
 def plane_files(folder: Path) -> list[Path]:
@@ -111,7 +143,7 @@ def _read_nifti(path: Path) -> Stack:
 
     try:
         image = nibabel.load(path)
-        array = np.asarray(image.dataobj)
+        array = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ImageFileError) as error:
         raise PixelError(compose("a NIfTI file", type(error).__name__, where=path.name)) from error
     if array.ndim == 2:
@@ -122,17 +154,24 @@ def _read_nifti(path: Path) -> Stack:
 
 
 @lru_cache(maxsize=2)
-def _read_dicom(path: Path, series_uid: str | None) -> Stack:
-    from calcilens.imaging.images import Volume
+def read_series(path: Path, series_uid: str | None) -> Image:
+    """Read one series of a DICOM file or folder; without a UID, the only one in it.
+
+    Raises:
+        ManifestError: It holds no such image, or several.
+    """
     from calcilens.imaging.study import read_studies
 
     images = [image for study in read_studies(path) for image in study.images]
     wanted = [i for i in images if series_uid is None or i.series_uid == series_uid]
     if len(wanted) != 1:
-        raise ManifestError(
-            compose(f"one image of series {series_uid}", f"{len(wanted)}", where=path.name)
-        )
-    image = wanted[0]
+        expected = f"one image of series {series_uid}" if series_uid else "one image"
+        raise ManifestError(compose(expected, f"{len(wanted)}", where=path.name))
+    return wanted[0]
+
+
+def stack_of(image: Image) -> Stack:
+    """Return the pixels of an image as a stack (Z, Y, X) that cannot be written to."""
     return _read_only(image.hu if isinstance(image, Volume) else image.pixels[None])
 
 

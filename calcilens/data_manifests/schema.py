@@ -27,6 +27,7 @@ from calcilens.data_manifests.columns import (
     NAMES,
     SCHEMA_VERSION,
     TRUTH_COLUMNS,
+    VOTE_COLUMNS,
     Column,
     arrow_schema,
 )
@@ -92,6 +93,11 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def box_of(row: Mapping[str, Any] | pd.Series) -> np.ndarray:
     """Return the box of a row: (2, 3) int64, start and stop in (z, y, x), voxels."""
     return np.array([int(row[name]) for name in BOX_COLUMNS]).reshape(2, 3)
+
+
+def count_readers(row: Mapping[str, Any]) -> int:
+    """Return the number of votes of the most-voted head, else 1."""
+    return max([1, *(len(row.get(name) or ()) for name in VOTE_COLUMNS)])
 
 
 def read_manifest(path: str | Path, *, root: str | Path | None = None) -> Manifest:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calcilens.data_manifests.columns import BOX_COLUMNS, SPACING_COLUMNS, VOTE_COLUMNS
+from calcilens.data_manifests.columns import BOX_COLUMNS, SPACING_COLUMNS
 from calcilens.data_manifests.faults import Fault
 from calcilens.data_manifests.schema import Manifest
 
@@ -26,10 +26,12 @@ class Built:
     Args:
         manifest: The rows that could be built.
         refused: One entry for each row, folder or series that was left out.
+        notes: What the user should know beside that.
     """
 
     manifest: Manifest
     refused: tuple[Fault, ...]
+    notes: tuple[str, ...] = ()
 
 
 def summarise(refused: Sequence[Fault]) -> list[str]:
@@ -56,11 +58,6 @@ def box_cells(box: NDArray[Any]) -> dict[str, int]:
 def spacing_cells(spacing: Sequence[float | None]) -> dict[str, float | None]:
     """Spread (z, y, x) spacing, mm, over its three columns."""
     return dict(zip(SPACING_COLUMNS, spacing, strict=True))
-
-
-def count_readers(row: Mapping[str, Any]) -> int:
-    """Return the number of votes of the most-voted head, else 1."""
-    return max([1, *(len(row.get(name) or ()) for name in VOTE_COLUMNS)])
 
 
 def median_box(boxes: Sequence[NDArray[Any]]) -> NDArray[np.int64]:

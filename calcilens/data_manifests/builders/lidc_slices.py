@@ -20,7 +20,6 @@ from calcilens.data_manifests.builders.build import (
     Advance,
     Built,
     box_cells,
-    count_readers,
     median_box,
     row_id,
     spacing_cells,
@@ -28,7 +27,7 @@ from calcilens.data_manifests.builders.build import (
 from calcilens.data_manifests.faults import Fault
 from calcilens.data_manifests.patients import LIDC_SALT, patient_key
 from calcilens.data_manifests.pixels import digest, plane_files, read_png
-from calcilens.data_manifests.schema import new_manifest
+from calcilens.data_manifests.schema import count_readers, new_manifest
 from calcilens.errors import InputError, ManifestError, UsageError, compose
 from calcilens.vocabulary import ABSENT, LIDC_CALCIFICATION, MALIGNANCY_VOTES
 

@@ -1,0 +1,119 @@
+"""Splits and folds: by patient, alike in labels, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from calcilens.data_manifests.leakage import NOWHERE, Copy
+from calcilens.data_manifests.schema import Manifest, truth
+from calcilens.errors import UsageError, compose
+
+STRATA = ("finding_truth", "concern_truth", "source")
+
+
+def with_folds(
+    manifest: Manifest, folds: int, *, seed: int = 0, copies: Sequence[Copy] = ()
+) -> Manifest:
+    """Return the manifest with its column `fold` filled.
+
+    Args:
+        manifest: The rows; those whose split is `unused` stay without a fold.
+        folds: How many.
+        seed: The same seed gives the same folds, whatever the order of the rows.
+        copies: Rows of different patients that show the same pixels and must stay together.
+
+    Raises:
+        UsageError: There are fewer patients than folds.
+    """
+    if folds < 2:
+        raise UsageError(compose("at least 2", f"{folds}", where="--folds"))
+    part = _assign(manifest.frame, [1 / folds] * folds, seed, copies)
+    fold = pd.array([p if p >= 0 else None for p in part.tolist()], dtype="Int64")
+    return replace(manifest, frame=manifest.frame.assign(fold=fold))
+
+
+def with_splits(
+    manifest: Manifest, shares: Mapping[str, float], *, seed: int = 0, copies: Sequence[Copy] = ()
+) -> Manifest:
+    """Return the manifest with its column `split` filled.
+
+    Args:
+        manifest: The rows; those whose split is `unused` keep it.
+        shares: Share of the rows of `val` and `test`; `train` gets the rest.
+        seed: The same seed gives the same split, whatever the order of the rows.
+        copies: Rows of different patients that show the same pixels and must stay together.
+
+    Raises:
+        UsageError: The shares leave nothing to train on, or there are too few patients.
+    """
+    rest = 1 - sum(shares.values())
+    if min(shares.values()) < 0 or rest <= 0:
+        raise UsageError(
+            compose("shares of at least 0 that leave something to train on", f"{dict(shares)}")
+        )
+    wanted = {"train": rest} | {name: share for name, share in shares.items() if share > 0}
+    part = _assign(manifest.frame, list(wanted.values()), seed, copies)
+    names = [*wanted, NOWHERE]
+    split = pd.Series([names[p] for p in part], index=manifest.frame.index, dtype=object)
+    return replace(manifest, frame=manifest.frame.assign(split=split))
+
+
+def _assign(
+    frame: pd.DataFrame, shares: Sequence[float], seed: int, copies: Sequence[Copy]
+) -> NDArray[np.intp]:
+    """Return the part (rows,) of every row, -1 where it is not used.
+
+    Groups are dealt out from the largest to the smallest, each to the part that it brings
+    closest to its share of all rows and of every stratum, counted together.
+    """
+    used = (frame["split"].astype(object) != NOWHERE).to_numpy(bool)
+    groups = _groups(frame, copies)
+    names, counts = _counts(frame[used], groups[used])
+    if len(names) < len(shares):
+        raise UsageError(compose(f"at least {len(shares)} patients", f"{len(names)}"))
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    order = shuffled[np.argsort(-counts[shuffled, 0], kind="stable")]
+    part_of = dict(zip(names[order], _deal(counts[order], np.array(shares)), strict=True))
+    return np.array([part_of[g] if u else -1 for g, u in zip(groups, used, strict=True)], np.intp)
+
+
+def _deal(counts: NDArray[np.float64], shares: NDArray[np.float64]) -> list[int]:
+    """Deal groups with counts (G, features) out to parts, in the order given."""
+    fraction = counts / counts.sum(axis=0)
+    held = np.zeros((len(shares), counts.shape[1]))
+    parts = []
+    for group in fraction:
+        before = held - shares[:, None]
+        cost = ((before + group) ** 2 - before**2) / shares[:, None]
+        best = int(cost.sum(axis=1).argmin())
+        held[best] += group
+        parts.append(best)
+    return parts
+
+
+def _counts(frame: pd.DataFrame, groups: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return group names (G,), sorted, and their rows and rows in each stratum (G, features)."""
+    table = truth(frame)[list(STRATA)].astype(object).fillna("unknown")
+    strata = pd.get_dummies(table.astype(str), dtype=float)
+    sums = strata.assign(rows=1.0).groupby(groups, sort=True).sum()
+    ordered = sums[["rows", *sorted(strata.columns)]]
+    return ordered.index.to_numpy(), ordered.to_numpy(np.float64)
+
+
+def _groups(frame: pd.DataFrame, copies: Sequence[Copy]) -> NDArray[Any]:
+    """Return for every row the least patient key of those that must stay together with it."""
+    keys, code = np.unique(frame["patient_key"].to_numpy(str), return_inverse=True)
+    a = code[[copy.first for copy in copies]] if copies else np.zeros(0, np.intp)
+    b = code[[copy.second for copy in copies]] if copies else np.zeros(0, np.intp)
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(len(keys), len(keys)))
+    _, component = connected_components(links, directed=False)
+    _, first = np.unique(component, return_index=True)
+    return keys[first[component[code]]]
