@@ -8,12 +8,13 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+UV = $$(command -v uv || echo $(BIN)/uv)
 EXTRAS := lidc,pretrained
 DEMO := demo-out
 # Two workers with one thread each: the suite is made for two cores.
 WORKERS ?= 2
 
-.PHONY: help setup demo check test constraints clean
+.PHONY: help setup demo check test docs constraints clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -30,13 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 	if ! test -x $(BIN)/python; then
 	  uv venv --quiet --python "$(PYTHON)" .venv 2>/dev/null || $(PYTHON) -m venv .venv
 	fi
-	uv=$$(command -v uv || true)
-	if test -z "$$uv"; then
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
-	  uv=$(BIN)/uv
-	fi
-	echo "installing into .venv: about a minute and 5 GB" >&2
-	"$$uv" pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]' --group dev
+	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	echo "installing into .venv: a minute or two, 6 GB" >&2
+	"$(UV)" pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]' --group dev
 	touch $@
 
 demo: setup ## a simulated study through the main job, ending with a report
@@ -60,10 +57,16 @@ test: check ## check, then the whole test suite
 	@export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-constraints: ## pin anew: newest versions that pyproject.toml allows, with hashes
-	@uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --upgrade --no-emit-index-url --no-annotate --no-header --quiet \
-	  --output-file constraints.txt
+docs: setup ## the pages of docs/ as a site in site/
+	@"$(UV)" pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	echo "$$PWD/site/index.html"
+
+# Existing pins stay where pyproject.toml still allows them; UPGRADE=--upgrade renews all.
+constraints: ## pin what pyproject.toml asks for, with hashes
+	@"$(UV)" pip compile pyproject.toml --all-extras --group dev --group docs --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
+	  --output-file constraints.txt $(UPGRADE)
 
 clean: ## remove what was made, .venv too
 	@rm -rf .venv $(DEMO) runs site .mypy_cache .ruff_cache .pytest_cache .hypothesis
