@@ -90,10 +90,12 @@ class PatchSpec:
         p = patch.astype(np.float32)
         if self.intensity == "hu_window":
             lo, hi = HU_RANGE
-            return np.clip((p - lo) / (hi - lo), 0, 1)
+            return np.asarray(np.clip((p - lo) / (hi - lo), 0, 1), np.float32)
         low = p.min(axis=(1, 2), keepdims=True)
         span = p.max(axis=(1, 2), keepdims=True) - low
-        return np.divide(p - low, span, out=np.zeros_like(p), where=span > 0)
+        scaled = np.zeros_like(p)
+        np.divide(p - low, span, out=scaled, where=span > 0)
+        return scaled
 
 
 def _place(start: int, stop: int, side: int, length: int) -> int:
@@ -107,7 +109,8 @@ def extract(array: NDArray[np.generic], location: PatchLocation) -> NDArray[np.g
     (y, x), s = location.origin, location.size
     rows = np.clip(np.arange(y, y + s), 0, array.shape[1] - 1)
     cols = np.clip(np.arange(x, x + s), 0, array.shape[2] - 1)
-    return array[np.ix_(list(location.planes), rows, cols)]
+    patch: NDArray[np.generic] = array[np.ix_(np.asarray(location.planes), rows, cols)]
+    return patch
 
 
 def paste(target: NDArray[np.generic], patch: NDArray[np.generic], location: PatchLocation) -> None:

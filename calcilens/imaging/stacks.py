@@ -159,8 +159,8 @@ def _one_plane_a_place(planes: list[CtPlane], notes: list[str]) -> list[CtPlane]
             return largest
     doubled = _doubled(planes)
     notes.append(
-        f"{int(doubled.sum())} planes lie where another does already: the first by "
-        "InstanceNumber is used"
+        "planes lie where another does already: the first by InstanceNumber is used, "
+        f"{int(doubled.sum())} left out"
     )
     return [plane for plane, twice in zip(planes, doubled, strict=True) if not twice]
 
