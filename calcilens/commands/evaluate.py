@@ -76,6 +76,9 @@ def _predicted(
     if predictions is not None:
         named = {"model": predictions.name, "model_version": None, "model_sha256": None}
         return read_predictions(predictions), named
+    from calcilens.models.registry import find
+
+    find(str(model))  # a wrong name is said before torch is loaded, which takes seconds
     from calcilens.models.loading import load_model
 
     loaded = load_model(str(model))

@@ -37,7 +37,7 @@ _TITLES = {
     "confusion": ("Confusion of patterns", "Rows: true pattern. Numbers: lesions."),
     "groups": ("AUROC by group", "Dotted: all lesions. Bars: 95 % intervals."),
 }
-_WIDE = ("reliability", "groups")
+_WIDE = ("reliability", "confusion", "groups")
 
 
 @dataclass(frozen=True)

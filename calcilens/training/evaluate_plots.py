@@ -26,6 +26,7 @@ HEAD_NAMES = {"finding": "Calcified", "concern": "Concern"}
 _COLOURS = {"finding": "#0072B2", "concern": "#D55E00"}
 _DASHES = {"finding": "-", "concern": "--"}
 _MARKERS = {"finding": "o", "concern": "s"}
+_GUIDE = "#555555"
 _GRID = np.linspace(0, 1, 101)
 _RESAMPLES = 500
 _STYLE: dict[Any, Any] = {
@@ -89,7 +90,7 @@ def save(figure: Figure, stream: BinaryIO, kind: str) -> None:
 def draw_roc(heads: Mapping[str, Judged]) -> Figure:
     """Draw ROC curves with bands."""
     figure, axes = _square("False-positive rate", "Sensitivity")
-    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1)
+    axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":", linewidth=1.4)
     for head, judged in heads.items():
         x, y, _ = roc_curve(judged.truth, judged.probability)
         label = _label(head, "AUROC", judged.figures.auroc, judged.figures.auroc_ci95)
@@ -144,7 +145,7 @@ def _reliability(axes: Axes, head: str, judged: Judged) -> None:
     drawn = m.resample(judged.patient, share, resamples=_RESAMPLES)[:, used]
     bounds = np.nanquantile(drawn, [0.025, 0.975], axis=0)
     errors = np.clip([observed - bounds[0], bounds[1] - observed], 0, None)
-    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1)
+    axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":", linewidth=1.4)
     axes.errorbar(
         predicted,
         observed,
@@ -195,9 +196,9 @@ def draw_groups(rows: list[tuple[str, Any]], heads: Mapping[str, Judged]) -> Fig
     """Draw the AUROC of each group with its interval beside the whole (vertical line)."""
     figure = Figure(figsize=(4.2 * max(1, len(heads)) + 1.5, 1.2 + 0.28 * len(rows)))
     figure.set_layout_engine("constrained")
-    panels = figure.subplots(1, max(1, len(heads)), squeeze=False, sharey=True)[0]
+    panels = figure.subplots(1, max(1, len(heads)), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (head, judged) in zip(panels, heads.items(), strict=False):
-        axes.axvline(judged.figures.auroc or 0, color="#999999", linestyle=":", linewidth=1)
+        axes.axvline(judged.figures.auroc or 0, color=_GUIDE, linestyle=":", linewidth=1.4)
         for height, (_, group) in enumerate(rows):
             area = _area(group, head)
             if area is not None:

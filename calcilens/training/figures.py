@@ -221,6 +221,9 @@ def _with_pattern_intervals(
 def _confusion(
     truth: NDArray[Any], named: NDArray[Any], keys: Sequence[str]
 ) -> dict[str, list[Any]]:
-    seen = [key for key in keys if key in set(truth) | set(named)]
-    counts = confusion_matrix(truth.astype(str), named.astype(str), labels=seen)
-    return {"patterns": seen, "counts": counts.tolist()}
+    counts = confusion_matrix(truth.astype(str), named.astype(str), labels=list(keys))
+    seen = np.flatnonzero(counts.any(0) | counts.any(1))
+    return {
+        "patterns": [keys[i] for i in seen],
+        "counts": counts[np.ix_(seen, seen)].tolist(),
+    }

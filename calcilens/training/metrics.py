@@ -94,6 +94,7 @@ def ece_by_chance(probability: Float, *, resamples: int = RESAMPLES, seed: int =
         seed: Start of the random numbers.
     """
     rng = np.random.default_rng(seed)
+    probability = np.sort(probability)  # so that the order of rows has no influence
     member = np.eye(ECE_BINS)[bin_index(probability)]
     draws = (rng.random(len(probability)) < probability for _ in range(resamples))
     gaps = (np.abs((draw - probability) @ member).sum() for draw in draws)

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from calcilens.errors import InputError, compose
+from calcilens.training.metrics import ROUNDING
 from calcilens.vocabulary import PATTERN_KEYS
 
 HEADS = ("finding", "concern")
 PATTERN_COLUMNS = tuple(f"pattern_{key}" for key in PATTERN_KEYS)
+_OTHERS = ("abstained", "members_used", "pattern_set")
+_NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
-_ROUNDING = 1e-6
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -40,14 +42,6 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def _check_columns(frame: pd.DataFrame, where: str) -> None:
-    if "row_id" not in frame or not set(PROBABILITIES) & set(frame):
-        raise InputError(
-            compose(
-                "the column row_id and any of finding, concern, pattern_<key>",
-                f"columns {', '.join(map(str, frame.columns[:8]))}",
-                where=where,
-            )
-        )
     unknown = [
         name
         for name in frame.columns
@@ -57,18 +51,23 @@ def _check_columns(frame: pd.DataFrame, where: str) -> None:
         raise InputError(
             compose("pattern columns of the vocabulary", ", ".join(unknown), where=where)
         )
+    if "row_id" not in frame or not set(PROBABILITIES) & set(frame):
+        raise InputError(
+            compose(
+                "the column row_id and any of finding, concern, pattern_<key>",
+                f"columns {', '.join(map(str, frame.columns[:8]))}",
+                where=where,
+            )
+        )
     twice = frame.loc[frame["row_id"].duplicated(), "row_id"]
     if len(twice):
         found = f"{twice.iloc[0]} twice ({len(twice)} repeated rows)"
         raise InputError(compose("every row_id once", found, where=where))
 
 
-_NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
-
-
 def _probabilities(frame: pd.DataFrame, name: str, where: str) -> np.ndarray:
     values = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
-    wrong = frame[name].notna().to_numpy() & ~((values >= -_ROUNDING) & (values <= 1 + _ROUNDING))
+    wrong = frame[name].notna().to_numpy() & ~((values >= -ROUNDING) & (values <= 1 + ROUNDING))
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         found = f"{frame[name].iloc[first]!r} and {int(wrong.sum()) - 1} more such cells"
@@ -108,9 +107,6 @@ def join(rows: pd.DataFrame, predictions: pd.DataFrame, where: str) -> pd.DataFr
         frame[head] = frame[head].astype(np.float64) if head in frame else np.nan
     frame["abstained"] = _flags(frame, "abstained")
     return frame
-
-
-_OTHERS = ("abstained", "members_used", "pattern_set")
 
 
 def _flags(frame: pd.DataFrame, name: str) -> Any:

@@ -1,0 +1,129 @@
+"""`calcilens evaluate` as a user or a program calls it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+
+from calcilens.commands import evaluate
+from calcilens.commands.console import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, guarded
+from calcilens.data_manifests.schema import write_manifest
+from calcilens.training import metrics
+from tests.training.evaluation_cases import guesses, labelled
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Run the command in a folder with m.parquet and p.csv; return its exit code."""
+    manifest = labelled(tmp_path)
+    write_manifest(manifest, tmp_path / "m.parquet")
+    guesses(manifest).to_csv(tmp_path / "p.csv", index=False)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    evaluate.register(app)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*options: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["calcilens", "evaluate", *options])
+        return guarded(app)
+
+    return call
+
+
+GIVEN = ("--manifest", "m.parquet", "--predictions", "p.csv")
+
+
+def test_json_is_all_that_stands_on_standard_output(run: Any, capsys: Any) -> None:
+    assert run(*GIVEN, "--split", "test", "--json") == EXIT_DONE
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["n"], found["model"], found["split"]) == (40, "p.csv", "test")
+    assert found["ece_binning"] == "15 equal-width bins of probability"
+    assert found["seconds"] > 0
+    assert err == ""
+
+
+def test_the_table_names_figures_intervals_and_what_was_left_out(run: Any, capsys: Any) -> None:
+    assert run(*GIVEN) == EXIT_DONE
+    out = capsys.readouterr().out
+    for said in (
+        "AUROC",
+        "calcified",
+        "concern",
+        "pattern",
+        "fewer than 3 readers",
+        "not a medical",
+    ):
+        assert said in out
+
+
+def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) -> None:
+    assert run(*GIVEN, "--out", "deep/folder", "--json") == EXIT_DONE
+    assert "page: deep/folder/evaluation.html" in capsys.readouterr().err
+    page = Path("deep/folder/evaluation.html").read_text()
+    assert "calcilens evaluate --manifest m.parquet --predictions p.csv --out deep/folder" in page
+    assert run("--manifest", "m.parquet", "--predictions", "deep/folder/predictions.csv") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--manifest", "m.parquet"), EXIT_USAGE, "either --model or --predictions, found neither"),
+        ((*GIVEN, "--model", "x"), EXIT_USAGE, "either --model or --predictions, found both"),
+        ((*GIVEN, "--split", "holdout"), EXIT_USAGE, "--split: expected all, train, val"),
+        ((*GIVEN, "--split", "unused"), EXIT_FAILED, "splits there: test, train, val"),
+        (("--manifest", "no.parquet", *GIVEN[2:]), EXIT_FAILED, "no.parquet"),
+        ((*GIVEN[:3], "no.csv"), EXIT_FAILED, "no.csv"),
+        (("--manifest", "m.parquet", "--model", "no-such"), EXIT_FAILED, "no-such"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(
+    run: Any, capsys: Any, options: tuple[str, ...], code: int, message: str
+) -> None:
+    assert run(*options) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("calcilens: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_a_model_is_named_and_seen_rows_are_warned_of(
+    run: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers = guesses(labelled(tmp_path)).set_index("row_id").assign(members_used=1)
+    answers.loc["lesion-7", "members_used"] = 0
+    card = {"name": "tiny", "version": "0.1"}
+    loaded = SimpleNamespace(card=card, name="tiny", sha256="ab" * 32)
+    modules: dict[str, dict[str, Any]] = {
+        "calcilens.models.registry": {"find": lambda name: None},
+        "calcilens.models.loading": {"load_model": lambda name: loaded},
+        "calcilens.training.predict_rows": {
+            "predict_manifest": lambda manifest, model, rows: answers.loc[rows["row_id"]]
+        },
+    }
+    for name, members in modules.items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    assert run("--manifest", "m.parquet", "--model", "tiny", "--json") == EXIT_DONE
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["model"], found["model_sha256"]) == ("tiny", "ab" * 32)
+    assert (found["n"], found["n_seen_in_training"]) == (119, 1)
+    assert err.startswith("warning: 1 of 120 rows were trained on by every member")
+
+
+def test_figures_are_the_same_in_every_run(run: Any, capsys: Any) -> None:
+    found = []
+    for _ in range(2):
+        run(*GIVEN, "--json")
+        found.append({**json.loads(capsys.readouterr().out), "seconds": 0})
+    assert found[0] == found[1]
+    assert found[0]["seed"] == metrics.SEED
