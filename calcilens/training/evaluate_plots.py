@@ -156,7 +156,7 @@ def _reliability(axes: Axes, head: str, judged: Judged) -> None:
         linewidth=1.2,
         markersize=5,
     )
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="Observed share of positives")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="Observed share of positives")
     title = _label(head, "ECE", judged.figures.ece, judged.figures.ece_ci95)
     axes.set_title(title, fontsize=10)
 

@@ -224,6 +224,6 @@ def _confusion(
     counts = confusion_matrix(truth.astype(str), named.astype(str), labels=list(keys))
     seen = np.flatnonzero(counts.any(0) | counts.any(1))
     return {
-        "patterns": [keys[i] for i in seen],
+        "patterns": [keys[int(i)] for i in seen],
         "counts": counts[np.ix_(seen, seen)].tolist(),
     }
