@@ -1,0 +1,197 @@
+"""`calcilens predict`: DICOM studies in, reports out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from calcilens.commands.console import (
+    EXIT_FAILED,
+    EXIT_PARTLY,
+    print_json,
+    progress_bar,
+    say,
+)
+from calcilens.errors import UsageError, compose
+
+if TYPE_CHECKING:
+    from calcilens.imaging.records import Skipped
+    from calcilens.imaging.study import Study
+    from calcilens.inference.batch import Outcome, Wishes
+    from calcilens.inference.pipeline import Placed
+
+FORMATS = ("json", "html")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("predict")(predict)
+
+
+def predict(
+    paths: list[Path] | None = typer.Argument(
+        None, metavar="PATH...", help="DICOM files, folders, zip archives or DICOMDIRs."
+    ),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Folder for one report folder a study."
+    ),
+    model_ct: str | None = typer.Option(
+        None, "--model-ct", metavar="NAME|PATH", help="Model for CT; by default lidc-ct."
+    ),
+    model_radiograph: str | None = typer.Option(
+        None, "--model-radiograph", metavar="NAME|PATH", help="Model for radiographs."
+    ),
+    roi: Path | None = typer.Option(
+        None,
+        "--roi",
+        metavar="FILE|FOLDER",
+        help="Lesions: JSON or CSV boxes, DICOM SEG, RTSTRUCT. Without it CT is searched.",
+    ),
+    formats: str = typer.Option("json,html", "--formats", help="Of json,html."),
+    force: bool = typer.Option(False, "--force", help="Make reports again that are up to date."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Read and check; write nothing."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result for a program."),
+    print_schema: bool = typer.Option(
+        False, "--schema", help="Print the JSON Schema of report.json and leave."
+    ),
+) -> None:
+    """Predict on DICOM studies and write OUT/<study_uid>/report.html, report.json and more.
+
+    Exit codes: 0 done; 1 failed; 2 wrong use; 3 done, but some files, series or lesions were
+    refused.
+    """
+    if print_schema:
+        from calcilens.inference.report import schema
+
+        return print_json(schema())
+    wanted = _formats(formats)
+    if not paths or (out is None and not dry_run):
+        missing = "a PATH" if not paths else "--out FOLDER"
+        raise UsageError(compose(missing, "none", fix="see calcilens predict --help"))
+    start = perf_counter()
+    from calcilens.imaging.study import read_studies
+
+    if out is not None and not dry_run:
+        out.mkdir(parents=True, exist_ok=True)
+    regions, refused = _regions(roi)
+    with progress_bar() as bar:
+        task = bar.add_task("read", total=None)
+        studies = read_studies(
+            paths, progress=lambda n, total: bar.update(task, completed=n, total=total)
+        )
+    seconds = {"reading all studies": round(perf_counter() - start, 3)}
+    placed, unplaced = _place(regions, studies, roi is not None)
+    refused += unplaced
+    _say_skipped(studies, refused)
+    if dry_run or out is None:
+        outcomes: list[Outcome] = []
+        _plan(studies, placed, as_json)
+    else:
+        from calcilens.inference.batch import Wishes
+
+        wishes = Wishes(out, wanted, force)
+        outcomes = _run(studies, placed, (model_ct, model_radiograph), wishes, seconds)
+        _show(outcomes, refused, as_json)
+    raise typer.Exit(_exit_code(studies, outcomes, refused))
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
+    unknown = [f for f in wanted if f not in FORMATS]
+    if unknown or not wanted:
+        raise UsageError(
+            compose(f"some of {','.join(FORMATS)}", ",".join(unknown) or "none", where="--formats")
+        )
+    return wanted
+
+
+def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
+    if roi is None:
+        return [], []
+    from calcilens.inference.roi import read_rois
+
+    return read_rois(roi)
+
+
+def _place(
+    regions: list[Any], studies: list[Study], given: bool
+) -> tuple[dict[str, list[Placed]] | None, list[Skipped]]:
+    if not given:
+        return None, []
+    from calcilens.inference.batch import place_all
+
+    return place_all(regions, studies)
+
+
+def _run(
+    studies: list[Study],
+    placed: dict[str, list[Placed]] | None,
+    names: tuple[str | None, str | None],
+    wishes: Wishes,
+    seconds: dict[str, float],
+) -> list[Outcome]:
+    start = perf_counter()
+    from calcilens.inference.batch import load_models, run_all
+
+    models = load_models(studies, *names)
+    seconds = {**seconds, "loading code and models": round(perf_counter() - start, 3)}
+    outcomes = []
+    with progress_bar() as bar:
+        task = bar.add_task("report", total=len(studies))
+        for outcome in run_all(
+            studies, models, placed, wishes, seconds=seconds, tick=lambda: bar.advance(task)
+        ):
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _say_skipped(studies: list[Study], refused: list[Skipped]) -> None:
+    for skipped in [s for study in studies for s in study.skipped] + refused:
+        say(f"left out: {skipped.what}: {skipped.reason}")
+
+
+def _plan(studies: list[Study], placed: dict[str, list[Placed]] | None, as_json: bool) -> None:
+    """Say what would be done."""
+    plans: list[dict[str, Any]] = [
+        {
+            "study_uid": s.study_uid,
+            "images": len(s.images),
+            "lesions_given": None if placed is None else len(placed[s.study_uid]),
+            "skipped": len(s.skipped),
+        }
+        for s in studies
+    ]
+    if as_json:
+        return print_json({"dry_run": True, "studies": plans})
+    for plan in plans:
+        given = plan["lesions_given"]
+        lesions = "lesions searched on CT" if given is None else f"{given} lesions given"
+        say(f"{plan['study_uid']}: {plan['images']} images, {lesions}; nothing was written")
+    return None
+
+
+def _show(outcomes: list[Outcome], refused: list[Skipped], as_json: bool) -> None:
+    if as_json:
+        entries = [{"file_or_series": s.what, "reason": s.reason} for s in refused]
+        return print_json({"studies": [asdict(o) for o in outcomes], "refused_lesions": entries})
+    for o in outcomes:
+        if o.state == "written":
+            say(f"{o.study_uid}: {o.lesions} lesions; open {o.folder}/report.html")
+        elif o.state == "kept":
+            say(f"{o.study_uid}: up to date, kept ({o.folder}); --force makes it again")
+        else:
+            say(f"{o.study_uid}: failed: {o.why}")
+    return None
+
+
+def _exit_code(studies: list[Study], outcomes: list[Outcome], refused: list[Skipped]) -> int:
+    usable = any(s.images for s in studies)
+    failed = sum(o.state == "failed" for o in outcomes)
+    if not usable or (outcomes and failed == len(outcomes)):
+        return EXIT_FAILED
+    skipped = any(s.skipped for s in studies) or refused or failed
+    return EXIT_PARTLY if skipped else 0

@@ -1,0 +1,203 @@
+"""report.html: one file that opens offline, for a radiologist to read in seconds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from calcilens import DISCLAIMER, __version__
+from calcilens.imaging.images import Radiograph
+from calcilens.inference.export.viewer import payload
+from calcilens.inference.lesions import Lesion
+from calcilens.inference.report import StudyReport, model_facts
+from calcilens.vocabulary import pattern
+
+_PAGE = Path(__file__).with_name("page")
+_SHOWN_PATTERNS = 5
+_FIGURES = (
+    ("max_diameter_mm", "Largest diameter", "mm", 1),
+    ("volume_mm3", "Volume", "mm³", 0),
+    ("mean_hu", "Mean density", "HU", 0),
+    ("max_hu", "Highest density", "HU", 0),
+    ("agatston", "Agatston score", "", 0),
+    ("skin_distance_mm", "Distance to skin", "mm", 1),
+    ("bone_distance_mm", "Distance to bone", "mm", 1),
+)
+_EMPTY = (
+    "No lesion is reported. On CT, nothing denser than tissue, contrast medium and noise was "
+    "found outside bone. On a radiograph lesions are not searched for: give their boxes with --roi."
+)
+
+
+def build(report: StudyReport) -> str:
+    """Return the page as text."""
+    style, script = ((_PAGE / n).read_text(encoding="utf-8") for n in ("style.css", "script.js"))
+    environment = Environment(
+        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("report.html.j2").render(
+        csp=_policy(style, script),
+        style=Markup(style),  # noqa: S704 our own file
+        script=Markup(script),  # noqa: S704 our own file
+        payload=_embedded(payload(report.lesions)),
+        disclaimer=DISCLAIMER,
+        version=__version__,
+        study=report.study,
+        date=_date(report.study.study_date),
+        lesions=[_lesion(x) for x in report.lesions],
+        models=[model_facts(m) for m in report.models],
+        series=[_series(s) for s in report.study.series],
+        skipped=report.skipped,
+        empty=_EMPTY,
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a policy that lets nothing in but this page's own style, script and pictures."""
+    own = [_source(text) for text in (style, script)]
+    return (
+        f"default-src 'none'; img-src data:; style-src {own[0]}; script-src {own[1]}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _source(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _embedded(value: Any) -> Markup:
+    """Return JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, separators=(",", ":"))
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(safe)  # noqa: S704 escaped above
+
+
+def _date(date: str | None) -> str:
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if date and len(date) == 8 else date or "unknown"
+
+
+def _series(series: Any) -> dict[str, str]:
+    shape = " × ".join(str(n) for n in reversed(series.shape)) if series.shape else "–"
+    spacing = " × ".join(f"{s:.3g}" for s in reversed(series.spacing_mm or ()) if s is not None)
+    used = "yes" if series.used else f"no: {series.why_not}"
+    return {
+        "series_uid": series.series_uid,
+        "modality": series.modality,
+        "shape": shape,
+        "spacing": spacing or "not calibrated",
+        "used": used,
+    }
+
+
+def _lesion(lesion: Lesion) -> dict[str, Any]:
+    said = lesion.answer
+    return {
+        "id": lesion.id,
+        "where": _where(lesion),
+        "level": said.concern.level,
+        "level_text": "no answer" if said.finding.abstained else said.concern.level,
+        "headline": _headline(lesion),
+        "size": _size(lesion),
+        "abstained": _sentence(said.finding.why) if said.finding.abstained else None,
+        "finding": said.finding.probability,
+        "concern": said.concern.probability,
+        "reasons": [_sentence(r) for r in said.concern.model_reasons],
+        **_patterns(lesion),
+        "measurements": [_figure(lesion, *f) for f in _FIGURES],
+        "profile": _profile(lesion.measured.radial_profile),
+        "saliency": _saliency(lesion),
+        "origin": _sentence(lesion.candidate.why).rstrip("."),
+        "strange": _strange(lesion),
+    }
+
+
+def _sentence(text: str | None) -> str:
+    words = (text or "").strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
+
+
+def _where(lesion: Lesion) -> str:
+    if isinstance(lesion.image, Radiograph):
+        return f"{lesion.image.modality} {lesion.image.body_part or ''}".strip()
+    start, stop = (int(v) for v in lesion.candidate.box[:, 0])
+    return f"CT slice {start + 1}" if stop - start == 1 else f"CT slices {start + 1}–{stop}"
+
+
+def _headline(lesion: Lesion) -> str:
+    said = lesion.answer
+    if said.finding.probability is None:
+        return "Measured, not judged"
+    words = f"Calcified {said.finding.probability * 100:.0f} %"
+    if said.pattern.set and said.finding.probability >= 0.5:
+        words += f" · {pattern(said.pattern.set[0]).label}"
+    return words
+
+
+def _size(lesion: Lesion) -> str:
+    diameter, peak = lesion.measured.max_diameter_mm, lesion.measured.max_hu
+    if diameter is None:
+        (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
+        return f"{x1 - x0} × {y1 - y0} pixels"
+    return f"{diameter:.1f} mm" + ("" if peak is None else f" · up to {peak:.0f} HU")
+
+
+def _patterns(lesion: Lesion) -> dict[str, Any]:
+    said = lesion.answer.pattern
+    ranked = sorted(said.probabilities.items(), key=lambda kv: -kv[1])
+    shown, rest = ranked[:_SHOWN_PATTERNS], ranked[_SHOWN_PATTERNS:]
+    others = sum(p for _, p in rest)
+    return {
+        "pattern_why": (said.why or "none").rstrip(".") if said.abstained else None,
+        "patterns": [
+            {"label": pattern(k).label, "look": pattern(k).look, "value": p} for k, p in shown
+        ],
+        "pattern_rest": f"{len(rest)} others together {others * 100:.0f} %." if rest else None,
+    }
+
+
+def _figure(lesion: Lesion, name: str, label: str, unit: str, digits: int) -> dict[str, Any]:
+    value = getattr(lesion.measured, name)
+    text = None if value is None else f"{value:.{digits}f} {unit}".strip()
+    return {"label": label, "value": text, "how": lesion.measured.how.get(name, "")}
+
+
+def _profile(values: list[float] | None) -> Markup | None:
+    """Draw the mean density by depth; nothing for fewer than three shells."""
+    if values is None or len(values) < 3:
+        return None
+    low, span = min(values), max(max(values) - min(values), 1.0)
+    points = [
+        (40 + 340 * i / (len(values) - 1), 66 - 54 * (v - low) / span) for i, v in enumerate(values)
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"></circle>' for x, y in points)
+    ends = f'<text x="0" y="16">{max(values):.0f}</text><text x="0" y="68">{low:.0f}</text>'
+    feet = f'<text x="40" y="86">rim</text><text x="340" y="86">{len(values) - 1} mm in</text>'
+    svg = '<svg class="profile" viewBox="0 0 400 90" role="img" aria-label="Mean HU by depth">'
+    return Markup(  # noqa: S704 numbers only
+        f'{svg}<polyline points="{line}"></polyline>{dots}{ends}{feet}</svg>'
+    )
+
+
+def _saliency(lesion: Lesion) -> str:
+    seen = lesion.saliency
+    if seen is None:
+        return "None: the model gave no answer."
+    if not seen.shown:
+        return f"Not shown: {seen.why}."
+    return (
+        f"{seen.method}. Trust {seen.trust:.2f}: how much the map differs from that of the same "
+        "network with shuffled weights. It shows where the model looked, not what is ill."
+    )
+
+
+def _strange(lesion: Lesion) -> str | None:
+    score = lesion.answer.out_of_domain.score
+    return None if score is None else f"Distance from the training images: {score:.1f}."

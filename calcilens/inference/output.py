@@ -1,0 +1,133 @@
+"""Writing the folder of a study: whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from calcilens.errors import InputError, compose
+from calcilens.inference.export.html import build
+from calcilens.inference.export.mask import write_mask
+from calcilens.inference.export.pictures import pictures
+from calcilens.inference.pipeline import Stopwatch
+from calcilens.inference.report import StudyReport, schema, to_json
+
+FORMATS = ("json", "html")
+_UID = re.compile(r"[0-9.]{1,64}")
+
+
+def folder_name(study_uid: str) -> str:
+    """Return the name of a study's folder: its UID, or a hash where that is no UID."""
+    if _UID.fullmatch(study_uid) and study_uid.strip("."):
+        return study_uid
+    return "study-" + hashlib.sha256(study_uid.encode()).hexdigest()[:16]
+
+
+def write_study(
+    report: StudyReport,
+    out: Path,
+    formats: tuple[str, ...],
+    facts: dict[str, Any],
+    watch: Stopwatch,
+) -> Path:
+    """Write everything of one study and put it in place at once.
+
+    Args:
+        report: What to write.
+        out: Folder that holds one folder a study.
+        formats: Of `FORMATS`; lesions and run.json are always written.
+        facts: Content of run.json; timings are added.
+        watch: Takes the time of writing and has that of the other stages.
+
+    Returns:
+        The study's folder.
+    """
+    target = out / folder_name(report.study.study_uid)
+    with _replacing(target) as part:
+        watch.time("pictures and masks", lambda: _write_lesions(report, part))
+        exports = []
+        if "html" in formats:
+            exports.append(watch.time("html", lambda: _write_html(report, part)))
+        if "json" in formats:
+            _write_json(part / "report.json", _checked(to_json(report, exports)))
+        seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
+        _write_json(part / "run.json", {**facts, "seconds": seconds})
+    return target
+
+
+def _write_lesions(report: StudyReport, part: Path) -> None:
+    for lesion in report.lesions:
+        folder = part / "lesions" / lesion.id
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in pictures(lesion).items():
+            (folder / f"{name}.png").write_bytes(data)
+        write_mask(lesion, folder / "mask.nii.gz")
+
+
+def _write_html(report: StudyReport, part: Path) -> dict[str, str]:
+    data = build(report).encode()
+    (part / "report.html").write_bytes(data)
+    return {"format": "html", "path": "report.html", "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _checked(content: dict[str, Any]) -> dict[str, Any]:
+    """Check the content of report.json against its schema."""
+    for fault in Draft202012Validator(schema()).iter_errors(content):
+        raise InputError(
+            compose("a report that fits its schema", fault.message[:200], where=fault.json_path)
+        )
+    return content
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """Give a folder beside the target to fill; it takes the target's place when all is well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _mend(target)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
+    old = part.with_suffix(".old")
+    try:
+        part.chmod(0o777 & ~_umask())
+        yield part
+        if target.exists():
+            target.replace(old)
+        try:
+            part.replace(target)
+        except BaseException:
+            if old.exists():
+                old.replace(target)
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _mend(target: Path) -> None:
+    """Clear what a run that was killed left behind; its last whole report comes back."""
+    for old in sorted(target.parent.glob(f".{target.name}-*.old")):
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.replace(target)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,144 @@
+"""Study in, report out: the order of the steps and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TypeVar
+
+from calcilens.imaging.candidates import Candidate, propose
+from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.measure import measure
+from calcilens.imaging.records import Skipped
+from calcilens.imaging.study import Study
+from calcilens.inference.lesions import Answer, Lesion, SaliencyMap
+from calcilens.inference.predictor import Model, answer, patch_input
+from calcilens.inference.report import StudyReport
+from calcilens.inference.saliency import Explainer
+from calcilens.vocabulary import ConcernLevel
+
+MOST_LESIONS = 20
+"""Candidates of a series that are reported; given lesions are always all reported."""
+NO_RADIOGRAPH_MODEL = (
+    "no radiograph model is installed, and a CT model is never used on a radiograph; "
+    "give one with --model-radiograph NAME or FILE.safetensors"
+)
+NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safetensors"
+
+Result = TypeVar("Result")
+Tick = Callable[[], None]
+Placed = tuple[Image, Candidate]
+
+
+@dataclass(eq=False)
+class Models:
+    """The models of a run, each None where there is none, and what explains them."""
+
+    ct: Model | None = None
+    radiograph: Model | None = None
+    _explainers: dict[int, Explainer] = field(default_factory=dict)
+
+    def of(self, image: Image) -> Model | None:
+        """Return the model for an image's modality."""
+        return self.radiograph if isinstance(image, Radiograph) else self.ct
+
+    def explainer(self, model: Model) -> Explainer:
+        """Return what makes saliency maps for a model."""
+        if id(model) not in self._explainers:
+            self._explainers[id(model)] = Explainer(model.network)
+        return self._explainers[id(model)]
+
+    def used(self) -> tuple[Model, ...]:
+        """Return the models that there are."""
+        return tuple(m for m in (self.ct, self.radiograph) if m is not None)
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def time(self, stage: str, work: Callable[[], Result]) -> Result:
+        """Run `work` and add its time to a stage."""
+        start = perf_counter()
+        try:
+            return work()
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
+
+
+def run_study(
+    study: Study,
+    models: Models,
+    given: Sequence[Placed] | None = None,
+    *,
+    watch: Stopwatch | None = None,
+    tick: Tick = lambda: None,
+) -> StudyReport:
+    """Report on one study.
+
+    Args:
+        study: As `read_studies` gives it.
+        models: What answers.
+        given: Lesions given by hand, with their images; None: look for them on CT.
+        watch: Takes the time of every stage.
+        tick: Called after each lesion.
+    """
+    watch = watch or Stopwatch()
+    skipped = list(study.skipped)
+    places = list(given) if given is not None else []
+    if given is None:
+        places, capped = watch.time("candidates", lambda: _search(study.images))
+        skipped += capped
+    lesions = []
+    for image, candidate in places:
+        lesions.append(_examine(image, candidate, models, watch))
+        tick()
+    return StudyReport(study, tuple(sorted(lesions, key=_urgency)), tuple(skipped), models.used())
+
+
+def _search(images: Sequence[Image]) -> tuple[list[Placed], list[Skipped]]:
+    found: list[Placed] = []
+    capped = []
+    for image in images:
+        candidates = propose(image)
+        found += [(image, c) for c in candidates[:MOST_LESIONS]]
+        if len(candidates) > MOST_LESIONS:
+            reason = (
+                f"{len(candidates)} places could be calcified; the {MOST_LESIONS} with most "
+                "mineral are reported; give the others with --roi"
+            )
+            capped.append(Skipped(image.series_uid, reason))
+    return found, capped
+
+
+def _examine(image: Image, candidate: Candidate, models: Models, watch: Stopwatch) -> Lesion:
+    measured = watch.time("measurements", lambda: measure(image, candidate))
+    said, seen = _judge(image, candidate, models, watch)
+    return Lesion(image, candidate, measured, said, seen)
+
+
+def _judge(
+    image: Image, candidate: Candidate, models: Models, watch: Stopwatch
+) -> tuple[Answer, SaliencyMap | None]:
+    model = models.of(image)
+    if model is None:
+        missing = NO_RADIOGRAPH_MODEL if isinstance(image, Radiograph) else NO_CT_MODEL
+        return Answer.abstain(missing), None
+    cut = patch_input(image, candidate, model.spec)
+    if isinstance(cut, str):
+        return Answer.abstain(cut, str(model.card.get("name"))), None
+    said = watch.time("predictions", lambda: answer(model, cut))
+    if said.finding.abstained:
+        return said, None
+    return said, watch.time("saliency", lambda: models.explainer(model).explain(cut))
+
+
+def _urgency(lesion: Lesion) -> tuple[int, float, str]:
+    """Order lesions: the most concerning first, those without an answer last."""
+    order = [ConcernLevel.HIGH, ConcernLevel.INTERMEDIATE, ConcernLevel.LOW, ConcernLevel.UNKNOWN]
+    said = lesion.answer
+    rank = order.index(ConcernLevel(said.concern.level))
+    return rank, -(said.finding.probability or 0.0), lesion.id

@@ -1,0 +1,96 @@
+"""run.json: what a report came from, and whether it must be made again. No patient data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from calcilens import __version__
+from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.study import Study
+from calcilens.inference.output import folder_name
+from calcilens.inference.pipeline import Models, Placed
+
+_LIBRARIES = ("numpy", "torch", "monai", "pydicom", "captum", "scipy", "connected-components-3d")
+
+
+def facts(
+    study: Study, models: Models, given: Sequence[Placed] | None, formats: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the content of run.json without timings."""
+    settings = {"formats": list(formats), "lesions": "searched" if given is None else "given"}
+    return {
+        "calcilens": __version__,
+        "study_uid": study.study_uid,
+        "settings": settings,
+        "models": {k: _model(m) for k, m in (("ct", models.ct), ("radiograph", models.radiograph))},
+        "fingerprint": fingerprint(study, models, given, settings),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def fingerprint(
+    study: Study, models: Models, given: Sequence[Placed] | None, settings: dict[str, Any]
+) -> str:
+    """Return a hash of everything that the report depends on."""
+    digest = hashlib.sha256()
+    parts = [
+        __version__,
+        study.study_uid,
+        study.study_date,
+        [str(s) for s in (*study.series, *study.skipped)],
+        [_model(m) for m in (models.ct, models.radiograph)],
+        settings,
+    ]
+    digest.update(json.dumps(parts).encode())
+    for image in study.images:
+        _add_image(digest, image)
+    for image, candidate in given or ():
+        digest.update(f"{image.series_uid}{candidate.id}{candidate.why}".encode())
+        digest.update(b"" if candidate.mask is None else candidate.mask.tobytes())
+    return digest.hexdigest()
+
+
+def is_done(out: Path, study_uid: str, wanted: str) -> bool:
+    """Say whether the folder of a study holds the report with that fingerprint."""
+    try:
+        run = json.loads((out / folder_name(study_uid) / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(run, dict) and run.get("fingerprint") == wanted
+
+
+def _add_image(digest: Any, image: Image) -> None:
+    arrays: list[Any] = (
+        [image.pixels, image.display] if isinstance(image, Radiograph) else [image.hu]
+    )
+    place = image.spacing_mm if isinstance(image, Radiograph) else image.affine.matrix.tolist()
+    digest.update(f"{image.series_uid}{place}{[p.sop_uid for p in image.planes]}".encode())
+    for array in arrays:
+        digest.update(array.tobytes())
+
+
+def _model(model: Any) -> dict[str, str] | None:
+    if model is None:
+        return None
+    card = model.card
+    return {
+        "name": str(card.get("name", "unnamed")),
+        "version": str(card.get("version", "unknown")),
+        "sha256": model.sha256,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,134 @@
+"""The report of one study, and its form as report.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calcilens import DISCLAIMER
+from calcilens.imaging.images import Radiograph
+from calcilens.imaging.records import Skipped
+from calcilens.imaging.study import Study
+from calcilens.inference.lesions import Lesion
+from calcilens.inference.predictor import Model
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
+PICTURES = ("image", "saliency", "overlay")
+
+
+@dataclass(frozen=True, eq=False)
+class StudyReport:
+    """Everything that a run says about one study; lesions in the order of concern."""
+
+    study: Study
+    lesions: tuple[Lesion, ...]
+    skipped: tuple[Skipped, ...]
+    models: tuple[Model, ...]
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of report.json."""
+    return dict(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))
+
+
+def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the content of report.json.
+
+    Args:
+        report: What to write.
+        exports: Other files of the report: format, path and sha256 of each.
+    """
+    study = report.study
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "disclaimer": DISCLAIMER,
+        "study": {
+            "study_uid": study.study_uid,
+            "study_date": study.study_date,
+            "modalities": list(study.modalities),
+        },
+        "series": [_series(s) for s in study.series],
+        "models": [model_facts(m) for m in report.models],
+        "lesions": [_lesion(x) for x in report.lesions],
+        "guidance": {},
+        "skipped": [{"file_or_series": s.what, "reason": s.reason} for s in report.skipped],
+        "exports": exports,
+    }
+
+
+def model_facts(model: Model) -> dict[str, Any]:
+    """Return what a report says of a model: name, version, hash and limits."""
+    card: Mapping[str, Any] = model.card
+    limits = card.get("limits", [])
+    return {
+        "name": str(card.get("name", "unnamed")),
+        "version": str(card.get("version", "unknown")),
+        "modality": str(card.get("modality", "unknown")),
+        "sha256": model.sha256,
+        "limits": [limits] if isinstance(limits, str) else [str(x) for x in limits],
+    }
+
+
+def _series(series: Any) -> dict[str, Any]:
+    facts = {k: v for k, v in asdict(series).items() if k != "study_uid"}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
+
+
+def _lesion(lesion: Lesion) -> dict[str, Any]:
+    said = lesion.answer
+    return {
+        "id": lesion.id,
+        "tracking_uid": lesion.tracking_uid,
+        "series_uid": lesion.image.series_uid,
+        "sop_uids": lesion.sop_uids,
+        "centroid_mm": _rounded(lesion.centroid_mm),
+        "box_mm": _rounded(lesion.box_mm),
+        "box_px": lesion.box_px,
+        "origin": lesion.candidate.why,
+        "model": said.model,
+        "measurements": _rounded(asdict(lesion.measured)),
+        "finding": asdict(said.finding),
+        "pattern": asdict(said.pattern),
+        "concern": asdict(said.concern),
+        "out_of_domain": asdict(said.out_of_domain),
+        "saliency": _saliency(lesion),
+        "change": None,
+    }
+
+
+def _saliency(lesion: Lesion) -> dict[str, Any]:
+    seen = lesion.saliency
+    if seen is None:
+        why = lesion.answer.finding.why or "none was made"
+        return {"method": None, "trust": None, "shown": False, "why": why, "files": []}
+    names = PICTURES[1:] if seen.shown else ()
+    files = [f"lesions/{lesion.id}/{name}.png" for name in names]
+    return {
+        "method": seen.method,
+        "trust": round(seen.trust, 4),
+        "shown": seen.shown,
+        "why": seen.why,
+        "files": files,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Round figures to what a person can use; text and counts stay."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return round(float(value), 3) if isinstance(value, float | np.floating) else value
+
+
+def is_flat(lesion: Lesion) -> bool:
+    """Say whether a lesion lies on a radiograph."""
+    return isinstance(lesion.image, Radiograph)
