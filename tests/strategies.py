@@ -76,7 +76,7 @@ def stored_values(draw: st.DrawFn) -> tuple[np.ndarray, int]:
 
 
 @st.composite
-def ct_series(draw: st.DrawFn) -> tuple[list, np.ndarray, np.ndarray]:
+def ct_series(draw: st.DrawFn, *, tilted: bool = True) -> tuple[list, np.ndarray, np.ndarray]:
     """CT series in any orientation, tilt and file order.
 
     Returns:
@@ -87,7 +87,7 @@ def ct_series(draw: st.DrawFn) -> tuple[list, np.ndarray, np.ndarray]:
     count = draw(st.integers(2, 6))
     spacing = [draw(st.sampled_from([0.4, 0.625, 0.9])), draw(st.sampled_from([0.4, 0.7]))]
     step = np.cross(x, y) * draw(st.sampled_from([0.625, 1.0, 2.5]))
-    step += y * draw(st.sampled_from([0.0, 0.0, 0.3]))
+    step += y * draw(st.sampled_from([0.0, 0.3] if tilted else [0.0]))
     origin = np.array([draw(st.floats(-500, 500)) for _ in range(3)])
     stored = factory.ramp((count, 5, 7))
     objects = factory.ct_slices(

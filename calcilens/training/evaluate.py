@@ -69,6 +69,8 @@ class Scores:
     n_seen_in_training: int | None
     """Rows that every member of the model trained on; None where it is not known."""
     seen_included: bool
+    members_used: dict[str, int] | None
+    """How many members answered -> number of rows; None where it is not known."""
     left_out: dict[str, dict[str, int]]
     """Head -> reason -> number of rows of the split that are not in its figures."""
     by_group: dict[str, dict[str, Group]]
@@ -171,6 +173,7 @@ def score(frame: pd.DataFrame, *, include_seen: bool = False, resamples: int = R
         abstained=int(used["abstained"].sum()),
         n_seen_in_training=None if seen is None else int(seen.sum()),
         seen_included=include_seen,
+        members_used=None if seen is None else _counted(used["members_used"].astype(int)),
         left_out=left_out,
         by_group=_groups(used, reasons.loc[used.index], resamples=resamples),
     )

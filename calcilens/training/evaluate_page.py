@@ -131,7 +131,7 @@ def render(
         left_out={names[head]: why for head, why in scores.left_out.items() if why},
         plots=[_plot(name, figure) for name, figure in plots.items()],
         mistakes={HEAD_NAMES[head]: rows for head, rows in mistakes.items() if rows},
-        made=_made(about),
+        made=_made(scores, about),
     )
 
 
@@ -180,10 +180,13 @@ def _votes(votes: Any) -> str:
     return ", ".join(map(str, votes)) if isinstance(votes, list | np.ndarray) else "–"
 
 
-def _made(about: About) -> dict[str, str]:
+def _made(scores: Scores, about: About) -> dict[str, str]:
+    members = (scores.members_used or {}).items()
+    by_members = ", ".join(f"{n} lesions by {used}" for used, n in members)
     return {
         "Model": " ".join(filter(None, (about.model, about.model_version))),
         "Weights, sha256": about.model_sha256 or "not given",
+        "Members that answered": by_members or "not given",
         "Manifest, sha256": about.manifest_sha256,
         "Split": about.split,
         "Resamples, seed": f"{about.resamples}, {about.seed}",

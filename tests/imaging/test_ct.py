@@ -97,10 +97,15 @@ def test_bits_beyond_the_stored_ones_are_no_part_of_the_value() -> None:
 
 
 @pytest.mark.parametrize(("padding", "expected"), [(-2000, -1024), (1500, 476)])
-def test_padding_becomes_air_unless_it_may_be_tissue(padding: int, expected: int) -> None:
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+def test_padding_becomes_air_unless_it_may_be_tissue(
+    padding: int, expected: int, syntax: uid.UID
+) -> None:
     stored = factory.ramp().astype(np.int16)
     stored[:, 0, 0] = padding
     objects = factory.ct_slices(stored, bits_stored=16, PixelPaddingValue=padding)
+    for ds in objects:
+        ds.file_meta.TransferSyntaxUID = syntax
     hu = volume_of(objects).hu
     assert (hu[:, 0, 0] == expected).all()
     np.testing.assert_array_equal(hu[:, 1:], stored[:, 1:].astype(int) - 1024)

@@ -44,7 +44,7 @@ def test_a_stream_that_is_cut_short_is_refused_not_filled_up(
     (ds,) = factory.ct_slices(smooth_noise((1, 64, 64)))
     ds.compress(syntax, generate_instance_uid=False)
     (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
-    for length in (0, 10, len(frame) // 2, len(frame) * 95 // 100):
+    for length in (10, len(frame) // 2, len(frame) * 95 // 100):
         ds.PixelData = encapsulate([frame[:length]])
         study = read_study(factory.save(ds, tmp_path / "cut.dcm"))
         assert study.images == ()

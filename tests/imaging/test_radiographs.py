@@ -40,7 +40,7 @@ def lut(entries: np.ndarray, bits: int, first: int = 0) -> Dataset:
 
 
 def test_monochrome1_is_turned_so_that_bright_means_dense(tmp_path: Path) -> None:
-    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    window: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 4096}
     plain = radiograph_of(factory.radiograph(STORED, **window), tmp_path)
     turned = radiograph_of(
         factory.radiograph(4095 - STORED, photometric="MONOCHROME1", **window), tmp_path
@@ -57,14 +57,16 @@ def test_the_modality_rescale_is_applied_to_the_pixels(tmp_path: Path) -> None:
     np.testing.assert_allclose(radiograph_of(ds, tmp_path).pixels, STORED * 0.5 - 100)
 
 
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
 def test_a_modality_lut_is_applied_to_the_pixels_and_the_voi_lut_only_to_the_display(
-    tmp_path: Path,
+    syntax: uid.UID, tmp_path: Path
 ) -> None:
     squares = (np.arange(4096) // 64) ** 2
     modality = lut(squares, 16)
     modality.ModalityLUTType = "US"
     voi = lut(np.minimum(np.arange(4096), 255), 8)
     ds = factory.radiograph(STORED, ModalityLUTSequence=[modality], VOILUTSequence=[voi])
+    ds.file_meta.TransferSyntaxUID = syntax
     image = radiograph_of(ds, tmp_path)
     np.testing.assert_array_equal(image.pixels, squares[STORED])
     np.testing.assert_array_equal(image.display, np.minimum(squares[STORED], 255))

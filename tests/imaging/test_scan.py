@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -175,8 +176,10 @@ def _disc(slices: Path, tmp_path: Path) -> Path:
         ds.StudyTime, ds.StudyID, ds.SeriesNumber = "000000", "1", 1
         disc.add(ds)
     disc.write(tmp_path / "disc")
-    del disc
-    gc.collect()  # the file set's own temporary folder
+    with warnings.catch_warnings():  # the file set leaves its own temporary folder to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        del disc
+        gc.collect()
     return tmp_path / "disc" / "DICOMDIR"
 
 

@@ -98,6 +98,7 @@ def test_rows_seen_by_every_member_are_left_out_unless_kept(frame: pd.DataFrame)
     frame.loc[seen, "finding"] = frame.loc[seen, "finding_truth"]
     without, kept = scored(frame), scored(frame, include_seen=True)
     assert (without.n, without.n_seen_in_training, kept.n) == (80, 40, 120)
+    assert (without.members_used, kept.members_used) == ({"5": 80}, {"5": 80, "0": 40})
     assert without.finding == scored(frame[~seen].drop(columns="members_used")).finding
     assert without.left_out["finding"] == {ev.SEEN: 40}
     assert kept.finding is not None
@@ -137,7 +138,7 @@ def test_a_group_with_too_few_patients_of_a_class_has_no_area_but_a_reason(
     assert rare is not None
     assert (rare.auroc, rare.n) == (None, 3)
     assert rare.why_null is not None
-    assert "5 needed" in rare.why_null
+    assert "at least 5 needed" in rare.why_null
 
 
 def test_a_group_is_judged_as_its_rows_alone(frame: pd.DataFrame) -> None:
