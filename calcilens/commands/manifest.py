@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from calcilens.data_manifests.builders.build import Advance, Built
 
 Result = TypeVar("Result")
+SHARE = 0.15
+"""Share of rows that validation and test get by default."""
 
 manifest_app = typer.Typer(help="Build, check and split tables of labelled lesions.")
 build_app = typer.Typer(help="Build a manifest from a data set.")
@@ -60,10 +62,12 @@ def build_lidc_dicom_command(
 
 @build_app.command("folder")
 def build_folder_command(
-    table: Annotated[Path, typer.Argument(help="CSV that names images, boxes and labels.")],
+    table: Annotated[
+        Path, typer.Option("--csv", help="Table that names images, boxes and labels.")
+    ],
     out: Out,
     root: Annotated[
-        Path | None, typer.Option(help="Where the paths in the CSV start; by default beside it.")
+        Path | None, typer.Option(help="Where the paths in the CSV start. [beside the CSV]")
     ] = None,
     salt_file: Annotated[
         Path | None,
@@ -101,8 +105,10 @@ def split_command(
     folds: Annotated[
         int | None, typer.Option(help="Number of folds; fills the column fold.")
     ] = None,
-    val: Annotated[float | None, typer.Option(help="Share of rows to validate on.")] = None,
-    test: Annotated[float | None, typer.Option(help="Share of rows to test on.")] = None,
+    val: Annotated[
+        float | None, typer.Option(help=f"Share of rows to validate on. [{SHARE}]")
+    ] = None,
+    test: Annotated[float | None, typer.Option(help=f"Share of rows to test on. [{SHARE}]")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same split.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Manifest to write. [the same file]")
@@ -110,20 +116,21 @@ def split_command(
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split by patient, alike in labels: --folds K, or --val and --test shares."""
+    """Split by patient, alike in labels, into train, val and test, or into folds."""
     from calcilens.data_manifests.leakage import find_copies
     from calcilens.data_manifests.schema import read_manifest, write_manifest
     from calcilens.data_manifests.splits import with_folds, with_splits
     from calcilens.data_manifests.stats import counts
 
-    if (folds is None) == (val is None and test is None):
-        raise UsageError(compose("either --folds K, or --val and --test", "both or neither"))
+    if folds is not None and (val is not None or test is not None):
+        raise UsageError(compose("either --folds, or --val and --test", "both"))
     read = read_manifest(manifest, root=root)
     copies = _with_progress("Rows", lambda on: find_copies(read, advance=on))
     if folds is not None:
         done = with_folds(read, folds, seed=seed, copies=copies)
     else:
-        done = with_splits(read, {"val": val or 0, "test": test or 0}, seed=seed, copies=copies)
+        shares = {"val": SHARE if val is None else val, "test": SHARE if test is None else test}
+        done = with_splits(read, shares, seed=seed, copies=copies)
     write_manifest(done, out or manifest)
     if copies:
         say(

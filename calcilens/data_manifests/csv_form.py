@@ -26,7 +26,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], metadata: dict[str, str], path:
     """Write plain rows and the metadata."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         stream.write(f"# {json.dumps(metadata)}\n")
-        table = csv.writer(stream, lineterminator="\n")
+        table = csv.writer(stream, lineterminator="\r\n")  # quotes both
         table.writerow(NAMES)
         table.writerows([_to_text(row[name]) for name in NAMES] for row in rows)
 

@@ -106,9 +106,9 @@ def match(a: Floats, b: Floats) -> Match | None:
 
 
 def _texture(picture: Floats) -> Floats:
-    fine = _band(picture[None], FINE_BAND)[0]
+    fine: Floats = _band(picture[None], FINE_BAND)[0]
     limit = CLIP * np.median(np.abs(fine))
-    return np.clip(fine, -limit, limit) if limit > 0 else fine
+    return fine.clip(-limit, limit) if limit > 0 else fine
 
 
 def _band(pictures: Floats, band: tuple[float, float]) -> Floats:

@@ -162,11 +162,15 @@ def read_series(path: Path, series_uid: str | None) -> Image:
     """
     from calcilens.imaging.study import read_studies
 
-    images = [image for study in read_studies(path) for image in study.images]
+    studies = read_studies(path, workers=0)  # a data loader's worker may start no processes
+    images = [image for study in studies for image in study.images]
     wanted = [i for i in images if series_uid is None or i.series_uid == series_uid]
     if len(wanted) != 1:
         expected = f"one image of series {series_uid}" if series_uid else "one image"
-        raise ManifestError(compose(expected, f"{len(wanted)}", where=path.name))
+        reasons = [skipped.reason for study in studies for skipped in study.skipped]
+        found = f"{len(wanted)} ({reasons[0]})" if reasons else f"{len(wanted)}"
+        fix = None if series_uid or len(wanted) < 2 else "fill the column series_uid"
+        raise ManifestError(compose(expected, found, where=path.name, fix=fix))
     return wanted[0]
 
 

@@ -123,11 +123,13 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """Write a manifest as parquet or CSV, by the suffix of `path`, whole or not at all.
 
     Raises:
-        ManifestError: The frame has a column that no manifest has, or lacks one.
+        ManifestError: The frame has a column that no manifest has, or lacks one,
+            or a cell is not of its column's type.
     """
     path = Path(path)
     write = _writer(path)
     check_columns([c for c in manifest.frame.columns if c not in TRUTH_COLUMNS], path.name)
+    frame = _frame({name: manifest.frame[name].tolist() for name in NAMES})
     root = os.path.relpath(manifest.root.resolve(), path.parent.resolve())
     metadata = {"schema_version": SCHEMA_VERSION} | manifest.metadata
     metadata["root"] = Path(root).as_posix()
@@ -135,7 +137,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-")
     os.close(handle)
     try:
-        write(manifest.frame, metadata, Path(temporary))
+        write(frame, metadata, Path(temporary))
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -155,7 +155,8 @@ def _draw_head(axis: Axes, table: pd.DataFrame, column: str, words: tuple[str, s
         middle = places + (step - (len(shown) - 1) / 2) * width
         colour = _COLOURS[list(tally.columns).index(name)]
         bars = axis.bar(middle, tally[name].to_numpy(), width, color=colour, label=name)
-        axis.bar_label(bars)
+        axis.bar_label(bars, fontsize=8)
+    axis.margins(y=0.1)
     axis.set(ylabel="lesions")
     axis.set_xticks(places, tally.index.tolist())
     _title_and_legend(axis, title, len(shown))
@@ -202,6 +203,7 @@ def _draw_sizes(axis: Axes, table: pd.DataFrame) -> None:
 
 def _draw_tally(axis: Axes, values: pd.Series, title: str, xlabel: str) -> None:
     tally = values.clip(upper=_MANY).value_counts().sort_index()
-    names = [f"{v} or more" if v == _MANY else str(v) for v in tally.index]
+    names = [f"{v}+" if v == _MANY else str(v) for v in tally.index]
     axis.bar_label(axis.bar(names, tally.to_numpy(), color=_COLOURS[0]))
+    axis.margins(y=0.1)
     axis.set(title=title, xlabel=xlabel, ylabel="lesions" if title == "Readers" else "patients")
