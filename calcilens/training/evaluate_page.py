@@ -16,9 +16,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from calcilens.training.evaluate import Scores, arrays, why_left_out
+from calcilens.training.evaluate import Scores
 from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
-from calcilens.training.predictions import PATTERN_COLUMNS
+from calcilens.training.left_out import why_left_out
+from calcilens.training.predictions import PATTERN_COLUMNS, arrays
 
 MISTAKES = 8
 """Rows listed for each head."""
@@ -93,26 +94,27 @@ def write_evaluation(out: Path, frame: pd.DataFrame, scores: Scores, about: Abou
     """
     reasons = why_left_out(frame, include_seen=scores.seen_included)
     judged = _judged(frame, reasons, scores)
-    plots = draw_all(judged, scores.pattern, scores.by_group)
+    figures = draw_all(judged, scores.pattern, scores.by_group)
+    svg = {name: _picture(figure, "svg") for name, figure in figures.items()}
     (out / "plots").mkdir(parents=True, exist_ok=True)
-    for name, figure in plots.items():
-        for suffix in ("png", "svg"):
-            _write(out / "plots" / f"{name}.{suffix}", _picture(figure, suffix))
+    for name, figure in figures.items():
+        _write(out / "plots" / f"{name}.svg", svg[name])
+        _write(out / "plots" / f"{name}.png", _picture(figure, "png"))
     _write(out / "predictions.csv", _predictions_csv(frame, reasons).encode())
     found = json.dumps(scores_json(scores, about), indent=2, allow_nan=False)
     _write(out / "scores.json", f"{found}\n".encode())
     page = out / PAGE
-    _write(page, render(plots, scores, about, _mistakes(frame, reasons)).encode())
+    _write(page, render(svg, scores, about, _mistakes(frame, reasons)).encode())
     return page
 
 
 def render(
-    plots: Mapping[str, Figure],
+    plots: Mapping[str, bytes],
     scores: Scores,
     about: About,
     mistakes: Mapping[str, list[dict[str, Any]]],
 ) -> str:
-    """Return the page as HTML; plots are inside it."""
+    """Return the page as HTML with the plots (name -> SVG) inside it."""
     environment = Environment(
         loader=PackageLoader("calcilens.training"),
         autoescape=True,
@@ -129,7 +131,7 @@ def render(
         heads={name: figures for name, figures in heads.items() if figures},
         head_names=HEAD_NAMES,
         left_out={names[head]: why for head, why in scores.left_out.items() if why},
-        plots=[_plot(name, figure) for name, figure in plots.items()],
+        plots=[_plot(name, svg) for name, svg in plots.items()],
         mistakes={HEAD_NAMES[head]: rows for head, rows in mistakes.items() if rows},
         made=_made(scores, about),
     )
@@ -145,10 +147,9 @@ def _judged(frame: pd.DataFrame, reasons: pd.DataFrame, scores: Scores) -> dict[
     return judged
 
 
-def _plot(name: str, figure: Figure) -> dict[str, Any]:
+def _plot(name: str, svg: bytes) -> dict[str, Any]:
     title, caption = _TITLES[name]
-    data = base64.b64encode(_picture(figure, "svg")).decode()
-    uri = f"data:image/svg+xml;base64,{data}"
+    uri = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
     return {"title": title, "caption": f"{title}. {caption}", "uri": uri, "wide": name in _WIDE}
 
 

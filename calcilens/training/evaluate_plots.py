@@ -96,7 +96,7 @@ def draw_roc(heads: Mapping[str, Judged]) -> Figure:
         label = _label(head, "AUROC", judged.figures.auroc, judged.figures.auroc_ci95)
         axes.plot(x, y, color=_COLOURS[head], linestyle=_DASHES[head], label=label)
         _band(axes, judged, m.roc_on(judged.truth, judged.probability, _GRID), _COLOURS[head])
-    axes.legend(loc="lower right")
+    _legend_above(axes)
     return figure
 
 
@@ -118,7 +118,7 @@ def draw_precision_recall(heads: Mapping[str, Judged]) -> Figure:
         band = m.precision_on(judged.truth, judged.probability, at)
         _band(axes, judged, band, _COLOURS[head], at)
         axes.axhline(judged.truth.mean(), color=_COLOURS[head], linestyle=":", linewidth=1)
-    axes.legend(loc="lower left")
+    _legend_above(axes)
     return figure
 
 
@@ -222,6 +222,11 @@ def _square(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return figure, axes
+
+
+def _legend_above(axes: Axes) -> None:
+    """Put the legend where no curve can lie under it."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _band(

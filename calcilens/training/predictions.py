@@ -123,3 +123,10 @@ def pattern_table(frame: pd.DataFrame) -> np.ndarray:
         for name in PATTERN_COLUMNS
     ]
     return np.asarray(np.nan_to_num(np.stack(columns, 1)))
+
+
+def arrays(rows: pd.DataFrame, head: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return truth, probability and patient of the rows of a binary head, (n,) each."""
+    columns = (f"{head}_truth", head, "patient_key")
+    t, p, patient = (rows[name].to_numpy() for name in columns)
+    return t, p, patient

@@ -22,6 +22,8 @@ from calcilens.training.evaluate_page import (
     warnings_about,
     write_evaluation,
 )
+from calcilens.training.groups import group_names
+from calcilens.training.left_out import SEEN
 from calcilens.training.predictions import join, read_predictions
 from tests.training.evaluation_cases import guesses, labelled
 
@@ -100,7 +102,7 @@ def test_rows_seen_by_every_member_are_left_out_unless_kept(frame: pd.DataFrame)
     assert (without.n, without.n_seen_in_training, kept.n) == (80, 40, 120)
     assert (without.members_used, kept.members_used) == ({"5": 80}, {"5": 80, "0": 40})
     assert without.finding == scored(frame[~seen].drop(columns="members_used")).finding
-    assert without.left_out["finding"] == {ev.SEEN: 40}
+    assert without.left_out["finding"] == {SEEN: 40}
     assert kept.finding is not None
     assert without.finding is not None
     assert (kept.finding.auroc or 0) > (without.finding.auroc or 1)
@@ -126,7 +128,7 @@ def test_groups_split_the_rows(frame: pd.DataFrame) -> None:
 
 
 def test_a_diameter_on_an_edge_belongs_to_the_larger_group() -> None:
-    names = ev.group_names(pd.DataFrame({"diameter_mm": [5.99, 6.0, 10.0, 20.0]}))["size"]
+    names = group_names(pd.DataFrame({"diameter_mm": [5.99, 6.0, 10.0, 20.0]}))["size"]
     assert list(names) == ["<6 mm", "6-10 mm", "10-20 mm", ">=20 mm"]
 
 
