@@ -86,7 +86,7 @@ def _read_line(
             cells[column.name].append(from_text(column, line.get(column.name, "")))
         except ValueError:
             cells[column.name].append(None)
-            message = compose(str(column.type), repr(line[column.name]))
+            message = compose(wanted(column), repr(line[column.name]))
             faults.append(Fault(number, column.name, message))
 
 
@@ -102,6 +102,14 @@ def from_text(column: Column, text: str) -> Any:
         parse = _parser(column.type.value_type)
         return [parse(part.strip()) for part in text.split(SEPARATOR)]
     return _parser(column.type)(text)
+
+
+def wanted(column: Column) -> str:
+    """Say what a cell of the column holds."""
+    if column.is_list:
+        return f"values joined by {SEPARATOR!r}"
+    words = {int: "a whole number", float: "a number", _flag: "true or false"}
+    return words.get(_parser(column.type), "a text")
 
 
 def _parser(kind: pa.DataType) -> Callable[[str], Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from calcilens.data_manifests.leakage import NOWHERE, Copy
+from calcilens.data_manifests.leakage import NOWHERE, SHARED, Copy
 from calcilens.data_manifests.schema import Manifest, truth
 from calcilens.errors import UsageError, compose
 
@@ -109,11 +109,22 @@ def _counts(frame: pd.DataFrame, groups: NDArray[Any]) -> tuple[NDArray[Any], ND
 
 
 def _groups(frame: pd.DataFrame, copies: Sequence[Copy]) -> NDArray[Any]:
-    """Return for every row the least patient key of those that must stay together with it."""
+    """Return for every row the least patient key of those that must stay together with it.
+
+    Patients stay together whose rows share a file, series, instance or pixels.
+    """
     keys, code = np.unique(frame["patient_key"].to_numpy(str), return_inverse=True)
-    a = code[[copy.first for copy in copies]] if copies else np.zeros(0, np.intp)
-    b = code[[copy.second for copy in copies]] if copies else np.zeros(0, np.intp)
-    links = coo_array((np.ones(len(a)), (a, b)), shape=(len(keys), len(keys)))
+    a = [code[[copy.first for copy in copies]]] if copies else []
+    b = [code[[copy.second for copy in copies]]] if copies else []
+    nodes = len(keys)
+    for column in SHARED:
+        value, names = pd.factorize(frame[column])
+        a.append(code[value >= 0])
+        b.append(value[value >= 0] + nodes)
+        nodes += len(names)
+    ends = np.concatenate(a), np.concatenate(b)
+    links = coo_array((np.ones(len(ends[0])), ends), shape=(nodes, nodes))
     _, component = connected_components(links, directed=False)
-    _, first = np.unique(component, return_index=True)
-    return keys[first[component[code]]]
+    _, first = np.unique(component[: len(keys)], return_index=True)
+    lowest = dict(zip(np.unique(component[: len(keys)]), keys[first], strict=True))
+    return np.array([lowest[c] for c in component[code]])

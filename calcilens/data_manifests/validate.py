@@ -58,9 +58,10 @@ def validate(manifest: Manifest, advance: Advance | None = None) -> list[Fault]:
 
 def row_faults(row: Mapping[str, Any], number: int) -> list[Fault]:
     """Find what is wrong with the values of a row, without looking at its image."""
-    errors = sorted(_VALIDATOR.iter_errors(dict(row)), key=lambda error: str(error.path))
+    found = sorted(_VALIDATOR.iter_errors(dict(row)), key=lambda error: error.validator != "enum")
+    errors = {str(error.path[0]) if error.path else "": error for error in reversed(found)}
     if errors:
-        return [_fault(error, number) for error in errors]
+        return [_fault(errors[name], number) for name in sorted(errors)]
     return list(_contradictions(row, number))
 
 

@@ -18,7 +18,7 @@ from calcilens.data_manifests.schema import Manifest, new_manifest
 LABELS = {
     "patient_id": "P-1",
     "nodule": "nodule-0",
-    "series_uid": "1.2.3",
+    "series_uid": "",
     "calc_votes": "6|3|3|4",
     "malignancy_votes": "1|2|2|5",
     "key_slice": "slice-10.png",

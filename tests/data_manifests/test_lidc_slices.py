@@ -27,12 +27,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_nodule_becomes_a_row_with_all_votes_and_the_median_box(root: Path) -> None:
-    built = build_lidc_slices(root, write_table(root / "labels.csv", [LABELS]))
+    labels = write_table(root / "labels.csv", [LABELS | {"series_uid": "1.2.3"}])
+    built = build_lidc_slices(root, labels)
     row = built.manifest.frame.iloc[0]
     assert row["finding_votes"] == [0, 1, 1, 1]
     assert row["pattern_votes"] == ["absent", "diffuse", "diffuse", "eccentric"]
     assert row["concern_votes"] == [1, 2, 2, 5]
     assert (row["readers"], row["key_plane"], row["contrast"]) == (4, 1, True)
+    assert row["series_uid"] == "1.2.3"
     assert box_of(row).tolist() == [[0, 41, 50], [3, 60, 82]]
     assert row["spacing_z_mm":"spacing_x_mm"].tolist() == [2.5, 0.7, 0.7]
     assert load_stack(built.manifest, row).shape == (3, 128, 128)

@@ -13,7 +13,7 @@ import pydicom
 
 from calcilens.data_manifests.builders.build import Advance, Built, row_id, spacing_cells
 from calcilens.data_manifests.columns import BOX_COLUMNS, COLUMNS, NAMES
-from calcilens.data_manifests.csv_form import from_text
+from calcilens.data_manifests.csv_form import from_text, wanted
 from calcilens.data_manifests.faults import Fault, near_word
 from calcilens.data_manifests.patients import patient_key
 from calcilens.data_manifests.pixels import digest, image_shape, nifti_spacing, read_series
@@ -131,7 +131,7 @@ def _cells(line: Mapping[str, str], number: int) -> tuple[dict[str, Any], list[F
             row[column.name] = from_text(column, text)
         except ValueError:
             row[column.name] = None
-            faults.append(Fault(number, column.name, compose(str(column.type), repr(text))))
+            faults.append(Fault(number, column.name, compose(wanted(column), repr(text))))
     return row, faults
 
 
