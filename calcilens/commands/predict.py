@@ -21,7 +21,7 @@ from calcilens.errors import UsageError, compose
 if TYPE_CHECKING:
     from calcilens.imaging.records import Skipped
     from calcilens.imaging.study import Study
-    from calcilens.inference.batch import Outcome, Wishes
+    from calcilens.inference.batch import Outcome
     from calcilens.inference.pipeline import Placed
 
 FORMATS = ("json", "html")
@@ -91,9 +91,7 @@ def predict(
         outcomes: list[Outcome] = []
         _plan(studies, placed, as_json)
     else:
-        from calcilens.inference.batch import Wishes
-
-        wishes = Wishes(out, wanted, force)
+        wishes = {"out": out, "formats": wanted, "force": force}
         outcomes = _run(studies, placed, (model_ct, model_radiograph), wishes, seconds)
         _show(outcomes, refused, as_json)
     raise typer.Exit(_exit_code(studies, outcomes, refused))
@@ -131,11 +129,11 @@ def _run(
     studies: list[Study],
     placed: dict[str, list[Placed]] | None,
     names: tuple[str | None, str | None],
-    wishes: Wishes,
+    wishes: dict[str, Any],
     seconds: dict[str, float],
 ) -> list[Outcome]:
     start = perf_counter()
-    from calcilens.inference.batch import load_models, run_all
+    from calcilens.inference.batch import Wishes, load_models, run_all
 
     models = load_models(studies, *names)
     seconds = {**seconds, "loading code and models": round(perf_counter() - start, 3)}
@@ -143,7 +141,12 @@ def _run(
     with progress_bar() as bar:
         task = bar.add_task("report", total=len(studies))
         for outcome in run_all(
-            studies, models, placed, wishes, seconds=seconds, tick=lambda: bar.advance(task)
+            studies,
+            models,
+            placed,
+            Wishes(**wishes),
+            seconds=seconds,
+            tick=lambda: bar.advance(task),
         ):
             outcomes.append(outcome)
     return outcomes

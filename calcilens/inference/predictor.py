@@ -17,6 +17,8 @@ from calcilens.imaging.patches import PatchLocation, PatchSpec, extract
 from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
 from calcilens.vocabulary import PATTERN_KEYS, ConcernLevel, concern_level, pattern
 
+DEFAULT_THRESHOLDS = (1 / 3, 2 / 3)
+"""Of concern, for a card that states none."""
 PATTERN_MASS = 0.9
 """Share of the probability that the likeliest patterns hold together."""
 
@@ -143,7 +145,7 @@ def _concern(said: Any, card: Mapping[str, Any], heads: set[str], patterns: Patt
     if "concern" not in heads or probability is None:
         reason = "this model was not trained to judge concern"
         return Concern(model_reasons=[f"no answer: {reason}"])
-    thresholds = card.get("thresholds", {}).get("concern", (1 / 3, 2 / 3))
+    thresholds = card.get("concern_thresholds", DEFAULT_THRESHOLDS)
     level = concern_level(probability, thresholds)
     reasons = [_threshold_reason(probability, level, thresholds)]
     if patterns.set and not patterns.abstained:
@@ -165,5 +167,5 @@ def _threshold_reason(probability: float, level: ConcernLevel, thresholds: Any) 
 def _out_of_domain(said: Any, card: Mapping[str, Any]) -> OutOfDomain:
     value = getattr(said, "out_of_domain", None)
     score = None if value is None else _probability(value)
-    limit = card.get("thresholds", {}).get("out_of_domain")
+    limit = card.get("out_of_domain_limit")
     return OutOfDomain(score, None if score is None or limit is None else score > float(limit))

@@ -47,7 +47,7 @@ def fingerprint(
         study.study_uid,
         study.study_date,
         [str(s) for s in (*study.series, *study.skipped)],
-        [_model(m) for m in (models.ct, models.radiograph)],
+        [[_model(m), dict(m.card)] for m in models.used()],
         settings,
     ]
     digest.update(json.dumps(parts).encode())

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from calcilens import DISCLAIMER
-from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.lesions import Lesion
@@ -127,8 +126,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(v) for v in value]
     return round(float(value), 3) if isinstance(value, float | np.floating) else value
-
-
-def is_flat(lesion: Lesion) -> bool:
-    """Say whether a lesion lies on a radiograph."""
-    return isinstance(lesion.image, Radiograph)

@@ -75,7 +75,7 @@ class Explainer:
             why = "no place in the patch speaks for 'calcified'"
         elif trust < TRUSTED:
             why = (
-                f"hidden: a network with shuffled weights gives nearly the same map "
+                f"a network with shuffled weights gives nearly the same map "
                 f"(trust {trust:.2f}, at least {TRUSTED} needed)"
             )
         return SaliencyMap(values, given.location, METHOD, trust, why is None, why)

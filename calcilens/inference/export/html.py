@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from calcilens import DISCLAIMER, __version__
-from calcilens.imaging.images import Radiograph
+from calcilens.imaging.images import Image, Radiograph
 from calcilens.inference.export.viewer import payload
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport, model_facts
@@ -50,7 +51,7 @@ def build(report: StudyReport) -> str:
         version=__version__,
         study=report.study,
         date=_date(report.study.study_date),
-        lesions=[_lesion(x) for x in report.lesions],
+        lesions=[_lesion(x, report.study.images) for x in report.lesions],
         models=[model_facts(m) for m in report.models],
         series=[_series(s) for s in report.study.series],
         skipped=report.skipped,
@@ -96,11 +97,11 @@ def _series(series: Any) -> dict[str, str]:
     }
 
 
-def _lesion(lesion: Lesion) -> dict[str, Any]:
+def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
     said = lesion.answer
     return {
         "id": lesion.id,
-        "where": _where(lesion),
+        "where": _where(lesion, images),
         "level": said.concern.level,
         "level_text": "no answer" if said.finding.abstained else said.concern.level,
         "headline": _headline(lesion),
@@ -110,7 +111,7 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "concern": said.concern.probability,
         "reasons": [_sentence(r) for r in said.concern.model_reasons],
         **_patterns(lesion),
-        "measurements": [_figure(lesion, *f) for f in _FIGURES],
+        "measurements": _figures(lesion),
         "profile": _profile(lesion.measured.radial_profile),
         "saliency": _saliency(lesion),
         "origin": _sentence(lesion.candidate.why).rstrip("."),
@@ -123,11 +124,12 @@ def _sentence(text: str | None) -> str:
     return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
 
 
-def _where(lesion: Lesion) -> str:
+def _where(lesion: Lesion, images: Sequence[Image]) -> str:
     if isinstance(lesion.image, Radiograph):
-        return f"{lesion.image.modality} {lesion.image.body_part or ''}".strip()
+        number = f" image {images.index(lesion.image) + 1}" if len(images) > 1 else ""
+        return f"{lesion.image.modality} {lesion.image.body_part or ''}".strip() + number
     start, stop = (int(v) for v in lesion.candidate.box[:, 0])
-    return f"CT slice {start + 1}" if stop - start == 1 else f"CT slices {start + 1}–{stop}"
+    return f"Slice {start + 1}" if stop - start == 1 else f"Slices {start + 1}–{stop}"
 
 
 def _headline(lesion: Lesion) -> str:
@@ -160,6 +162,20 @@ def _patterns(lesion: Lesion) -> dict[str, Any]:
         ],
         "pattern_rest": f"{len(rest)} others together {others * 100:.0f} %." if rest else None,
     }
+
+
+def _figures(lesion: Lesion) -> list[dict[str, Any]]:
+    """Return the rows of the table; on a radiograph what cannot be measured is one row."""
+    if not isinstance(lesion.image, Radiograph):
+        return [_figure(lesion, *f) for f in _FIGURES]
+    (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
+    size = {
+        "label": "Box",
+        "value": f"{x1 - x0} × {y1 - y0} pixels",
+        "how": f"given; columns {x0}–{x1 - 1}, rows {y0}–{y1 - 1}",
+    }
+    rest = {"label": "All others", "value": None, "how": "they need the depth and density of CT"}
+    return [size, _figure(lesion, *_FIGURES[0]), rest]
 
 
 def _figure(lesion: Lesion, name: str, label: str, unit: str, digits: int) -> dict[str, Any]:
@@ -199,5 +215,7 @@ def _saliency(lesion: Lesion) -> str:
 
 
 def _strange(lesion: Lesion) -> str | None:
-    score = lesion.answer.out_of_domain.score
-    return None if score is None else f"Distance from the training images: {score:.1f}."
+    seen = lesion.answer.out_of_domain
+    if seen.score is None or seen.flag is None:
+        return None
+    return f"Distance from the training images: {seen.score:.1f}."

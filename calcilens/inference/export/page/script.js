@@ -68,6 +68,7 @@
 
   let turn = 0;
   async function draw() {
+    if (!state.id) return;
     const mine = ++turn, scene = scenes[state.id], plane = scene.planes[state.plane];
     const [whole, close, map] = await Promise.all(
       [grey(plane.whole), grey(plane.close), scene.saliency && grey(scene.saliency.picture)]);
@@ -240,7 +241,7 @@
   byId("heat").onclick = () => toggle("heat");
   document.querySelectorAll(".pick").forEach((b) => { b.onclick = () => pick(b.dataset.lesion); });
 
-  // #lesion=ID&slice=N&heat&whole opens the page at a place, for links in a worklist.
+  // #lesion=ID&heat=1&whole=1&preset=2 opens the page at a place, for links in a worklist.
   const wanted = new URLSearchParams(location.hash.slice(1));
   if (wanted.has("heat")) toggle("heat");
   if (wanted.has("whole")) toggle("close");
