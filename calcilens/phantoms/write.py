@@ -82,7 +82,7 @@ def roi(phantom: LegPhantom, seed: int) -> dict[str, Any]:
     """Return the lesions in the form that `calcilens predict --roi` reads."""
     series = _uid(seed, "series")
     boxes = [bounds(mask).tolist() for mask in phantom.masks]
-    return {"lesions": [{"series_uid": series, "box_vox": box} for box in boxes]}
+    return {"lesions": [{"series_uid": series, "box": box} for box in boxes]}
 
 
 def bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -54,7 +54,7 @@ def test_roi_and_truth_name_the_same_boxes_of_the_written_series(study: Path) ->
     series = {pydicom.dcmread(p).SeriesInstanceUID for p in (study / "dicom").iterdir()}
     assert series == {truth["series_uid"]} == {lesion["series_uid"] for lesion in roi["lesions"]}
     boxes = [lesion["box_vox"] for lesion in truth["lesions"]]
-    assert boxes == [lesion["box_vox"] for lesion in roi["lesions"]]
+    assert boxes == [lesion["box"] for lesion in roi["lesions"]]
     assert {lesion["pattern"] for lesion in truth["lesions"]} <= set(PATTERN_KEYS)
 
 
