@@ -22,7 +22,7 @@ MINERAL_HU = 130
 AIR_HU = -300
 _TABLE_PX = 2
 _BODY_SHARE = 0.1
-_POOL_MM3, _POOL_SPREAD, _POOL_HU = 5000.0, 0.7, 600.0
+_POOL_MM3, _POOL_SPREAD, _POOL_HU, _POOL_SPREADS = 5000.0, 0.7, 600.0, 4.0
 _BONE_MM3, _BONE_HU, _MARROW_SHARE = 300.0, 350.0, 0.2
 _GAP_MM = 3.0
 
@@ -102,10 +102,10 @@ def _contrast(volume: Volume, body: Mask) -> tuple[float, float] | None:
     core = ndimage.binary_erosion(body & (volume.hu >= MINERAL_HU), cross)
     found = []
     for box, mask in _pieces(core, volume, _POOL_MM3):
-        low, mid, high, top = np.percentile(volume.hu[box][mask], [5, 50, 95, 99.9])
+        low, lower, mid, upper, high = np.percentile(volume.hu[box][mask], [5, 16, 50, 84, 95])
         leaves = box[0].start == 0 or box[0].stop == len(volume.hu)
         if leaves and mid < _POOL_HU and high - low < _POOL_SPREAD * mid:
-            found.append((float(mid), float(top)))
+            found.append((float(mid), float(mid + _POOL_SPREADS * (upper - lower) / 2)))
     return max(found, key=lambda pool: pool[1]) if found else None
 
 

@@ -125,7 +125,11 @@ def _largest(lesion: _Lesion) -> str:
 
 
 def diameter_mm(mask: Mask, spacing: NDArray[np.float64]) -> float:
-    """Return the largest distance between two voxel faces of a mask (Z, Y, X), mm."""
+    """Return the largest distance between two voxel faces of a mask (Z, Y, X), mm.
+
+    The maximum 3D diameter of the Image Biomarker Standardisation Initiative (definition L0JK),
+    on the faces' middles; on a ball it is up to one voxel too long.
+    """
     inside = np.argwhere(mask & ~_interior(mask))
     steps = np.concatenate([np.eye(3), -np.eye(3)]) / 2
     faces = ((inside[:, None] + steps) * spacing).reshape(-1, 3)

@@ -1,0 +1,134 @@
+"""Candidates: mineral in soft tissue is found; bone, contrast medium and table are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calcilens.imaging.anatomy import anatomy
+from calcilens.imaging.candidates import candidate, propose
+from calcilens.imaging.geometry import Affine
+from calcilens.imaging.images import Plane, Volume
+from calcilens.imaging.study import read_study
+
+SPACING = (2.5, 1.0, 1.0)
+SHAPE = (16, 120, 120)
+SPECK = (8, 30, 60)
+"""Middle (z, y, x) of the calcification of `leg`."""
+
+
+def volume(hu: np.ndarray, spacing: tuple[float, float, float] = SPACING) -> Volume:
+    z, y, x = spacing
+    affine = Affine.from_dicom([0, 0, 0], [1, 0, 0, 0, 1, 0], [y, x], [0, 0, z])
+    planes = tuple(Plane(f"1.2.3.{i}") for i in range(len(hu)))
+    return Volume(hu.astype(np.int16), affine, "1.2", "1.2.3", "1.2.9", planes)
+
+
+def away(centre: tuple[float, float, float]) -> np.ndarray:
+    """Distance of every voxel from a point, mm."""
+    grid = np.indices(SHAPE).astype(float)
+    return np.sqrt(sum(((g - c) * s) ** 2 for g, c, s in zip(grid, centre, SPACING, strict=True)))
+
+
+def across(y: float, x: float) -> np.ndarray:
+    """Distance of every voxel from an axis along z, mm."""
+    grid = np.indices(SHAPE).astype(float)
+    return np.hypot(grid[1] - y, grid[2] - x)
+
+
+def leg(noise: float = 8.0) -> np.ndarray:
+    """A leg with a hollow bone, a table below, and one calcification of 4 mm radius."""
+    hu = np.full(SHAPE, -1000.0)
+    hu[across(55, 60) < 50] = 50
+    hu[across(65, 60) < 14] = 1100
+    hu[across(65, 60) < 9] = 20
+    hu[:, 112:114] = 300
+    hu[away(SPECK) < 4] = 500
+    random = np.random.default_rng(0)
+    return hu + random.normal(0, noise, SHAPE)
+
+
+def middles(found: list) -> list[tuple[int, ...]]:
+    return [tuple(np.rint(c.box.mean(0) - 0.5).astype(int).tolist()) for c in found]
+
+
+def test_the_calcification_is_found_and_bone_and_table_are_not() -> None:
+    found = propose(volume(leg()))
+    assert len(found) == 1
+    assert np.abs(np.array(middles(found)[0]) - SPECK).max() <= 1
+    assert found[0].mask is not None
+    assert found[0].mask.sum() == pytest.approx((away(SPECK) < 4).sum(), rel=0.05)
+
+
+def test_no_candidate_in_tissue_and_noise_alone() -> None:
+    hu = leg(noise=25.0)
+    hu[away(SPECK) < 5] = 50
+    assert propose(volume(hu)) == []
+
+
+def test_vessels_with_contrast_are_no_candidates_but_denser_plaque_is() -> None:
+    hu = leg()
+    hu[across(25, 85) < 13] = 300
+    hu[away((8, 25, 85)) < 4] = 900
+    found = propose(volume(hu))
+    assert (8, 25, 85) in middles(found)
+    assert len(found) == 2
+    assert "contrast medium around 300 HU" in found[0].why
+
+
+def test_an_even_mass_inside_the_volume_is_not_taken_for_contrast() -> None:
+    hu = leg()
+    hu[away((8, 30, 60)) < 13] = 400
+    found = propose(volume(hu))
+    assert len(found) == 1
+    assert anatomy(volume(hu)).contrast_hu is None
+
+
+def test_specks_within_3_mm_are_one_lesion_and_farther_ones_are_two() -> None:
+    for gap, count in ((2, 1), (8, 2)):
+        hu = leg(0)
+        hu[away(SPECK) < 5] = 50
+        for x in (40, 40 + 3 + gap):
+            hu[8:10, 30:33, x : x + 3] = 500
+        assert len(propose(volume(hu))) == count
+
+
+def test_both_legs_are_searched() -> None:
+    hu = leg(0)[:, :, 5:115]
+    both = np.concatenate([hu, hu], axis=2)
+    assert len(propose(volume(both))) == 2
+
+
+def test_ids_are_stable_and_depend_on_image_and_box() -> None:
+    first, again = propose(volume(leg())), propose(volume(leg()))
+    assert [c.id for c in first] == [c.id for c in again]
+    moved = candidate(volume(leg()), first[0].box + 1, None, "")
+    assert moved.id != first[0].id
+
+
+def test_masks_fill_their_box_and_lie_in_the_image() -> None:
+    for c in propose(volume(leg())):
+        assert c.mask is not None
+        assert c.mask.shape == tuple(c.box[1] - c.box[0])
+        for axis in range(3):
+            others = tuple(a for a in range(3) if a != axis)
+            ends = c.mask.any(others)
+            assert ends[0]
+            assert ends[-1]
+        assert (c.box >= 0).all()
+        assert (c.box[1] <= SHAPE).all()
+
+
+def test_a_volume_of_air_has_no_candidates() -> None:
+    assert propose(volume(np.full((4, 20, 20), -1000.0))) == []
+
+
+@pytest.mark.real
+def test_contrast_ribs_and_spine_of_a_real_ct_give_few_candidates(real_data: Path) -> None:
+    image = read_study(real_data / "dicom" / "ct-kits00072").images[0]
+    assert isinstance(image, Volume)
+    ground = anatomy(image)
+    assert ground.contrast_hu == pytest.approx(200, abs=30)
+    assert len(propose(image)) <= 5
