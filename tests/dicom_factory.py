@@ -110,20 +110,18 @@ def enhanced_ct(stored: np.ndarray, *, step_mm: float = 2.0, **tags: Any) -> Dat
     ds = new_object(uid.EnhancedCTImageStorage, sop_uid=f"{SERIES_UID}.50")
     ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     shared = Dataset()
-    shared.PixelMeasuresSequence = [_item(PixelSpacing=[0.5, 0.75], SliceThickness=7)]
-    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=list(AXIAL))]
+    shared.PixelMeasuresSequence = [item(PixelSpacing=[0.5, 0.75], SliceThickness=7)]
+    shared.PlaneOrientationSequence = [item(ImageOrientationPatient=list(AXIAL))]
     shared.PixelValueTransformationSequence = [
-        _item(RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")
+        item(RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")
     ]
     order = np.random.default_rng(3).permutation(len(stored))
     frames = []
     for place in order:
         frame = Dataset()
         position = [-10.0, -20.0, 30.0 + step_mm * int(place)]
-        frame.PlanePositionSequence = [_item(ImagePositionPatient=position)]
-        frame.CTImageFrameTypeSequence = [
-            _item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])
-        ]
+        frame.PlanePositionSequence = [item(ImagePositionPatient=position)]
+        frame.CTImageFrameTypeSequence = [item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])]
         frames.append(frame)
     ds.SharedFunctionalGroupsSequence = DicomSequence([shared])
     ds.PerFrameFunctionalGroupsSequence = DicomSequence(frames)
@@ -141,10 +139,11 @@ def radiograph(stored: np.ndarray, *, photometric: str = "MONOCHROME2", **tags: 
     return ds
 
 
-def _item(**tags: Any) -> Dataset:
-    item = Dataset()
-    set_tags(item, tags)
-    return item
+def item(**tags: Any) -> Dataset:
+    """Return an item of a sequence."""
+    ds = Dataset()
+    set_tags(ds, tags)
+    return ds
 
 
 def save(ds: Dataset, path: Path) -> Path:

@@ -151,6 +151,7 @@ def test_a_dicomdir_reads_the_files_it_refers_to(slices: Path, tmp_path: Path) -
     disc = _disc(slices, tmp_path)
     assert read_study(disc).series[0].shape == SHAPE
     assert read_study(disc.parent).series[0].shape == SHAPE
+    assert read_study(disc.parent).skipped == ()
 
 
 def test_a_file_that_is_missing_from_the_disc_is_named(slices: Path, tmp_path: Path) -> None:
