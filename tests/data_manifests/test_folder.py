@@ -8,7 +8,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from calcilens.data_manifests.builders.folder import ID_IN_PATH, NO_PATIENT, build_folder
+from calcilens.data_manifests.builders.folder import (
+    GIVEN,
+    ID_IN_PATH,
+    NEEDED,
+    NO_PATIENT,
+    build_folder,
+)
 from calcilens.data_manifests.patients import default_salt_path, patient_key, read_salt
 from calcilens.data_manifests.pixels import load_stack
 from calcilens.data_manifests.schema import box_of
@@ -127,6 +133,14 @@ def test_a_misspelt_column_is_refused_with_the_near_word(root: Path) -> None:
         build(root, {"image": "picture.png", **BOX, "findings": 1})
     with pytest.raises(ManifestError, match="expected columns image, y0, x0, y1, x1, found no y0"):
         build(root, {"image": "picture.png"})
+
+
+def test_the_documented_table_has_the_columns_of_a_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "manifests.md").read_text()
+    shown = page.split("```csv\n")[1].split("```")[0].splitlines()
+    names = shown[0].split(",")
+    assert set(NEEDED) <= set(names) <= set(GIVEN)
+    assert {len(line.split(",")) for line in shown} == {len(names)}
 
 
 def test_patients_come_from_the_table_then_from_dicom_then_from_the_image(root: Path) -> None:

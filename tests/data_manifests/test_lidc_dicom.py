@@ -131,7 +131,7 @@ def test_without_pylidc_the_way_to_get_it_is_said(
 
 def test_numpy_is_left_as_it_was() -> None:
     with lidc_dicom._numpy_of_its_time():
-        assert int is int
+        assert vars(np)["int"] is int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert not hasattr(np, "int")

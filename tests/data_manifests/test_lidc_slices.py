@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from calcilens.data_manifests.builders.build import summarise
+from calcilens.data_manifests.builders.build import Built, summarise
 from calcilens.data_manifests.builders.lidc_slices import (
     FOLDER,
     NO_IMAGES,
@@ -131,12 +131,9 @@ def test_another_folder_or_table_is_refused(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_the_public_set_is_read_whole(real_data: Path, tmp_path: Path) -> None:
-    with tarfile.open(real_data / "lidc" / "lidc-idri-slices.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    built = build_lidc_slices(tmp_path, real_data / "lidc" / "lidc_labels.csv")
-    frame = truth(built.manifest.frame)
-    assert built.refused == ()
+def test_the_public_set_is_read_whole(lidc: Built) -> None:
+    frame = truth(lidc.manifest.frame)
+    assert lidc.refused == ()
     assert (len(frame), frame["patient_key"].nunique()) == (2165, 721)
     assert (frame["finding_truth"].sum(), frame["concern_truth"].count()) == (285, 707)
     assert (frame[["key_plane", "diameter_mm", "contrast"]].notna()).all(axis=None)
