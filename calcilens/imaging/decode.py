@@ -99,16 +99,16 @@ def decode(source: PixelSource) -> NDArray[Any]:
     Raises:
         PixelError: The pixels cannot be read, with the reason.
     """
-    if source.bits_allocated not in (8, 16) or not 1 <= source.bits_stored <= source.high_bit + 1:
-        found = f"{source.bits_allocated} allocated, {source.bits_stored} stored"
-        raise PixelError(compose("8 or 16 bits a pixel", found))
     try:
         with quiet(), _value(source) as stream:
             pixels = (_decompress if source.compressed else _read_native)(source, stream)
     except PixelError:
         raise
-    except (KeyboardInterrupt, SystemExit, MemoryError):
+    except (KeyboardInterrupt, SystemExit):
         raise
+    except MemoryError as error:
+        size = f"{source.rows} x {source.columns} pixels"
+        raise PixelError(compose(f"memory for {size}", "not enough")) from error
     except OSError as error:
         raise PixelError(f"the file cannot be read: {error.strerror or error}") from error
     except BaseException as error:  # the RLE plug-in panics with a BaseException
@@ -134,18 +134,15 @@ def _read_native(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:
     count = source.rows * source.columns
     size = count * source.bits_allocated // 8
     stream.seek(source.frame * size, os.SEEK_CUR)
-    data = bytearray(size)
-    got = stream.readinto(data)  # type: ignore[attr-defined]
-    if got < size:
-        raise PixelError(compose(f"{size} bytes of pixels", f"{got}: the file is cut short"))
+    data = stream.read(size)  # no more than there is, whatever the tags say
+    if len(data) < size:
+        raise PixelError(compose(f"{size} bytes of pixels", f"{len(data)}: the file is cut short"))
     order: Literal["<", ">"] = "<" if uid.UID(source.syntax).is_little_endian else ">"
     stored = np.frombuffer(data, source.dtype.newbyteorder(order)).astype(source.dtype, copy=False)
     left = source.bits_allocated - 1 - source.high_bit
     right = source.bits_allocated - source.bits_stored
-    if left:
-        stored <<= left
-    if right:
-        stored >>= right
+    if left or right:
+        stored = (stored << left) >> right
     return stored.reshape(source.rows, source.columns)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_voi
+
+from calcilens.imaging.tables import look_up
 
 Float = NDArray[np.float32]
 
@@ -22,10 +23,8 @@ def displayed(values: Float, tags: Dataset) -> tuple[NDArray[np.uint8], str]:
         (Y, X) grey, and how it was found, in words.
     """
     if tags.get("VOILUTSequence"):
-        lut = tags.VOILUTSequence[0]
-        top = float((1 << int(lut.LUTDescriptor[2])) - 1)
-        shown = apply_voi(np.rint(values).astype(np.int32), tags).astype(np.float32) / top
-        return _grey(shown), "VOI LUT"
+        shown, top = look_up(values, tags.VOILUTSequence[0])
+        return _grey(shown / top), "VOI LUT"
     window = _window(tags)
     if window is None:
         low, high = np.percentile(values[:: max(1, values.shape[0] // 512)], (0.5, 99.5))

@@ -36,6 +36,7 @@ TAGS = (
 
 _PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
 _UID = re.compile(r"[0-9.]{1,64}")
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 _REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
@@ -106,17 +107,34 @@ def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
     try:
         tags = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(TAGS))
         at = stream.tell()
-        if tags.get("SOPClassUID") == uid.MediaStorageDirectoryStorage:
-            return None
+        _settle(tags)
+        meta = getattr(tags, "file_meta", Dataset())
+        if meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage:
+            return None  # a DICOMDIR: its files are here themselves
         study, series, sop = (_uid(tags, keyword) for keyword in _REQUIRED_UIDS)
         pixels = _pixel_source(tags, path, stream, at)
-        modality = str(tags.get("Modality") or "")
+        modality = code_string(tags, "Modality") or ""
     except (OSError, MemoryError, InputError):
         raise
     except Exception as error:  # pydicom raises anything on broken files
         found = f"{type(error).__name__}: {error}"
         raise InputError(compose("a readable DICOM header", found[:160])) from error
     return Header(name, path, tags, study, series, sop, modality, pixels)
+
+
+def _settle(tags: Dataset) -> None:
+    """Convert every value once, here; one that cannot be counts as missing from now on."""
+    for tag in list(tags.keys()):
+        try:
+            tags[tag]
+        except Exception:  # pydicom raises anything on broken values
+            del tags[tag]
+
+
+def code_string(tags: Dataset, keyword: str) -> str | None:
+    """Return a code string (CS), or None where it is missing or holds something else."""
+    value = str(tags.get(keyword) or "").strip().upper()
+    return value if _CODE.fullmatch(value) else None
 
 
 def _uid(tags: Dataset, keyword: str) -> str:

@@ -29,9 +29,10 @@ from calcilens.imaging.decode import PixelSource, decode
 
 Place = Callable[[int, NDArray[Any]], None]
 Progress = Callable[[int, int], None]
-BREAK_EVEN_SECONDS = 2.0
-"""Work below this is done in the calling process: a worker takes about 0.8 s to start, so
-with two of them the gain of half the work begins near twice that (measured)."""
+BREAK_EVEN_SECONDS = 3.0
+"""Work below this is done in the calling process. A worker takes about 1 s of processor time
+to start (importing pydicom; measured), so two of them are level at 2 s of work; the rest is
+room for a busy machine."""
 _CRASHED = "the decoder crashed on this image"
 
 
@@ -50,7 +51,11 @@ class DecoderPool:
 
     def __init__(self, workers: int | None, seconds: float) -> None:
         wanted = cores() if workers is None else workers
-        worth = wanted > 1 and (workers is not None or seconds > BREAK_EVEN_SECONDS)
+        worth = (
+            wanted > 1
+            and bool(sys.executable)
+            and (workers is not None or seconds > BREAK_EVEN_SECONDS)
+        )
         self._workers = [_Worker() for _ in range(wanted)] if worth else []
 
     def __enter__(self) -> DecoderPool:

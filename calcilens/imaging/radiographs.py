@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_modality_lut
 
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.decode import PixelSource, quiet
 from calcilens.imaging.display import displayed
-from calcilens.imaging.headers import Header
+from calcilens.imaging.headers import Header, code_string
 from calcilens.imaging.images import Plane, Radiograph
-
-_BODY_PART_LENGTH = 16  # CS
+from calcilens.imaging.tables import look_up
 
 
 def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
@@ -51,7 +49,7 @@ def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
         frame_of_reference_uid=str(header.tags.get("FrameOfReferenceUID") or "") or None,
         planes=(Plane(header.sop_uid),),
         modality=header.modality,
-        body_part=str(header.tags.get("BodyPartExamined") or "")[:_BODY_PART_LENGTH] or None,
+        body_part=code_string(header.tags, "BodyPartExamined"),
         notes=tuple(notes),
     )
 
@@ -62,11 +60,19 @@ def _modality_values(
     """Apply the modality LUT; return values and those of the ends of the stored range."""
     low = -(1 << (source.bits_stored - 1)) if source.signed else 0
     ends = np.array([low, low + (1 << source.bits_stored) - 1]).astype(stored.dtype)
-    values = np.asarray(apply_modality_lut(stored, tags)).astype(np.float32)
-    first, last = np.asarray(apply_modality_lut(ends, tags), np.float64)
+    values, (first, last) = (_modality_lut(v, tags) for v in (stored, ends))
     if not np.isfinite(values).all():
         raise SeriesError(compose("a finite rescale", "one that is not"))
     return values, (float(first), float(last))
+
+
+def _modality_lut(stored: NDArray[Any], tags: Dataset) -> NDArray[np.float32]:
+    if tags.get("ModalityLUTSequence"):
+        return look_up(stored, tags.ModalityLUTSequence[0])[0]
+    slope, intercept = tags.get("RescaleSlope"), tags.get("RescaleIntercept")
+    if slope in (None, "") or intercept in (None, ""):
+        return stored.astype(np.float32)
+    return (stored * float(slope) + float(intercept)).astype(np.float32)
 
 
 def calibrated_spacing(tags: Dataset) -> tuple[tuple[float, float] | None, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydicom import uid
 from pydicom.dataset import Dataset
 
+from calcilens.imaging.decode import PixelSource
 from calcilens.imaging.headers import Header
 
 RADIOGRAPHS = ("CR", "DX", "RG", "MG", "RF")
@@ -44,6 +45,8 @@ def why_left_out(header: Header) -> str | None:
         return "holds no image pixels"
     if tags.get("SamplesPerPixel", 1) != 1 or "MONOCHROME" not in header.pixels.photometric:
         return "a colour capture"
+    if not _is_plain(header.pixels):
+        return "pixels are stored in another way than 8 or 16 bits"
     if modality == "CT":
         return _why_not_ct(tags)
     return "a radiograph of several frames" if header.pixels.frames > 1 else None
@@ -67,6 +70,12 @@ def image_type(tags: Dataset, keyword: str = "ImageType") -> list[str]:
     """Return ImageType or FrameType as a list, empty where missing."""
     value = tags.get(keyword) or []
     return [value] if isinstance(value, str) else [str(v) for v in value]
+
+
+def _is_plain(pixels: PixelSource) -> bool:
+    """Tell whether pixels are whole numbers of one or two bytes that fit into themselves."""
+    fits = 1 <= pixels.bits_stored <= pixels.high_bit + 1 <= pixels.bits_allocated
+    return pixels.bits_allocated in (8, 16) and fits and min(pixels.rows, pixels.columns) > 0
 
 
 def _why_not_ct(tags: Dataset) -> str | None:

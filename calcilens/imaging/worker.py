@@ -23,8 +23,8 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
             pixels = decode(PixelSource(**json.loads(line)))
             payload = pixels.tobytes()
             answer = {"dtype": pixels.dtype.str, "shape": pixels.shape, "bytes": len(payload)}
-        except (PixelError, MemoryError) as error:
-            answer = {"error": str(error) or "not enough memory"}
+        except PixelError as error:
+            answer = {"error": str(error)}
         replies.write(json.dumps(answer).encode() + b"\n" + payload)
         replies.flush()
 
