@@ -26,6 +26,8 @@ from calcilens.models import views
 METHOD = "HiResCAM of the image encoder, for 'calcified'"
 TRUSTED = 0.5
 """Least trust of a map that is shown."""
+VISIBLE = 0.1
+"""Share of its maximum from which a map can be seen."""
 _SSIM_SIZE, _SEED = 48, 0
 
 
@@ -104,14 +106,19 @@ def cam(network: Any, given: PatchInput) -> NDArray[np.float32]:
 
 
 def likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the structural similarity of two maps (S, S) where either is not 0; -1..1."""
-    rows, cols = (np.flatnonzero((np.abs(a) + np.abs(b)).any(axis)) for axis in (1, 0))
+    """Return the structural similarity of two maps (S, S); -1..1.
+
+    Only the rows and columns count where one of them can be seen: far-off darkness, which any
+    two maps share, would make all alike.
+    """
+    pair = np.stack([_positive(m) for m in (a, b)])
+    visible = np.asarray((pair > VISIBLE).any(0))
+    rows, cols = (np.flatnonzero(visible.any(axis)) for axis in (1, 0))
     if not len(rows):
         return 1.0
     part = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
-    pair = np.stack([_positive(m[part]) for m in (a, b)])[:, None]
     small = nn.functional.interpolate(
-        torch.from_numpy(pair), size=(_SSIM_SIZE, _SSIM_SIZE), mode="bilinear"
+        torch.from_numpy(pair[:, None, *part]), size=(_SSIM_SIZE, _SSIM_SIZE), mode="bilinear"
     )
     ssim = SSIMMetric(spatial_dims=2, data_range=1.0)
     return float(ssim(small[:1], small[1:]).mean())

@@ -29,13 +29,14 @@ def volume(hu: np.ndarray, spacing: tuple[float, float, float] = SPACING) -> Vol
 def away(centre: tuple[float, float, float]) -> np.ndarray:
     """Distance of every voxel from a point, mm."""
     grid = np.indices(SHAPE).astype(float)
-    return np.sqrt(sum(((g - c) * s) ** 2 for g, c, s in zip(grid, centre, SPACING, strict=True)))
+    steps = (grid.T - np.array(centre)) * SPACING
+    return np.asarray(np.linalg.norm(steps, axis=-1).T)
 
 
 def across(y: float, x: float) -> np.ndarray:
     """Distance of every voxel from an axis along z, mm."""
     grid = np.indices(SHAPE).astype(float)
-    return np.hypot(grid[1] - y, grid[2] - x)
+    return np.asarray(np.hypot(grid[1] - y, grid[2] - x))
 
 
 def leg(noise: float = 8.0) -> np.ndarray:
@@ -114,7 +115,7 @@ def test_masks_fill_their_box_and_lie_in_the_image() -> None:
         assert c.mask.shape == tuple(c.box[1] - c.box[0])
         for axis in range(3):
             others = tuple(a for a in range(3) if a != axis)
-            ends = c.mask.any(others)
+            ends = np.asarray(c.mask.any(others))
             assert ends[0]
             assert ends[-1]
         assert (c.box >= 0).all()

@@ -99,7 +99,7 @@ def test_a_single_voxel_is_as_long_as_its_longest_side(
 
 def test_without_mask_the_mineral_in_the_box_counts() -> None:
     image, box = ball((1.0, 1.0, 1.0))
-    wide = measure(image, candidate(image, box + [[-3] * 3, [3] * 3], None, "test"))
+    wide = measure(image, candidate(image, box + np.array([[-3], [3]]), None, "test"))
     tight = taken(image, box)
     assert wide.volume_mm3 == tight.volume_mm3
     assert "at least 130 HU" in wide.how["volume_mm3"]

@@ -1,0 +1,161 @@
+"""`calcilens predict` from the outside: files in, folders, lines and exit codes out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from calcilens.commands import console, predict
+from tests import dicom_factory as factory
+
+
+def app(*words: object) -> int:
+    program = typer.Typer(pretty_exceptions_enable=False)
+    program.callback()(lambda: None)
+    predict.register(program)
+    return console.guarded(lambda: program([str(w) for w in words]))
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Folder with one radiograph of random pixels."""
+    stored = np.random.default_rng(0).integers(0, 4095, (90, 80)).astype(np.uint16)
+    ds = factory.radiograph(stored, PatientName="Do^Not^Print", PatientID="SECRET-1")
+    factory.save(ds, tmp_path / "in" / "film.dcm")
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def roi(tmp_path: Path) -> Path:
+    path = tmp_path / "roi.json"
+    path.write_text(json.dumps([{"box_px": [10, 20, 40, 60]}]))
+    return path
+
+
+def test_a_radiograph_with_a_box_gives_a_report(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi) == 0
+    folder = tmp_path / "out" / factory.STUDY_UID
+    report = json.loads((folder / "report.json").read_text())
+    assert report["lesions"][0]["box_px"] == [[10, 20], [40, 60]]
+    assert "1 lesions; open" in capsys.readouterr().err
+
+
+def test_no_patient_name_or_number_is_written_anywhere(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi, "--json") == 0
+    shown = capsys.readouterr()
+    texts = [p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    for secret in ("Do^Not^Print", "SECRET-1"):
+        assert secret not in shown.out + shown.err
+        assert not any(secret.encode() in text for text in texts)
+
+
+def test_json_says_what_became_of_each_study(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", films, "--out", tmp_path / "out", "--roi", roi, "--json")
+    states = []
+    for _ in range(2):
+        assert app(*words) == 0
+        states.append(json.loads(capsys.readouterr().out)["studies"][0]["state"])
+    assert states == ["written", "kept"]
+
+
+def test_a_broken_file_beside_a_good_one_is_one_line_and_exit_code_3(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = np.full((90, 80), 7, np.uint16)
+    other = factory.radiograph(stored, SOPInstanceUID=f"{factory.SERIES_UID}.2")
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    whole = factory.save(other, films / "cut.dcm").read_bytes()
+    (films / "cut.dcm").write_bytes(whole[: len(whole) // 2])
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi) == 3
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("left out: ")]
+    assert len(lines) == 1
+    assert "cut.dcm" in lines[0]
+
+
+def test_a_bad_lesion_is_exit_code_3_and_the_others_go_on(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roi = tmp_path / "roi.json"
+    roi.write_text(json.dumps([{"box_px": [1]}, {"box_px": [10, 20, 40, 60]}]))
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi) == 3
+    assert "left out: roi.json entry 1: expected 4 numbers" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing(films: Path, roi: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert app("predict", films, "--out", out, "--roi", roi, "--dry-run") == 0
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["predict"], "expected a PATH"),
+        (["predict", "."], "expected --out FOLDER"),
+        (["predict", ".", "--out", "o", "--formats", "json,pdf"], "--formats: expected some of"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app(*words) == 2
+    shown = capsys.readouterr().err
+    assert line in shown
+    assert shown.count("\n") == 1
+
+
+def test_an_output_that_cannot_be_made_is_one_line(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert app("predict", films, "--out", tmp_path / "file" / "out") == 1
+    shown = capsys.readouterr().err
+    assert "Not a directory" in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_model_that_is_not_there_is_one_line(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", films, "--out", tmp_path / "out", "--roi", roi)
+    assert app(*words, "--model-radiograph", "none") == 1
+    assert "model: expected an embedded model" in capsys.readouterr().err
+
+
+def test_the_schema_is_printed_without_any_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app("predict", "--schema") == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Calcilens report.json"
+
+
+def test_help_does_not_import_torch() -> None:
+    code = "import sys, calcilens.commands.predict; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.real
+def test_real_radiographs_are_measured_and_broken_files_are_named(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = real_data / "dicom" / "radiographs" / "RG3_UNC.dcm", real_data / "dicom/unreadable"
+    roi = tmp_path / "roi.json"
+    from calcilens.imaging.study import read_study
+
+    image = read_study(good).images[0]
+    roi.write_text(json.dumps([{"series_uid": image.series_uid, "box_px": [800, 700, 1000, 960]}]))
+    assert app("predict", good, bad, "--out", tmp_path / "out", "--roi", roi) == 3
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("left out: ")]
+    for file in bad.iterdir():
+        assert any(file.name in line for line in lines), file.name
+    assert (tmp_path / "out" / image.study_uid / "report.html").is_file()
