@@ -22,7 +22,8 @@ help: ## say what can be made
 setup: $(STAMP) ## create .venv with what constraints.txt pins
 
 # Repeated only when pyproject.toml or constraints.txt changed. uv is fetched with pip, into .venv,
-# where the machine has none. Hashes in constraints.txt are checked on every download.
+# where the machine has none. Hashes in constraints.txt are checked on every download. Compiled to
+# bytecode here, since importing MONAI from source takes 20 s where Python may not write it.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 	  echo "expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1); run: make PYTHON=/path/to/python3.11 ..." >&2
@@ -33,7 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
 	echo "installing into .venv: a minute or two, 6 GB" >&2
-	"$(UV)" pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]' --group dev
+	"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt \
+	  -e '.[$(EXTRAS)]' --group dev
 	touch $@
 
 demo: setup ## a simulated study through the main job, ending with a report
