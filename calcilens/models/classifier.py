@@ -29,6 +29,11 @@ class PatternOutput(NamedTuple):
     concern: Tensor
     """(B,) the lesion asks for evaluation."""
 
+    @classmethod
+    def of(cls, logits: Tensor) -> PatternOutput:
+        """Split logits (B, 20) as the heads give them: finding, concern, patterns."""
+        return cls(logits[:, 0], logits[:, 2:], logits[:, 1])
+
 
 BLOCKS = (  # EfficientNet-Lite0 up to a sixteenth of the resolution (Tan & Le 2019; no squeeze)
     "r1_k3_s11_e1_i32_o16",
@@ -41,7 +46,7 @@ WIDTH = 112
 """Channels of the encoder's last stage."""
 
 
-class Encoder(EfficientNet):
+class Encoder(EfficientNet):  # type: ignore[misc] # monai is untyped
     """EfficientNet-Lite0 without its last two stages, on MONAI's EfficientNet.
 
     Args:
@@ -57,9 +62,9 @@ class Encoder(EfficientNet):
             if hasattr(module, "_swish"):
                 module._swish = nn.ReLU6()
         self.mix = nn.Conv2d(planes, 3, 1)
-        nn.init.zeros_(self.mix.weight)
-        nn.init.zeros_(self.mix.bias)
         with torch.no_grad():
+            for parameter in self.mix.parameters():
+                parameter.zero_()
             for channel in range(3):
                 plane = min(max(planes // 2 + channel - 1, 0), planes - 1)
                 self.mix.weight[channel, plane] = 1.0
@@ -68,7 +73,11 @@ class Encoder(EfficientNet):
         """Map views (B, P, h, w) in 0..1 to features (B, 112, h / 16, w / 16)."""
         x = self.mix((planes - 0.45) / 0.25)
         x = self._swish(self._bn0(self._conv_stem(self._conv_stem_padding(x))))
-        return self._blocks(x)
+        features: Tensor = self._blocks(x)
+        return features
+
+
+SIZE_FEATURES = 8
 
 
 class Profile(nn.Module):
@@ -82,6 +91,12 @@ class Profile(nn.Module):
     PATCH_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
     GRID = 32
     ZOOM = 1.75
+    LIMIT = 4.0
+    """Standardised features are clipped here: a rare value must not decide alone."""
+    MIN_SPREAD = 1e-3
+
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, planes: int) -> None:
         super().__init__()
@@ -91,10 +106,28 @@ class Profile(nn.Module):
         self._zones = [((radius >= a) & (radius <= b)).nonzero()[:, 0] for a, b in self.ZONES]
         planes_used = min(planes, 3)
         self.width = planes_used * len(self.ZONES) * (len(self.LEVELS) + 2)
-        self.width += len(self.PATCH_LEVELS) + 3 + 6
+        self.width += len(self.PATCH_LEVELS) + 3 + SIZE_FEATURES
+        self.register_buffer("centre", torch.zeros(self.width))
+        self.register_buffer("spread", torch.ones(self.width))
+
+    @torch.no_grad()
+    def standardise_by(self, features: Tensor) -> None:
+        """Take mean and spread from `features` (N, width) of the training set."""
+        self.centre.copy_(features.mean(0))
+        self.spread.copy_(features.std(0).clamp(min=self.MIN_SPREAD))
 
     def forward(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Tensor:
-        """Return (B, width) features."""
+        """Return standardised features (B, width), clipped."""
+        features = self.raw(pixels, box, extent_mm)
+        return ((features - self.centre) / self.spread).clamp(-self.LIMIT, self.LIMIT)
+
+    def unusual(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Tensor:
+        """Return (B,): mean squared z-score against the training set; 1 is usual."""
+        features = self.raw(pixels, box, extent_mm)
+        return ((features - self.centre) / self.spread).square().mean(1)
+
+    def raw(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Tensor:
+        """Return (B, width) features before standardising."""
         seen = pixels[:, self.middle]
         stretched = views.sample(seen, views.stretched_window(box, self.ZOOM), self.GRID)
         flat = stretched.flatten(2)
@@ -114,17 +147,22 @@ class Profile(nn.Module):
 
 
 def _size_features(box: Tensor, extent_mm: Tensor) -> Tensor:
-    """Return (B, 6): log size in mm or 0 with a flag, log size in pixels, elongation."""
-    px = (box[:, 2:] - box[:, :2]).clamp(min=1)
-    mm = extent_mm[:, 1:]
-    known = torch.isfinite(mm).all(1)
-    log_mm = torch.where(known[:, None], mm.clamp(min=0.1).log() - 2, torch.zeros_like(mm))
-    long, short = log_mm.amax(1), log_mm.amin(1)
-    log_px = px.log()
-    elongation = (log_px[:, 0] - log_px[:, 1]).abs()
-    return torch.stack(
-        [long, short, known.float(), log_px.amax(1) - 2, log_px.amin(1) - 2, elongation], 1
-    )
+    """Return (B, 8): log size in mm (0 where unknown, with a flag) and in pixels, elongation."""
+    known = torch.isfinite(extent_mm)
+    log_mm = torch.where(known, extent_mm.clamp(min=0.1).log() - 2, 0.0)
+    plane = log_mm[:, 1:]
+    log_px = (box[:, 2:] - box[:, :2]).clamp(min=1).log() - 2
+    features = [
+        log_mm[:, 0],
+        known[:, 0].float(),
+        plane.amax(1),
+        plane.amin(1),
+        known[:, 1:].all(1).float(),
+        log_px.amax(1),
+        log_px.amin(1),
+        (log_px[:, 0] - log_px[:, 1]).abs(),
+    ]
+    return torch.stack(features, 1)
 
 
 class LesionClassifier(nn.Module):
@@ -148,6 +186,8 @@ class LesionClassifier(nn.Module):
 
     LESION_ZOOM = 1.5
     LESION_LEAST_PX = 12.0
+    branch_width = 64
+    outputs = 2 + len(PATTERN_KEYS)
 
     def __init__(
         self,
@@ -166,16 +206,19 @@ class LesionClassifier(nn.Module):
         self.encoder = Encoder(planes)
         self.profile = Profile(planes)
         self.measure = nn.Sequential(
-            nn.BatchNorm1d(self.profile.width),
             nn.Dropout(0.1),
             nn.Linear(self.profile.width, 96),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(96, 64),
+            nn.Linear(96, self.branch_width),
             nn.ReLU(),
+            nn.Dropout(dropout),
         )
-        self.look = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * WIDTH, 64), nn.ReLU())
-        self.heads = nn.Linear(128, 2 + len(PATTERN_KEYS))
+        self.look = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(4 * WIDTH, self.branch_width), nn.ReLU()
+        )
+        widths = (2 * self.branch_width, self.branch_width, self.branch_width)
+        self.heads = nn.ModuleList(nn.Linear(width, self.outputs) for width in widths)
 
     def windows(self, box: Tensor, extent_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Return the windows (B, 4) of the lesion view and of the context view."""
@@ -191,15 +234,28 @@ class LesionClassifier(nn.Module):
             box: (B, 4) lesion boxes (y0, x0, y1, x1), patch pixels.
             extent_mm: (B, 3) size of the box along (z, y, x), mm; NaN where not calibrated.
         """
+        answers = self.answers(self.branches(pixels, box, extent_mm))
+        return PatternOutput(
+            *(torch.stack(logits).mean(0) for logits in zip(*answers, strict=True))
+        )
+
+    def branches(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the encoder saw and what the profile measured, (B, branch_width) each."""
         near, far = self.windows(box, extent_mm)
         seen = [
-            _pool(self.encoder(views.sample(pixels, near, self.lesion_px))),
-            _pool(self.encoder(views.sample(pixels, far, self.context_px))),
+            self._see(pixels, near, self.lesion_px),
+            self._see(pixels, far, self.context_px),
         ]
-        looked = self.look(torch.cat(seen, 1))
-        measured = self.measure(self.profile(pixels, box, extent_mm))
-        logits = self.heads(torch.cat([looked, measured], 1))
-        return PatternOutput(logits[:, 0], logits[:, 2:], logits[:, 1])
+        return self.look(torch.cat(seen, 1)), self.measure(self.profile(pixels, box, extent_mm))
+
+    def answers(self, branches: tuple[Tensor, Tensor]) -> list[PatternOutput]:
+        """Return the logits of both branches together, and of each alone."""
+        inputs = (torch.cat(branches, 1), *branches)
+        return [PatternOutput.of(h(x)) for h, x in zip(self.heads, inputs, strict=True)]
+
+    def _see(self, pixels: Tensor, window: Tensor, size: int) -> Tensor:
+        view = views.sample(pixels, window, size).contiguous(memory_format=torch.channels_last)
+        return _pool(self.encoder(view))
 
 
 def _pool(features: Tensor) -> Tensor:

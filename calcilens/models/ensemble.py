@@ -22,7 +22,7 @@ class Prediction(NamedTuple):
     concern: Tensor
     """(B,)"""
     out_of_domain: Tensor
-    """(B,) how unusual the measured brightness is: largest robust z-score of the training set."""
+    """(B,) how unusual the profile is for the training set; about 1 is usual."""
 
 
 class Ensemble(nn.Module):
@@ -39,8 +39,6 @@ class Ensemble(nn.Module):
     slope: Tensor
     offset: Tensor
     known: Tensor
-    usual: Tensor
-    spread: Tensor
 
     def __init__(
         self, network: Mapping[str, Any], members: int = 1, known: Sequence[str] = PATTERN_KEYS
@@ -50,9 +48,6 @@ class Ensemble(nn.Module):
         self.register_buffer("slope", torch.ones(members, 2))
         self.register_buffer("offset", torch.zeros(members, 2))
         self.register_buffer("known", torch.tensor([key in known for key in PATTERN_KEYS]))
-        width = self.first.profile.width
-        self.register_buffer("usual", torch.zeros(width))
-        self.register_buffer("spread", torch.full((width,), torch.inf))
 
     @property
     def first(self) -> LesionClassifier:
@@ -103,8 +98,7 @@ class Ensemble(nn.Module):
         with torch.inference_mode():
             logits = self(pixels, box, extent_mm, trusted)
             masked = logits.pattern.masked_fill(~self.known, -torch.inf)
-            profile = self.first.profile(pixels, box, extent_mm)
-            unusual = ((profile - self.usual).abs() / self.spread).amax(1)
+            unusual = self.first.profile.unusual(pixels, box, extent_mm)
         return Prediction(
             logits.finding.sigmoid(), masked.softmax(1), logits.concern.sigmoid(), unusual
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,16 +91,16 @@ def save_model(network: Ensemble, card: Mapping[str, Any], weights: Path) -> Mod
     state = {k: _halved(k, v) for k, v in network.state_dict().items()}
     part = weights.with_suffix(".part")
     save_file(state, part)
-    os.replace(part, weights)
+    part.replace(weights)
     file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
     text = json.dumps({**card, "sha256": file.sha256}, indent=1) + "\n"
     part.write_text(text, encoding="utf-8")
-    os.replace(part, file.card_path)
+    part.replace(file.card_path)
     return file
 
 
 def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Keep running variances and calibration in full: half precision could round them to 0."""
-    exact = not name.startswith("members.") or "running_" in name
+    """Keep statistics and calibration in full: half precision could round them to 0."""
+    exact = not name.startswith("members.") or "running_" in name or ".profile." in name
     small = tensor.half() if tensor.is_floating_point() and not exact else tensor
     return small.contiguous()

@@ -1,0 +1,114 @@
+"""Training from the command line: LightningCLI around our task and data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from calcilens.errors import UsageError, compose
+from calcilens.training.datamodule import LesionData
+from calcilens.training.export import write_model
+from calcilens.training.task import LesionTask
+
+CONFIGS = Path(__file__).parent / "configs"
+MODEL_FILE = "model.safetensors"
+
+
+def recipes() -> list[str]:
+    """Return the names of the recipes in the package."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def recipe_path(name_or_path: str) -> Path:
+    """Find a recipe by its name in the package or by its path.
+
+    Raises:
+        UsageError: There is none.
+    """
+    path = Path(name_or_path)
+    for found in (path, CONFIGS / f"{name_or_path}.yaml"):
+        if found.is_file():
+            return found
+    raise UsageError(
+        compose(
+            f"a YAML file or one of {', '.join(recipes())}", repr(name_or_path), where="--config"
+        )
+    )
+
+
+class TrainingCLI(LightningCLI):
+    """Fit with logs and checkpoints under `--out`, then write weights and card there."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add `--out`; one seed for weights, order and augmentation."""
+        parser.add_argument("--out", type=str, default="runs/latest", help="Folder of the run.")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Send CSV and TensorBoard logs and checkpoints to `--out`, beside loggers of the user."""
+        out = str(self._get(self.config_init, "out"))
+        config = self._get(self.config_init, "trainer")
+        own = [CSVLogger(out, "", "csv"), TensorBoardLogger(out, "", "tensorboard")]
+        theirs = config.logger if isinstance(config.logger, list) else [config.logger]
+        loggers = [*own, *(logger for logger in theirs if isinstance(logger, Logger))]
+        checkpoint = ModelCheckpoint(out, filename="best-loss", monitor="val/loss", save_last=True)
+        callbacks = [*(config.callbacks or []), checkpoint]
+        logs: dict[str, Any] = {"logger": loggers, "callbacks": callbacks}
+        return super().instantiate_trainer(**(logs | {"default_root_dir": out} | kwargs))
+
+    def after_fit(self) -> None:
+        """Write `model.safetensors` and its card."""
+        if self.trainer.is_global_zero and not self.trainer.interrupted:
+            out = Path(self.trainer.default_root_dir)
+            write_model(self.model, self.datamodule, out / MODEL_FILE)
+
+
+def train(args: Sequence[str]) -> Trainer:
+    """Train as the arguments say; `--config` takes a recipe's name or a path.
+
+    Checkpoints are read as plain tensors: a pickle in one never runs.
+
+    Args:
+        args: As for LightningCLI's `fit`: ``--config ct --data.manifest m.parquet ...``.
+
+    Returns:
+        The trainer, after fitting.
+    """
+    _quiet()
+    cli = TrainingCLI(
+        LesionTask,
+        LesionData,
+        args=["fit", *_with_recipe_paths(args), "--weights_only=true"],
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+    )
+    return cli.trainer
+
+
+def _with_recipe_paths(args: Sequence[str]) -> list[str]:
+    resolved: list[str] = []
+    for i, arg in enumerate(args):
+        if i and args[i - 1] in ("--config", "-c"):
+            arg = str(recipe_path(arg))
+        elif arg.startswith("--config="):
+            arg = f"--config={recipe_path(arg.removeprefix('--config='))}"
+        resolved.append(arg)
+    return resolved
+
+
+def _quiet() -> None:
+    """Silence advice that does not apply to us; warnings about the data stay."""
+    for message in (
+        ".*does not have many workers.*",  # patches come out of memory
+        ".*smaller than the logging interval.*",
+        ".*LightningCLI's args parameter is intended.*",  # our command line passes them on
+        ".*Checkpoint directory .* exists and is not empty.*",  # on purpose, when resuming
+    ):
+        warnings.filterwarnings("ignore", message=message)

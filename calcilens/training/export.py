@@ -1,0 +1,119 @@
+"""From a trained task to a weights file with its card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calcilens import DISCLAIMER, __version__
+from calcilens.models.classifier import LesionClassifier
+from calcilens.models.ensemble import Ensemble
+from calcilens.models.loading import save_model
+from calcilens.models.registry import ModelFile
+from calcilens.training.datamodule import LesionData
+from calcilens.training.task import LesionTask
+from calcilens.vocabulary import ABSENT, PATTERN_KEYS
+
+CONCERN_THRESHOLDS = (0.3, 0.7)
+"""Where `intermediate` and `high` concern begin; a convention until readers set them."""
+
+
+def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
+    """Write the network of one run as a model that `predict` and `evaluate` take.
+
+    Args:
+        task: The trained task.
+        data: What it was trained with.
+        weights: Path of the safetensors file; its card goes beside it.
+    """
+    _, train, held = data.rows()
+    known = known_patterns(train)
+    hparams = task.hparams
+    network_args = dict(hparams["network"] or {})
+    ensemble = Ensemble(network_args, 1, known)
+    ensemble.members[0].load_state_dict(task.network.state_dict())
+    card = make_card(
+        weights.stem,
+        modality=str(hparams["modality"]),
+        network=network_args,
+        known=known,
+        patients={key: None for key in train["patient_key"]},
+        members=[{"held_out": -1}],
+        data=describe(train) | {"validation_rows": len(held)},
+    )
+    return save_model(ensemble.cpu(), card, weights)
+
+
+def known_patterns(frame: pd.DataFrame) -> list[str]:
+    """Return the patterns that readers named at least once, in the vocabulary's order."""
+    named: set[str] = set()
+    for column in ("pattern", "pattern_votes"):
+        for cell in frame[column]:
+            named |= set(cell) if isinstance(cell, list | np.ndarray) else set()
+    return [key for key in PATTERN_KEYS if key in named - {ABSENT}]
+
+
+def card_text(recipe: Path) -> dict[str, Any]:
+    """Return what only a person can say of a model: the .card.json beside its recipe."""
+    path = recipe.with_suffix(".card.json")
+    text: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return text
+
+
+def describe(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return counts of the training data for the card."""
+    return {
+        "sources": sorted(set(frame["source"])),
+        "rows": len(frame),
+        "patients": int(frame["patient_key"].nunique()),
+        "calcified": int((frame["finding_truth"] == 1).sum()),
+        "concerning": int((frame["concern_truth"] == 1).sum()),
+        "with_concern_label": int(frame["concern_truth"].notna().sum()),
+    }
+
+
+def make_card(
+    name: str,
+    *,
+    modality: str,
+    network: Mapping[str, Any],
+    known: Sequence[str],
+    patients: Mapping[str, int | None],
+    members: Sequence[Mapping[str, int]],
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Compose a card: what is needed to load the model, and what a reader must know.
+
+    Args:
+        name: Name of the model.
+        modality: CT or radiograph.
+        network: Keyword arguments of `LesionClassifier`.
+        known: Patterns it was taught.
+        patients: Salted key of every patient it was trained on, with the fold.
+        members: For each member the fold that it did not see; -1 where it saw all.
+        data: Counts of the training data.
+    """
+    spec = LesionClassifier(**network).spec
+    return {
+        "name": name,
+        "version": __version__,
+        "date": date.today().isoformat(),
+        "modality": modality,
+        "network": dict(network),
+        "patch": {"planes": spec.planes, "size": spec.size, "intensity": spec.intensity},
+        "heads": ["finding", "pattern", "concern"],
+        "patterns": list(known),
+        "concern_thresholds": list(CONCERN_THRESHOLDS),
+        "training_data": dict(data),
+        "members": [dict(member) for member in members],
+        "patients": dict(sorted(patients.items())),
+        "intended_use": f"Research on lesions given by their boxes. {DISCLAIMER}",
+        "limits": [],
+        "figures": {},
+    }

@@ -1,0 +1,122 @@
+"""What Lightning trains: a network, its losses, its optimiser and the figures on the way."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+from torchmetrics.classification import BinaryAUROC
+
+from calcilens.models.classifier import LesionClassifier
+from calcilens.models.pretrained import load_imagenet
+from calcilens.training.datamodule import LesionData
+from calcilens.training.losses import lesion_loss
+
+Batch = dict[str, Tensor]
+INPUTS = ("pixels", "box", "extent_mm")
+PROFILE_SAMPLE = 512
+"""Lesions that the profile is standardised by."""
+
+
+class LesionTask(pl.LightningModule):
+    """Train a `LesionClassifier`.
+
+    Args:
+        modality: What the model is for; goes onto its card.
+        network: Keyword arguments of `LesionClassifier`.
+        imagenet: Start the encoder from ImageNet weights (extra `pretrained`).
+        lr: Highest learning rate of what starts from scratch.
+        encoder_lr: The same for the encoder, as a share of `lr`.
+        weight_decay: Of AdamW.
+        warmup: Share of the steps over which the rate grows.
+        side_loss: Weight of the losses that each branch earns alone, so that neither leans on
+            the other.
+    """
+
+    def __init__(
+        self,
+        modality: Literal["CT", "radiograph"] = "CT",
+        network: dict[str, Any] | None = None,
+        *,
+        imagenet: bool = True,
+        lr: float = 1e-3,
+        encoder_lr: float = 0.3,
+        weight_decay: float = 0.05,
+        warmup: float = 0.2,
+        side_loss: float = 0.4,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = LesionClassifier(**(network or {}))
+        if imagenet:
+            load_imagenet(self.network.encoder)
+        self.network.to(memory_format=torch.channels_last)
+        self.lr, self.encoder_lr, self.side_loss = lr, encoder_lr, side_loss
+        self.weight_decay, self.warmup = weight_decay, warmup
+        self.figures = nn.ModuleDict({name: BinaryAUROC() for name in ("finding", "concern")})
+
+    def on_fit_start(self) -> None:
+        """Standardise the profile by a sample of the training set, not augmented."""
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, LesionData):
+            batch = data.plain_sample(PROFILE_SAMPLE)
+            inputs = [batch[name].to(self.device) for name in INPUTS]
+            self.network.profile.standardise_by(self.network.profile.raw(*inputs))
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by the epoch, so that a resumed run equals an uninterrupted one."""
+        torch.manual_seed(
+            torch.initial_seed() if self.seed is None else self.seed + self.current_epoch
+        )
+
+    @property
+    def seed(self) -> int:
+        """Seed of the data module."""
+        data = getattr(self.trainer, "datamodule", None)
+        return int(getattr(data, "seed", 0))
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the loss of the whole and of each branch alone."""
+        branches = self.network.branches(batch["pixels"], batch["box"], batch["extent_mm"])
+        both, *sides = (lesion_loss(answer, batch) for answer in self.network.answers(branches))
+        self.log("train/loss", both.detach(), prog_bar=True, on_step=False, on_epoch=True)
+        total: Tensor = both + self.side_loss * sum(sides)
+        return total
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Collect loss and AUROC against the readers' opinion, undecided ones left out."""
+        output = self.network(batch["pixels"], batch["box"], batch["extent_mm"])
+        self.log(
+            "val/loss", lesion_loss(output, batch), on_epoch=True, batch_size=len(batch["box"])
+        )
+        for name, metric in self.figures.items():
+            target = batch[name]
+            decided = torch.isfinite(target) & (target != 0.5)
+            metric.update(getattr(output, name)[decided], (target[decided] > 0.5).int())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log AUROC where both classes were there."""
+        for name, metric in self.figures.items():
+            classes = torch.cat(metric.target).unique() if metric.target else torch.zeros(0)
+            if len(classes) == 2:
+                self.log(f"val/{name}_auroc", metric.compute(), prog_bar=True)
+            metric.reset()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with one cycle; the pretrained encoder learns more slowly."""
+        encoder = list(self.network.encoder.parameters())
+        inside = {id(p) for p in encoder}
+        others = [p for p in self.parameters() if id(p) not in inside]
+        rates = [self.lr * self.encoder_lr, self.lr]
+        groups = [{"params": p, "lr": r} for p, r in zip((encoder, others), rates, strict=True)]
+        optimizer: Optimizer = AdamW(groups, weight_decay=self.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        cycle = OneCycleLR(optimizer, rates, total_steps=max(steps, 2), pct_start=self.warmup)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": cycle, "interval": "step"},
+        }
