@@ -23,7 +23,8 @@ AIR_HU = -300
 _TABLE_PX = 2
 _BODY_SHARE = 0.1
 _POOL_MM3, _POOL_SPREAD, _POOL_HU, _POOL_SPREADS = 5000.0, 0.7, 600.0, 4.0
-_BONE_MM3, _BONE_HU, _MARROW_SHARE = 300.0, 350.0, 0.2
+_BONE_MM3, _BONE_MM, _BONE_HU, _MARROW_SHARE = 300.0, 60.0, 350.0, 0.2
+_CROSS = ndimage.generate_binary_structure(2, 1)[None]
 _GAP_MM = 3.0
 
 
@@ -69,8 +70,7 @@ def _find(volume: Volume) -> Anatomy:
 def _body(hu: NDArray[np.number]) -> Mask:
     """Return the patient: the large pieces of tissue, without the table, gas inside filled."""
     tissue = hu > AIR_HU
-    cross = ndimage.generate_binary_structure(2, 1)[None]
-    opened = ndimage.binary_opening(tissue, cross, iterations=_TABLE_PX)
+    opened = ndimage.binary_opening(tissue, _CROSS, iterations=_TABLE_PX)
     if not opened.any():
         opened = tissue
     labels = cc3d.connected_components(opened, connectivity=6)
@@ -98,28 +98,39 @@ def _contrast(volume: Volume, body: Mask) -> tuple[float, float] | None:
     They are large, even in density, and run out of the volume at its first or last plane,
     which keeps an even, calcified mass from being taken for one.
     """
-    cross = ndimage.generate_binary_structure(2, 1)[None]
-    core = ndimage.binary_erosion(body & (volume.hu >= MINERAL_HU), cross)
+    core = ndimage.binary_erosion(body & (volume.hu >= MINERAL_HU), _CROSS)
     found = []
     for box, mask in _pieces(core, volume, _POOL_MM3):
         low, lower, mid, upper, high = np.percentile(volume.hu[box][mask], [5, 16, 50, 84, 95])
-        leaves = box[0].start == 0 or box[0].stop == len(volume.hu)
-        if leaves and mid < _POOL_HU and high - low < _POOL_SPREAD * mid:
+        if _leaves(box, volume) and mid < _POOL_HU and high - low < _POOL_SPREAD * mid:
             found.append((float(mid), float(mid + _POOL_SPREADS * (upper - lower) / 2)))
     return max(found, key=lambda pool: pool[1]) if found else None
 
 
 def _bone(volume: Volume, body: Mask, level: float) -> Mask:
-    """Return bones: dense pieces that enclose a less dense inside, the marrow."""
+    """Return bones: long dense pieces that enclose a less dense inside, the marrow.
+
+    Long is what runs out of the volume at its first or last plane, or is over 60 mm: a mass with
+    a mineral rim encloses something less dense too. Short bones stay candidates.
+    """
     bone = np.zeros_like(body)
     for box, mask in _pieces(body & (volume.hu >= level), volume, _BONE_MM3):
+        sides = np.array([s.stop - s.start for s in box]) * volume.spacing_mm
+        if not _leaves(box, volume) and sides.max() < _BONE_MM:
+            continue
         hu = volume.hu[box]
         cortex = float(np.percentile(hu[mask], 95))
         filled = _filled(mask, volume.spacing_mm)
-        marrow = (filled & (hu < 0.5 * cortex)).sum() / filled.sum()
+        inner = filled & ndimage.binary_erosion(filled, _CROSS)
+        marrow = (inner & (hu < 0.5 * cortex)).sum() / max(1, inner.sum())
         if cortex >= _BONE_HU and marrow >= _MARROW_SHARE:
             bone[box] |= filled
     return bone
+
+
+def _leaves(box: tuple[slice, slice, slice], volume: Volume) -> bool:
+    """Say whether a piece runs out of the volume at its first or last plane."""
+    return bool(box[0].start == 0 or box[0].stop == len(volume.hu))
 
 
 def _filled(mask: Mask, spacing_mm: tuple[float, float, float]) -> Mask:

@@ -87,6 +87,14 @@ def test_an_even_mass_inside_the_volume_is_not_taken_for_contrast() -> None:
     assert anatomy(volume(hu)).contrast_hu is None
 
 
+def test_a_lesion_with_a_rim_and_a_lucent_centre_is_no_bone() -> None:
+    hu = leg()
+    hu[away((8, 25, 60)) < 14] = 600
+    hu[away((8, 25, 60)) < 10] = 20
+    found = propose(volume(hu))
+    assert middles(found) == [(8, 25, 60)]
+
+
 def test_specks_within_3_mm_are_one_lesion_and_farther_ones_are_two() -> None:
     for gap, count in ((2, 1), (8, 2)):
         hu = leg(0)

@@ -128,7 +128,7 @@ def test_a_run_that_is_cut_short_leaves_the_earlier_report_and_nothing_else(
         raise fault
 
     monkeypatch.setattr(output, "_write_html", fail)
-    with pytest.raises(type(fault), match="No space left|by the user"):
+    with pytest.raises(type(fault), match=r"No space left|by the user"):
         run(tmp_path, force=True)
     assert (tmp_path / STUDY_UID / "report.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
