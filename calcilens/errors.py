@@ -19,9 +19,7 @@ never names or numbers of patients.
 from __future__ import annotations
 
 
-def compose(
-    expected: str, found: str, *, where: str | None = None, fix: str | None = None
-) -> str:
+def compose(expected: str, found: str, *, where: str | None = None, fix: str | None = None) -> str:
     """Compose the one-line message of an error.
 
     Args:
