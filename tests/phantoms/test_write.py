@@ -11,6 +11,7 @@ import pydicom
 import pytest
 
 from calcilens.errors import InputError
+from calcilens.imaging.candidates import propose
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
 from calcilens.phantoms.leg import SHAPE, simulate_leg
@@ -46,6 +47,16 @@ def test_our_reader_gives_back_the_simulated_volume_in_its_place(study: Path) ->
     assert isinstance(image, Volume)
     np.testing.assert_array_equal(image.hu, phantom.hu)
     np.testing.assert_allclose(image.affine.matrix, phantom.affine.matrix, atol=1e-3)
+
+
+def test_both_lesions_and_nothing_else_are_proposed(study: Path) -> None:
+    truth = json.loads((study / "truth.json").read_text())
+    (image,) = read_study(study / "dicom").images
+    found = [np.array(candidate.box) for candidate in propose(image)]
+    assert len(found) == len(truth["lesions"])
+    for lesion in truth["lesions"]:
+        box = np.array(lesion["box_vox"])
+        assert any(np.abs(other - box).max() <= 2 for other in found)
 
 
 def test_roi_and_truth_name_the_same_boxes_of_the_written_series(study: Path) -> None:
