@@ -183,7 +183,8 @@ def _show(outcomes: list[Outcome], refused: list[Skipped], as_json: bool) -> Non
         return print_json({"studies": [asdict(o) for o in outcomes], "refused_lesions": entries})
     for o in outcomes:
         if o.state == "written":
-            say(f"{o.study_uid}: {o.lesions} lesions; open {o.folder}/report.html")
+            count = f"{o.lesions} lesion{'' if o.lesions == 1 else 's'}"
+            say(f"{o.study_uid}: {count}; open {o.folder}/report.html")
         elif o.state == "kept":
             say(f"{o.study_uid}: up to date, kept ({o.folder}); --force makes it again")
         else:

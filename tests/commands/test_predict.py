@@ -45,7 +45,7 @@ def test_a_radiograph_with_a_box_gives_a_report(
     folder = tmp_path / "out" / factory.STUDY_UID
     report = json.loads((folder / "report.json").read_text())
     assert report["lesions"][0]["box_px"] == [[10, 20], [40, 60]]
-    assert "1 lesions; open" in capsys.readouterr().err
+    assert "1 lesion; open" in capsys.readouterr().err
 
 
 def test_no_patient_name_or_number_is_written_anywhere(

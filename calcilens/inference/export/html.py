@@ -34,6 +34,7 @@ _EMPTY = (
     "No lesion is reported. On CT, nothing denser than tissue, contrast medium and noise was "
     "found outside bone. On a radiograph lesions are not searched for: give their boxes with --roi."
 )
+_UNREAD = "No image of this study could be read; the reasons are listed below."
 
 
 def build(report: StudyReport) -> str:
@@ -55,7 +56,7 @@ def build(report: StudyReport) -> str:
         models=[model_facts(m) for m in report.models],
         series=[_series(s) for s in report.study.series],
         skipped=report.skipped,
-        empty=_EMPTY,
+        empty=_EMPTY if report.study.images else _UNREAD,
     )
 
 
