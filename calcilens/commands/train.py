@@ -9,7 +9,7 @@ import typer
 
 from calcilens.commands.console import print_json, say
 
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def register(app: typer.Typer) -> None:
@@ -18,12 +18,39 @@ def register(app: typer.Typer) -> None:
     app.command("crossval", context_settings=PASS_ON)(crossval_command)
 
 
-def train_command(context: typer.Context) -> None:
-    """Train on a manifest: --config RECIPE --data.manifest FILE --out DIR; all of LightningCLI."""
+def train_command(
+    context: typer.Context,
+    all_options: Annotated[
+        bool, typer.Option("--help-all", help="Show every option; takes some seconds.")
+    ] = False,
+) -> None:
+    """Train on a manifest and write a model with its card.
+
+    \b
+    calcilens train --config RECIPE --data.manifest FILE --out DIR
+
+    \b
+    Recipes: ct, lidc-ct, radiograph, or a YAML file of your own.
+    The main options; any setting of a recipe is one:
+      --data.manifest FILE         labelled lesions
+      --data.fold N                validate on this fold instead of split `val`
+      --data.batch_size N          lesions a step and device
+      --model.network.size N       side of a patch, pixels
+      --model.imagenet true|false  start from ImageNet (extra `pretrained`)
+      --model.lr RATE              highest learning rate
+      --trainer.max_epochs N       length
+      --trainer.devices N          GPUs or processes; with --trainer.strategy ddp
+      --trainer.precision KIND     32-true, bf16-mixed
+      --seed_everything N          seed
+      --out DIR                    logs, checkpoints and model.safetensors
+      --ckpt_path DIR/last.ckpt    go on with a stopped run
+      --print_config               show every setting and stop
+    """  # noqa: D301 - the backspace character tells click to keep the lines
     from calcilens.training.cli import train
 
-    trainer = train(context.args)
-    say(f"model and card: {Path(trainer.default_root_dir) / 'model.safetensors'}")
+    trainer = train(["--help"] if all_options else context.args)
+    if trainer.is_global_zero:
+        say(f"model and card: {Path(trainer.default_root_dir) / 'model.safetensors'}")
 
 
 def crossval_command(

@@ -18,7 +18,8 @@ class Prediction(NamedTuple):
     finding: Tensor
     """(B,)"""
     pattern: Tensor
-    """(B, 18), given a calcification; sums to one over the patterns that the model knows."""
+    """(B, 18), given a calcification; sums to one over the patterns that the model knows;
+    all 0 where it knows none."""
     concern: Tensor
     """(B,)"""
     out_of_domain: Tensor
@@ -98,7 +99,6 @@ class Ensemble(nn.Module):
         with torch.inference_mode():
             logits = self(pixels, box, extent_mm, trusted)
             masked = logits.pattern.masked_fill(~self.known, -torch.inf)
+            pattern = torch.where(self.known, masked.softmax(1), 0.0)  # none known: all 0
             unusual = self.first.profile.unusual(pixels, box, extent_mm)
-        return Prediction(
-            logits.finding.sigmoid(), masked.softmax(1), logits.concern.sigmoid(), unusual
-        )
+        return Prediction(logits.finding.sigmoid(), pattern, logits.concern.sigmoid(), unusual)

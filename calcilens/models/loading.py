@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from calcilens.errors import ModelError, compose
+from calcilens.errors import ModelError, UsageError, compose
 from calcilens.imaging.patches import PatchSpec
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.registry import ModelFile, find
+from calcilens.vocabulary import PATTERN_KEYS
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
         network = Ensemble(card["network"], len(card["members"]), card["patterns"])
         state = {k: v.float() if v.is_floating_point() else v for k, v in _read(file).items()}
         network.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError) as error:
+        _check_patterns(network, card["patterns"])
+    except (KeyError, TypeError, RuntimeError, UsageError) as error:
         raise ModelError(
             compose(
                 "weights and a card that fit together",
@@ -68,6 +70,13 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
             )
         ) from error
     return LoadedModel(network.eval(), file)
+
+
+def _check_patterns(network: Ensemble, stated: Collection[str]) -> None:
+    """Hold the card's patterns against those that the weights were taught."""
+    taught = [key for key, known in zip(PATTERN_KEYS, network.known, strict=True) if known]
+    if set(stated) != set(taught):
+        raise UsageError(f"patterns {', '.join(stated)} in the card, {', '.join(taught)} taught")
 
 
 def _read(file: ModelFile) -> dict[str, torch.Tensor]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 
-from calcilens.errors import UsageError, compose
+from calcilens.errors import ModelError, UsageError, compose
 from calcilens.training.datamodule import LesionData
 from calcilens.training.export import write_model
 from calcilens.training.task import LesionTask
 
 CONFIGS = Path(__file__).parent / "configs"
 MODEL_FILE = "model.safetensors"
+LAST = "last.ckpt"
 
 
 def recipes() -> list[str]:
@@ -43,6 +46,17 @@ def recipe_path(name_or_path: str) -> Path:
     )
 
 
+class HowToGoOn(Callback):
+    """Say, when the user stops a run, what to do to go on with it."""
+
+    def on_exception(self, trainer: Trainer, _: LightningModule, exception: BaseException) -> None:
+        """Say it once, on the main process."""
+        last = Path(trainer.default_root_dir) / LAST
+        if isinstance(exception, KeyboardInterrupt):
+            advice = f"to go on, add --ckpt_path {last}" if last.is_file() else "no epoch was whole"
+            rank_zero_info(f"stopped in epoch {trainer.current_epoch + 1}; {advice}")
+
+
 class TrainingCLI(LightningCLI):
     """Fit with logs and checkpoints under `--out`, then write weights and card there."""
 
@@ -59,7 +73,7 @@ class TrainingCLI(LightningCLI):
         theirs = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = [*own, *(logger for logger in theirs if isinstance(logger, Logger))]
         checkpoint = ModelCheckpoint(out, filename="best-loss", monitor="val/loss", save_last=True)
-        callbacks = [*(config.callbacks or []), checkpoint]
+        callbacks = [*(config.callbacks or []), checkpoint, HowToGoOn()]
         logs: dict[str, Any] = {"logger": loggers, "callbacks": callbacks}
         return super().instantiate_trainer(**(logs | {"default_root_dir": out} | kwargs))
 
@@ -80,15 +94,29 @@ def train(args: Sequence[str]) -> Trainer:
 
     Returns:
         The trainer, after fitting.
+
+    Raises:
+        UsageError: No such recipe, or settings that cannot be used.
+        ModelError: The checkpoint to go on from is none of ours.
+        KeyboardInterrupt: The user stopped the run; its last whole epoch is kept.
     """
     _quiet()
-    cli = TrainingCLI(
-        LesionTask,
-        LesionData,
-        args=["fit", *_with_recipe_paths(args), "--weights_only=true"],
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-    )
+    try:
+        cli = TrainingCLI(
+            LesionTask,
+            LesionData,
+            args=["fit", *_with_recipe_paths(args), "--weights_only=true"],
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+        )
+    except UnpicklingError as error:
+        raise ModelError(
+            compose("a checkpoint of plain tensors", "other objects", where="--ckpt_path")
+        ) from error
+    except SystemExit as leave:
+        if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns one into the other
+            raise KeyboardInterrupt from None
+        raise
     return cli.trainer
 
 
@@ -106,6 +134,7 @@ def _with_recipe_paths(args: Sequence[str]) -> list[str]:
 def _quiet() -> None:
     """Silence advice that does not apply to us; warnings about the data stay."""
     for message in (
+        r".*LeafSpec. is deprecated.*",  # Lightning's use of torch
         ".*does not have many workers.*",  # patches come out of memory
         ".*smaller than the logging interval.*",
         ".*LightningCLI's args parameter is intended.*",  # our command line passes them on

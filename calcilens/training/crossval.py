@@ -22,13 +22,12 @@ from calcilens.errors import ManifestError, compose
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import LoadedModel, load_model, save_model
 from calcilens.models.registry import ModelFile
-from calcilens.training.cli import MODEL_FILE, recipe_path, train
+from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import evaluate
 from calcilens.training.export import card_text, describe, known_patterns, make_card
 from calcilens.training.predict_rows import predict_manifest
 
 HEADS = ("finding", "concern")
-LAST = "last.ckpt"
 
 
 @dataclass(frozen=True)

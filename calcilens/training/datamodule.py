@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from calcilens.data_manifests.leakage import require_no_leakage
 from calcilens.data_manifests.pixels import load_stack
 from calcilens.data_manifests.schema import Manifest, box_of, plain_rows, read_manifest, truth
-from calcilens.errors import ManifestError, compose
+from calcilens.errors import CalcilensError, ManifestError, UsageError, compose
 from calcilens.imaging.patches import PatchSpec, cut
 from calcilens.training.targets import soft_targets
 from calcilens.training.transforms import augmentation
@@ -40,8 +40,21 @@ class LoadLesion:
         spacing = [np.nan if s is None else s for s in spacing]
         key = row["key_plane"]
         stack = load_stack(self.manifest, row)
-        patch = cut(stack, box_of(row), spacing, self.spec, key_plane=key)
+        try:
+            patch = cut(stack, box_of(row), spacing, self.spec, key_plane=key)
+        except UsageError as error:
+            raise ManifestError(f"row {row['row_id']}: {error}") from error
         return {"pixels": patch.pixels, "box": patch.box, "extent_mm": patch.extent_mm}
+
+
+def _cached(rows: list[dict[str, Any]], load: LoadLesion, rate: float) -> CacheDataset:
+    """Load patches into memory; what is wrong with a row is said in our own words."""
+    try:
+        return CacheDataset(rows, load, cache_rate=rate, progress=False)
+    except RuntimeError as error:  # MONAI's wrapping of whatever a transform raises
+        if isinstance(error.__cause__, CalcilensError):
+            raise error.__cause__ from None
+        raise
 
 
 class LesionDataset(Dataset[dict[str, Any]]):
@@ -66,7 +79,7 @@ class LesionDataset(Dataset[dict[str, Any]]):
     ) -> None:
         rows = plain_rows(frame)
         load = LoadLesion(manifest, spec)
-        self.patches = CacheDataset(rows, load, cache_rate=cache_rate, progress=False)
+        self.patches = _cached(rows, load, cache_rate)
         self.targets = [soft_targets(row) for row in rows]
         self.augment = augmentation() if augment else None
 
@@ -225,16 +238,17 @@ class LesionData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return balanced, augmented batches."""
         sampler = BalancedSampler(self.weights, self.seed)
-        return self._loader(self.train, sampler=sampler, drop_last=True)
+        size = min(self.batch_size, len(sampler))  # few rows still make one whole batch
+        return self._loader(self.train, size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return the validation rows in order."""
-        return self._loader(self.val)
+        return self._loader(self.val, self.batch_size)
 
-    def _loader(self, dataset: LesionDataset, **options: Any) -> DataLoader[dict[str, Any]]:
-        return DataLoader(
-            dataset, self.batch_size, num_workers=self.workers, collate_fn=collate, **options
-        )
+    def _loader(
+        self, dataset: LesionDataset, size: int, **options: Any
+    ) -> DataLoader[dict[str, Any]]:
+        return DataLoader(dataset, size, num_workers=self.workers, collate_fn=collate, **options)
 
 
 def _as_split(manifest: Manifest, train: pd.DataFrame, val: pd.DataFrame) -> Manifest:

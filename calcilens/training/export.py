@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from calcilens import DISCLAIMER, __version__
+from calcilens.errors import ModelError, compose
 from calcilens.models.classifier import LesionClassifier
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
@@ -31,6 +33,9 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
         task: The trained task.
         data: What it was trained with.
         weights: Path of the safetensors file; its card goes beside it.
+
+    Raises:
+        ModelError: Training went astray: a weight is NaN or infinite.
     """
     _, train, held = data.rows()
     known = known_patterns(train)
@@ -38,6 +43,7 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
     network_args = dict(hparams["network"] or {})
     ensemble = Ensemble(network_args, 1, known)
     ensemble.members[0].load_state_dict(task.network.state_dict())
+    _require_finite(ensemble)
     card = make_card(
         weights.stem,
         modality=str(hparams["modality"]),
@@ -48,6 +54,14 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
         data=describe(train) | {"validation_rows": len(held)},
     )
     return save_model(ensemble.cpu(), card, weights)
+
+
+def _require_finite(network: Ensemble) -> None:
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(
+                compose("finite weights", f"NaN or infinity in {name}", fix="no model was written")
+            )
 
 
 def known_patterns(frame: pd.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import BinaryAUROC
 
+from calcilens.errors import InputError, UsageError, compose
 from calcilens.models.classifier import LesionClassifier
 from calcilens.models.pretrained import load_imagenet
 from calcilens.training.datamodule import LesionData
@@ -51,12 +53,13 @@ class LesionTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.network = LesionClassifier(**(network or {}))
+        self.network = _network(network or {})
         if imagenet:
             load_imagenet(self.network.encoder)
         self.network.to(memory_format=torch.channels_last)
         self.lr, self.encoder_lr, self.side_loss = lr, encoder_lr, side_loss
         self.weight_decay, self.warmup = weight_decay, warmup
+        self._cycle: OneCycleLR | None = None
         self.figures = nn.ModuleDict({name: BinaryAUROC() for name in ("finding", "concern")})
 
     def on_fit_start(self) -> None:
@@ -67,11 +70,27 @@ class LesionTask(pl.LightningModule):
             inputs = [batch[name].to(self.device) for name in INPUTS]
             self.network.profile.standardise_by(self.network.profile.raw(*inputs))
 
+    def on_train_start(self) -> None:
+        """Refuse to resume with another number of steps: the learning rate follows one cycle.
+
+        Raises:
+            UsageError: The run that is resumed was planned for fewer or more steps.
+        """
+        now = _steps(self.trainer)
+        planned = self._cycle.total_steps if self._cycle else now
+        if planned != now:
+            raise UsageError(
+                compose(
+                    f"the {planned} steps that the run was planned for",
+                    f"{now}",
+                    where="--ckpt_path",
+                    fix="resume with the same epochs, batch size and devices, or start anew",
+                )
+            )
+
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch, so that a resumed run equals an uninterrupted one."""
-        torch.manual_seed(
-            torch.initial_seed() if self.seed is None else self.seed + self.current_epoch
-        )
+        torch.manual_seed(self.seed + self.current_epoch)
 
     @property
     def seed(self) -> int:
@@ -83,16 +102,25 @@ class LesionTask(pl.LightningModule):
         """Return the loss of the whole and of each branch alone."""
         branches = self.network.branches(batch["pixels"], batch["box"], batch["extent_mm"])
         both, *sides = (lesion_loss(answer, batch) for answer in self.network.answers(branches))
-        self.log("train/loss", both.detach(), prog_bar=True, on_step=False, on_epoch=True)
+        self.log(
+            "train/loss",
+            both.detach(),
+            prog_bar=True,
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+            batch_size=len(batch["box"]),
+        )
         total: Tensor = both + self.side_loss * sum(sides)
+        _require_finite(total, f"training, step {self.global_step}")
         return total
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Collect loss and AUROC against the readers' opinion, undecided ones left out."""
         output = self.network(batch["pixels"], batch["box"], batch["extent_mm"])
-        self.log(
-            "val/loss", lesion_loss(output, batch), on_epoch=True, batch_size=len(batch["box"])
-        )
+        loss = lesion_loss(output, batch)
+        _require_finite(loss, f"validation, epoch {self.current_epoch}")
+        self.log("val/loss", loss, on_epoch=True, sync_dist=True, batch_size=len(batch["box"]))
         for name, metric in self.figures.items():
             target = batch[name]
             decided = torch.isfinite(target) & (target != 0.5)
@@ -114,9 +142,37 @@ class LesionTask(pl.LightningModule):
         rates = [self.lr * self.encoder_lr, self.lr]
         groups = [{"params": p, "lr": r} for p, r in zip((encoder, others), rates, strict=True)]
         optimizer: Optimizer = AdamW(groups, weight_decay=self.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        cycle = OneCycleLR(optimizer, rates, total_steps=max(steps, 2), pct_start=self.warmup)
+        steps = _steps(self.trainer)
+        self._cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=self.warmup)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": cycle, "interval": "step"},
+            "lr_scheduler": {"scheduler": self._cycle, "interval": "step"},
         }
+
+
+def _network(arguments: dict[str, Any]) -> LesionClassifier:
+    try:
+        return LesionClassifier(**arguments)
+    except TypeError as error:
+        raise UsageError(
+            compose("arguments of LesionClassifier", str(error), where="--model.network")
+        ) from error
+
+
+def _steps(trainer: pl.Trainer) -> int:
+    steps = trainer.estimated_stepping_batches
+    if not math.isfinite(steps):
+        raise UsageError(compose("a number of epochs", "none", where="--trainer.max_epochs"))
+    return max(int(steps), 2)
+
+
+def _require_finite(loss: Tensor, when: str) -> None:
+    if not torch.isfinite(loss):
+        raise InputError(
+            compose(
+                "a finite loss",
+                str(float(loss)),
+                where=when,
+                fix="a lower --model.lr may help; the last checkpoint is kept",
+            )
+        )

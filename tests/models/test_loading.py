@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from calcilens.errors import ModelError
+from calcilens.models.ensemble import Ensemble, Prediction
+from calcilens.models.loading import load_model, save_model
+from tests.training.made import SMALL, patch_batch
+
+CARD: dict[str, Any] = {
+    "name": "made",
+    "modality": "CT",
+    "network": SMALL,
+    "members": [{"held_out": -1}],
+    "patterns": ["diffuse"],
+}
+
+
+class Bomb:
+    """Leaves a file behind where a pickle is allowed to run."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Path.touch, (self.trace,)
+
+
+def predict(network: Ensemble) -> Prediction:
+    batch = patch_batch(8)
+    inputs: list[Tensor] = [torch.from_numpy(batch[k]) for k in ("pixels", "box", "extent_mm")]
+    return network.predict(*inputs)
+
+
+@pytest.fixture
+def network() -> Ensemble:
+    torch.manual_seed(0)
+    made = Ensemble(SMALL, 1, ["diffuse"]).eval()
+    made.slope.fill_(1e-6)  # lost in half precision
+    made.first.profile.spread.fill_(1e-3)
+    return made
+
+
+def test_predictions_survive_half_precision_and_a_second_round_changes_nothing(
+    network: Ensemble, tmp_path: Path
+) -> None:
+    network.slope.fill_(1.3)
+    save_model(network, CARD, tmp_path / "one.safetensors")
+    once = load_model(tmp_path / "one.safetensors")
+    save_model(once.network, CARD, tmp_path / "two.safetensors")
+    twice = load_model(tmp_path / "two.safetensors")
+    for before, after, again in zip(
+        predict(network)[:3], predict(once.network)[:3], predict(twice.network)[:3], strict=True
+    ):
+        torch.testing.assert_close(after, before, atol=1e-2, rtol=0)
+        assert torch.equal(after, again)
+    assert once.sha256 == twice.sha256
+
+
+def test_calibration_and_statistics_are_kept_exactly(network: Ensemble, tmp_path: Path) -> None:
+    save_model(network, CARD, tmp_path / "m.safetensors")
+    loaded = load_model(tmp_path / "m.safetensors")
+    assert torch.equal(loaded.network.slope, network.slope)
+    assert torch.equal(loaded.network.first.profile.spread, network.first.profile.spread)
+    assert not loaded.network.training
+    assert (loaded.name, loaded.spec.planes, loaded.card["modality"]) == ("m", 3, "CT")
+
+
+def test_changed_weights_are_refused(network: Ensemble, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(network, CARD, path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"m\.safetensors: expected weights with sha256") as raised:
+        load_model(path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"network": {**SMALL, "planes": 5}}, "fit together"),
+        ({"network": {**SMALL, "no_such_thing": 1}}, "fit together"),
+        ({"network": 3}, "fit together"),
+        ({"network": {**SMALL, "planes": 2}}, "odd number"),
+        ({"members": [{}, {}]}, "fit together"),
+        ({"members": None}, "fit together"),
+        ({"patterns": ["no_such_pattern"]}, "no_such_pattern in the card, diffuse taught"),
+        ({"patterns": None}, "fit together"),
+    ],
+    ids=str,
+)
+def test_a_card_that_does_not_fit_is_refused_in_one_line(
+    network: Ensemble, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(network, CARD, path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(card | change))
+    with pytest.raises(ModelError, match=said) as raised:
+        load_model(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_pickle_named_safetensors_does_not_run(network: Ensemble, tmp_path: Path) -> None:
+    path, trace = tmp_path / "m.safetensors", tmp_path / "it-ran"
+    file = save_model(network, CARD, path)
+    path.write_bytes(pickle.dumps(Bomb(trace)))
+    sha256 = type(file)("m", path, file.card_path).sha256
+    file.card_path.write_text(json.dumps({**CARD, "sha256": sha256}))
+    with pytest.raises(ModelError, match="safetensors file"):
+        load_model(path)
+    assert not trace.exists()
+
+
+def test_a_failed_write_leaves_the_old_model_whole(
+    network: Ensemble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(network, CARD, path)
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("calcilens.models.loading.save_file", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_model(network, CARD, path)
+    assert load_model(path).name == "m"
