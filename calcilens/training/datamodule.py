@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from monai.data import CacheDataset, pad_list_data_collate
+from monai.transforms import Transform
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from torch import distributed
@@ -28,8 +29,11 @@ Key = tuple[int, int]
 """Index of a sample and the seed of its augmentation."""
 
 
-class LoadLesion:
-    """Cut the patch of a manifest row; the same call serves training and evaluation."""
+class LoadLesion(Transform):  # type: ignore[misc] # monai is untyped
+    """Cut the patch of a manifest row; the same call serves training and evaluation.
+
+    MONAI caches what comes out of its own transforms only, so this is one.
+    """
 
     def __init__(self, manifest: Manifest, spec: PatchSpec) -> None:
         self.manifest, self.spec = manifest, spec
