@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -33,17 +35,29 @@ def recipe_path(name_or_path: str) -> Path:
     """Find a recipe by its name in the package or by its path.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or it is not YAML.
     """
     path = Path(name_or_path)
     for found in (path, CONFIGS / f"{name_or_path}.yaml"):
         if found.is_file():
+            _require_yaml(found)
             return found
     raise UsageError(
         compose(
             f"a YAML file or one of {', '.join(recipes())}", repr(name_or_path), where="--config"
         )
     )
+
+
+def _require_yaml(path: Path) -> None:
+    """Refuse in one line what the parser of options would refuse in many."""
+    try:
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        found = getattr(error, "problem", None) or type(error).__name__
+        raise UsageError(compose("YAML", found, where=f"{path.name}{line}")) from error
 
 
 class HowToGoOn(Callback):
@@ -133,8 +147,9 @@ def _with_recipe_paths(args: Sequence[str]) -> list[str]:
 
 def _quiet() -> None:
     """Silence advice that does not apply to us; warnings about the data stay."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's use of it
     for message in (
-        r".*LeafSpec. is deprecated.*",  # Lightning's use of torch
+        r".*LeafSpec\W+is deprecated.*",  # Lightning's use of torch
         ".*does not have many workers.*",  # patches come out of memory
         ".*smaller than the logging interval.*",
         ".*LightningCLI's args parameter is intended.*",  # our command line passes them on

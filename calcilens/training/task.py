@@ -171,7 +171,7 @@ def _require_finite(loss: Tensor, when: str) -> None:
         raise InputError(
             compose(
                 "a finite loss",
-                str(float(loss)),
+                str(loss.item()),
                 where=when,
                 fix="a lower --model.lr may help; the last checkpoint is kept",
             )
