@@ -74,6 +74,15 @@ class PixelSource:
         ms = _MS_PER_MEGAPIXEL.get(uid.UID(self.syntax), fallback)
         return ms * self.rows * self.columns / 1e9
 
+    @property
+    def held(self) -> int:
+        """Frames that the file can hold by its size, whatever its tags say; at most `frames`."""
+        if self.offset == NOT_SEEKABLE:
+            return self.frames
+        room = max(0, Path(self.path).stat().st_size - self.offset)
+        least = 8 if self.compressed else self.rows * self.columns * self.bits_allocated // 8
+        return min(self.frames, room // max(1, least))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values, to be sent to a worker process."""
         return asdict(self)

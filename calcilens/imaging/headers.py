@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from pydicom import dcmread, uid
+from pydicom import uid
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
 
 from calcilens.errors import InputError, compose
 from calcilens.imaging.decode import NOT_SEEKABLE, PixelSource, quiet
+from calcilens.imaging.inflate import check_inflated
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.scan import claims_dicom, is_dicom
 
@@ -35,6 +38,9 @@ TAGS = (
 """Nothing that names a patient is ever loaded."""
 
 _PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and plain pixel data
+MAX_ELEMENTS = 50_000
+"""Top-level elements of a header; zeros after a preamble would pass for millions of them."""
 _UID = re.compile(r"[0-9.]{1,64}")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _UNKNOWN_LENGTH = 0xFFFFFFFF
@@ -105,7 +111,8 @@ def _refuse_claim(name: str, head: bytes) -> None:
 
 def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
     try:
-        tags = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(TAGS))
+        check_inflated(stream)
+        tags = read_partial(stream, _Stop(), force=True, specific_tags=[Tag(t) for t in TAGS])
         at = stream.tell()
         _settle(tags)
         meta = getattr(tags, "file_meta", Dataset())
@@ -120,6 +127,19 @@ def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
         found = f"{type(error).__name__}: {error}"
         raise InputError(compose("a readable DICOM header", found[:160])) from error
     return Header(name, path, tags, study, series, sop, modality, pixels)
+
+
+class _Stop:
+    """Ends the reading of a header at its pixels, and where it is longer than any real one."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise InputError(compose(f"at most {MAX_ELEMENTS} header elements", "more"))
+        return tag in _PIXEL_TAGS
 
 
 def _settle(tags: Dataset) -> None:
@@ -197,7 +217,8 @@ def _value_place(at: int, element: bytes, syntax: uid.UID) -> tuple[int, int]:
 def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Header]:
     """Keep one file for each SOP instance; say which were left out."""
     kept: dict[tuple[str, str, str], Header] = {}
-    for header in headers:
+    # The longest file first: one that is cut short never wins over the whole one.
+    for header in sorted(headers, key=lambda h: -h.path.stat().st_size):
         key = (header.study_uid, header.series_uid, header.sop_uid)
         first = kept.get(key)
         if first is None:

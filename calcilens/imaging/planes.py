@@ -90,7 +90,8 @@ def ct_planes(headers: Sequence[Header]) -> tuple[list[CtPlane], list[Skipped]]:
     skipped: list[Skipped] = []
     for header in headers:
         refused: dict[str, int] = {}
-        for frame in range(header.pixels.frames if header.pixels else 0):
+        count = _frames_there(header)
+        for frame in range(count):
             try:
                 with quiet():
                     planes.append(_plane(header, frame))
@@ -99,11 +100,22 @@ def ct_planes(headers: Sequence[Header]) -> tuple[list[CtPlane], list[Skipped]]:
             except Exception as error:  # pydicom raises anything on broken values
                 reason = f"a tag cannot be read: {type(error).__name__}"
                 refused[reason] = refused.get(reason, 0) + 1
-        several = header.pixels is not None and header.pixels.frames > 1
-        for reason, count in refused.items():
-            text = f"{count} frames: {reason}" if several else reason
+        stated = header.pixels.frames if header.pixels else 0
+        if count < stated:
+            found = f"{count} with pixels and a place"
+            skipped.append(Skipped(header.name, compose(f"{stated} frames", found)))
+        for reason, times in refused.items():
+            text = f"{times} frames: {reason}" if stated > 1 else reason
             skipped.append(Skipped(header.name, text))
     return planes, skipped
+
+
+def _frames_there(header: Header) -> int:
+    """Return how many frames to look at: NumberOfFrames may say far more than there are."""
+    if header.pixels is None:
+        return 0
+    placed = len(header.tags.get("PerFrameFunctionalGroupsSequence") or [])
+    return min(header.pixels.frames, max(1, header.pixels.held), max(1, placed))
 
 
 class _Groups:

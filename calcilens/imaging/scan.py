@@ -54,10 +54,14 @@ def opened(path: Path) -> Iterator[Found]:
     elif zipfile.is_zipfile(path):
         with tempfile.TemporaryDirectory(prefix="calcilens-") as folder:
             yield _unpack(path, Path(folder))
+    elif path.suffix.lower() == ".zip":
+        raise StudyError(
+            compose("a zip archive", "one that is damaged or cut short", where=path.name)
+        )
     elif path.name.upper().startswith("DICOMDIR"):
         yield _follow_dicomdir(path)
     else:
-        yield Found([(path.name, path)])
+        yield Found([(_shown(path.name), path)])
 
 
 def is_dicom(head: bytes) -> bool:
@@ -66,7 +70,7 @@ def is_dicom(head: bytes) -> bool:
     A file without preamble starts with a data element of group 0002 or 0008.
     """
     if head[128:132] == b"DICM":
-        return True
+        return head[132:134] != b"\0\0"  # zeros would be read as commands, one every 8 bytes
     group, element = head[:2], head[2:4]
     if group in (b"\x02\x00", b"\x08\x00"):
         return len(head) > 8 and element[1] < 0x30
@@ -84,7 +88,7 @@ def _walk(root: Path) -> Found:
     seen: set[tuple[int, int]] = set()
 
     def refused(error: OSError) -> None:
-        name = Path(error.filename or "").name
+        name = _shown(Path(error.filename or "").name)
         found.skipped.append(Skipped(name, f"the folder cannot be opened: {error.strerror}"))
 
     for folder, folders, names in os.walk(root, followlinks=True, onerror=refused):
@@ -97,7 +101,7 @@ def _walk(root: Path) -> Found:
         for name in sorted(names):
             file = Path(folder) / name
             if file.is_file() and not name.startswith("._"):  # ._*: macOS resource forks
-                found.files.append((file.relative_to(root).as_posix(), file))
+                found.files.append((_shown(file.relative_to(root).as_posix()), file))
     return found
 
 
@@ -156,7 +160,13 @@ def _unpack_one(
 def _plain_name(name: str) -> str:
     """Return a member's name without what could lead out of the archive."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    return "/".join(p for p in parts if p not in ("/", "..", ".") and not p.endswith(":"))
+    return _shown("/".join(p for p in parts if p not in ("/", "..", ".") and not p.endswith(":")))
+
+
+def _shown(name: str) -> str:
+    """Return a file name that any output can hold: one line, and text rather than raw bytes."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _follow_dicomdir(path: Path) -> Found:

@@ -25,6 +25,8 @@ _MAPS = {
     "VMI",
 }  # fmt: skip
 _CAPTURES = {"SCREEN SAVE", "SCREEN_SAVE", "DOSE_INFO", "DOSE INFO"}
+MAX_PIXELS = 2**28
+"""Pixels of one plane: several times what the largest detector has."""
 _OBJECTS = {
     "SR": "a structured report (a dose sheet or measurements), not an image",
     "SEG": "a segmentation, not an image; give it with --roi",
@@ -47,6 +49,8 @@ def why_left_out(header: Header) -> str | None:
         return "a colour capture"
     if not _is_plain(header.pixels):
         return "pixels are stored in another way than 8 or 16 bits"
+    if header.pixels.rows * header.pixels.columns > MAX_PIXELS:
+        return f"{header.pixels.rows} x {header.pixels.columns} pixels, more than any detector has"
     if modality == "CT":
         return _why_not_ct(tags)
     return "a radiograph of several frames" if header.pixels.frames > 1 else None

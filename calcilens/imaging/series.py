@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from calcilens.errors import InputError, PixelError, SeriesError
+from calcilens.errors import InputError, PixelError, SeriesError, compose
 from calcilens.imaging.decode import PixelSource, decode
 from calcilens.imaging.headers import Header
 from calcilens.imaging.images import Image, Volume
@@ -110,11 +110,18 @@ def _read_ct(
         volume, skipped = build_volume(
             stack, pool, study_uid=first.study_uid, series_uid=first.series_uid, done=done
         )
-    except InputError as error:
+    except (InputError, MemoryError) as error:
+        why = _no_memory(stack) if isinstance(error, MemoryError) else str(error)
         what = stack.planes[0].name if len(stack.planes) == 1 else first.series_uid
-        skipped = (*plan.skipped, Skipped(what, str(error)))
-        return SeriesResult((), _info(plan, (), str(error)), skipped)
+        skipped = (*plan.skipped, Skipped(what, why))
+        return SeriesResult((), _info(plan, (), why), skipped)
     return SeriesResult((volume,), _info(plan, (volume,), None), (*plan.skipped, *skipped))
+
+
+def _no_memory(stack: Stack) -> str:
+    source = stack.planes[0].source
+    size = f"{len(stack.planes)} planes of {source.rows} x {source.columns} pixels"
+    return compose(f"memory for {size}", "not enough")
 
 
 def _read_radiographs(
@@ -133,6 +140,8 @@ def _read_radiographs(
                 images.append(build_radiograph(header, pixels.pop(index)))
         except SeriesError as error:
             skipped.append(Skipped(header.name, str(error)))
+        except MemoryError:
+            skipped.append(Skipped(header.name, compose("memory for its pixels", "not enough")))
     why = None if images else skipped[-1].reason
     return SeriesResult(tuple(images), _info(plan, tuple(images), why), tuple(skipped))
 
