@@ -32,6 +32,7 @@ SHORT = {
         "--model.network.size=64",
     ],
 }
+SHORT["calcilens crossval"] = SHORT["calcilens train"]
 """What is added to a command so that a test of it stays short."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -83,7 +84,7 @@ class TrainingCLI(LightningCLI):
         """Send CSV and TensorBoard logs and checkpoints to `--out`, beside loggers of the user."""
         out = str(self._get(self.config_init, "out"))
         config = self._get(self.config_init, "trainer")
-        own = [CSVLogger(out, "", "csv"), TensorBoardLogger(out, "", "tensorboard")]
+        own = [CSVLogger(out, "", _unused(Path(out), "csv")), TensorBoardLogger(out, "", "tensorboard")]
         theirs = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = [*own, *(logger for logger in theirs if isinstance(logger, Logger))]
         checkpoint = ModelCheckpoint(out, filename="best-loss", monitor="val/loss", save_last=True)
@@ -96,6 +97,12 @@ class TrainingCLI(LightningCLI):
         if self.trainer.is_global_zero and not self.trainer.interrupted:
             out = Path(self.trainer.default_root_dir)
             write_model(self.model, self.datamodule, out / MODEL_FILE)
+
+
+def _unused(folder: Path, name: str) -> str:
+    """Return `name`, or `name-2` and so on: the CSV logger deletes what lies in its folder."""
+    numbered = (f"{name}-{n}" for n in count(2))
+    return next(n for n in chain([name], numbered) if not (folder / n).exists())
 
 
 def train(args: Sequence[str]) -> Trainer:

@@ -24,7 +24,13 @@ from calcilens.models.loading import LoadedModel, load_model, save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import evaluate
-from calcilens.training.export import card_text, describe, known_patterns, make_card
+from calcilens.training.export import (
+    USUAL_SHARE,
+    card_text,
+    describe,
+    known_patterns,
+    make_card,
+)
 from calcilens.training.predict_rows import predict_manifest
 
 HEADS = ("finding", "concern")
@@ -88,10 +94,12 @@ class CrossValidation:
         ensemble = Ensemble(models[0].card["network"], len(folds), known_patterns(frame))
         for member, model in zip(ensemble.members, models, strict=True):
             member.load_state_dict(model.network.first.state_dict())
-        logits = _held_out_logits(manifest, frame, folds, models)
+        found = _held_out(manifest, frame, folds, models)
+        logits = _log_odds(found)
         for i, fold in enumerate(folds):
             _calibrate(ensemble, i, frame, logits, frame["fold"] != fold)
-        card = self._card(frame, folds, models[0].card)
+        limit = round(float(found["out_of_domain"].quantile(USUAL_SHARE)), 3)
+        card = self._card(frame, folds, models[0].card) | {"out_of_domain_limit": limit}
         path = self.out / f"{self.name}.safetensors"
         save_model(ensemble, card, path)
         figures = evaluate(manifest, load_model(path)).as_json()
@@ -111,17 +119,22 @@ class CrossValidation:
         return card | card_text(recipe_path(self.config))
 
 
-def _held_out_logits(
+def _held_out(
     manifest: Manifest, frame: pd.DataFrame, folds: list[int], models: list[LoadedModel]
-) -> NDArray[np.float64]:
-    """Return (N, 2) log-odds of finding and concern, each row by the model that held it out."""
-    out = np.empty((len(frame), len(HEADS)))
-    for fold, model in zip(folds, models, strict=True):
-        held = (frame["fold"] == fold).to_numpy()
-        found = predict_manifest(manifest, model, frame[held])[list(HEADS)].to_numpy(np.float64)
-        clipped = found.clip(1e-6, 1 - 1e-6)
-        out[held] = np.log(clipped / (1 - clipped))
-    return out
+) -> pd.DataFrame:
+    """Return the predictions of every row by the model that held it out, in the rows' order."""
+    parts = [
+        predict_manifest(manifest, model, frame[frame["fold"] == fold])
+        for fold, model in zip(folds, models, strict=True)
+    ]
+    return pd.concat(parts).loc[frame.index]
+
+
+def _log_odds(found: pd.DataFrame) -> NDArray[np.float64]:
+    """Return (N, 2) log-odds of finding and concern."""
+    p = found[list(HEADS)].to_numpy(np.float64).clip(1e-6, 1 - 1e-6)
+    odds: NDArray[np.float64] = np.log(p / (1 - p))
+    return odds
 
 
 def _calibrate(

@@ -19,9 +19,11 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
-from calcilens.training.task import LesionTask
+from calcilens.training.task import INPUTS, PROFILE_SAMPLE, LesionTask
 from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
+USUAL_SHARE = 0.99
+"""Share of known lesions whose profile counts as usual; beyond it a lesion is out of domain."""
 CONCERN_THRESHOLDS = (0.3, 0.7)
 """Where `intermediate` and `high` concern begin; a convention until readers set them."""
 
@@ -53,7 +55,11 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
         members=[{"held_out": -1}],
         data=describe(train) | {"validation_rows": len(held)},
     )
-    return save_model(ensemble.cpu(), card, weights)
+    ensemble = ensemble.cpu()
+    batch = data.plain_sample(PROFILE_SAMPLE)
+    unusual = ensemble.first.profile.unusual(*(batch[name] for name in INPUTS))
+    card["out_of_domain_limit"] = round(float(unusual.quantile(USUAL_SHARE)), 3)
+    return save_model(ensemble, card, weights)
 
 
 def _require_finite(network: Ensemble) -> None:

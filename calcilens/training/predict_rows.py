@@ -47,6 +47,7 @@ def predict_manifest(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame)
 
     Returns:
         On the index of `rows`: finding, concern, pattern_<key> for each pattern (probabilities),
+        out_of_domain (score; about 1 is usual),
         abstained (bool), members_used (how many members answered that had not been taught on
         this patient; 0 where all had, and then all answered).
     """
@@ -63,7 +64,7 @@ def predict_manifest(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame)
     return frame.assign(abstained=False, members_used=used)
 
 
-_COLUMNS = ["finding", "concern", *(f"pattern_{key}" for key in PATTERN_KEYS)]
+_COLUMNS = ["finding", "concern", "out_of_domain", *(f"pattern_{key}" for key in PATTERN_KEYS)]
 
 
 def _predict(
@@ -78,8 +79,8 @@ def _predict(
             _stack([lesions[i][name] for i in index]) for name in ("pixels", "box", "extent_mm")
         ]
         found = model.network.predict(*inputs, torch.from_numpy(trusted[index]))
-        columns = [found.finding[:, None], found.concern[:, None], found.pattern]
-        out[index] = torch.cat(columns, 1).numpy()
+        single = torch.stack([found.finding, found.concern, found.out_of_domain], 1)
+        out[index] = torch.cat([single, found.pattern], 1).numpy()
     return out
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -88,9 +89,13 @@ class LesionTask(pl.LightningModule):
                 )
             )
 
-    def on_train_epoch_start(self) -> None:
-        """Seed dropout by the epoch, so that a resumed run equals an uninterrupted one."""
-        torch.manual_seed(self.seed + self.current_epoch)
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Seed dropout batch by batch, so that a resumed run equals an uninterrupted one.
+
+        An epoch's seed would not do: Lightning draws from it, or not, on the way to a batch.
+        """
+        place = [self.seed, self.current_epoch, index, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     @property
     def seed(self) -> int:
