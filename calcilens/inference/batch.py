@@ -121,8 +121,11 @@ def run_all(
                 errno.EDQUOT,
                 errno.ENOTDIR,
             ):
-                raise
+                place = error.filename or str(wishes.out)
+                raise OSError(error.errno, error.strerror, place) from error
             yield _failed(study, error.strerror or type(error).__name__)
+        except MemoryError:
+            yield _failed(study, "not enough memory for it")
         except Exception as error:  # a fault of ours must not take the other studies with it
             if os.environ.get("CALCILENS_DEBUG"):
                 raise

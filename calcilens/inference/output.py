@@ -23,6 +23,8 @@ from calcilens.inference.pipeline import Stopwatch
 from calcilens.inference.report import StudyReport, schema, to_json
 
 FORMATS = ("json", "html")
+OURS = {"report.html", "report.json", "run.json", "lesions"}
+"""What a study's folder holds that a new report replaces; anything else in it is the user's."""
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
@@ -98,6 +100,12 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 def _replacing(target: Path) -> Iterator[Path]:
     """Give a folder beside the target to fill; it takes the target's place when all is well."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not target.is_dir():
+        raise InputError(
+            compose(
+                "a folder or nothing", "a file", where=target.name, fix="move it or change --out"
+            )
+        )
     _mend(target)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
     old = part.with_suffix(".old")
@@ -115,14 +123,23 @@ def _replacing(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            _drop(old, target)
+
+
+def _drop(old: Path, target: Path) -> None:
+    """Remove a replaced folder; what the user has put into it moves to the new one."""
+    if not old.exists():
+        return
+    for entry in [e for e in old.iterdir() if e.name not in OURS]:
+        entry.replace(target / entry.name)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _mend(target: Path) -> None:
     """Clear what a run that was killed left behind; its last whole report comes back."""
     for old in sorted(target.parent.glob(f".{target.name}-*.old")):
         if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            _drop(old, target)
         else:
             old.replace(target)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Image, Radiograph
-from calcilens.imaging.patches import PatchLocation, PatchSpec, extract
+from calcilens.imaging.patches import PatchLocation, PatchSpec, cut, extract
 from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
 from calcilens.vocabulary import PATTERN_KEYS, ConcernLevel, concern_level, pattern
 
@@ -80,20 +80,16 @@ def spacing_of(image: Image) -> tuple[float, float, float]:
 def patch_input(image: Image, candidate: Candidate, spec: PatchSpec) -> PatchInput | str:
     """Cut the patch of a lesion, or say in words why it cannot be judged."""
     stack = stack_of(image)
-    location = spec.locate(candidate.box, stack.shape)
-    patch = extract(stack, location).astype(np.float32)
-    if not np.isfinite(patch).all():
+    raw = extract(stack, spec.locate(candidate.box, stack.shape)).astype(np.float32)
+    if not np.isfinite(raw).all():
         return "the pixels around the lesion hold values that are not numbers"
-    middle = patch[len(patch) // 2]
+    middle = raw[len(raw) // 2]
     if middle.min() == middle.max():
         return "all pixels around the lesion have the same value"
-    extent = (candidate.box[1] - candidate.box[0]) * np.asarray(spacing_of(image))
-    return PatchInput(
-        torch.from_numpy(spec.scale(patch))[None],
-        torch.from_numpy(location.box_in_patch(candidate.box))[None],
-        torch.from_numpy(extent.astype(np.float32))[None],
-        location,
-    )
+    patch = cut(stack, candidate.box, spacing_of(image), spec)
+    arrays = (patch.pixels, patch.box, patch.extent_mm)
+    pixels, box, extent_mm = (torch.from_numpy(array)[None] for array in arrays)
+    return PatchInput(pixels, box, extent_mm, patch.location)
 
 
 def answer(model: Model, given: PatchInput) -> Answer:
@@ -103,9 +99,6 @@ def answer(model: Model, given: PatchInput) -> Answer:
     card = model.card
     name = str(card.get("name", "unnamed"))
     strange = _out_of_domain(said, card)
-    if strange.flag:
-        why = "the lesion looks unlike the images that the model was trained on"
-        return Answer.abstain(why, name, out_of_domain=strange)
     heads = set(card.get("heads", ("finding", "pattern", "concern")))
     finding = _probability(said.finding)
     patterns = _patterns(said.pattern[0].tolist(), card, heads)

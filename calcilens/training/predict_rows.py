@@ -75,10 +75,11 @@ def _predict(
     sizes = np.array([lesion["pixels"].shape[-1] for lesion in lesions])
     for size in np.unique(sizes):
         index = np.flatnonzero(sizes == size)
-        inputs = [
+        pixels, box, extent_mm = (
             _stack([lesions[i][name] for i in index]) for name in ("pixels", "box", "extent_mm")
-        ]
-        found = model.network.predict(*inputs, torch.from_numpy(trusted[index]))
+        )
+        some = torch.from_numpy(trusted[index])
+        found = model.network.predict(pixels, box, extent_mm, some)
         single = torch.stack([found.finding, found.concern, found.out_of_domain], 1)
         out[index] = torch.cat([single, found.pattern], 1).numpy()
     return out

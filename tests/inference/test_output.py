@@ -141,6 +141,34 @@ def test_a_run_that_was_killed_between_two_renames_is_mended(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
 
 
+def test_what_the_user_put_into_a_report_folder_stays_there(tmp_path: Path) -> None:
+    run(tmp_path)
+    notes = tmp_path / STUDY_UID / "notes.txt"
+    notes.write_text("checked")
+    assert run(tmp_path, force=True)[0].state == "written"
+    assert notes.read_text() == "checked"
+    assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
+
+
+def test_a_file_in_the_place_of_the_report_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / STUDY_UID).write_text("a file of the user")
+    outcome = run(tmp_path)[0]
+    assert outcome.state == "failed"
+    assert "expected a folder or nothing, found a file" in str(outcome.why)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["a file of the user"]
+
+
+def test_a_study_too_large_for_memory_is_said_to_be_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(output, "_write_html", fail)
+    outcome = run(tmp_path)[0]
+    assert (outcome.state, outcome.why) == ("failed", "not enough memory for it")
+
+
 def test_one_broken_study_does_not_stop_the_others(tmp_path: Path) -> None:
     broken, sound = study(ct()), study(film())
     object.__setattr__(broken.images[0], "hu", None)

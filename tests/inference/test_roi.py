@@ -105,6 +105,42 @@ def test_a_bad_entry_is_one_line_and_the_good_ones_go_on(tmp_path: Path, reason:
     assert "\n" not in bad[0]
 
 
+@pytest.mark.parametrize("number", ["1e300", "-1e300", "1e400", "NaN", "9" * 400])
+def test_a_number_that_lies_on_no_image_is_refused(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "roi.json"
+    path.write_text(f'[{{"box": [[0, 0, {number}], [1, 1, 2]]}}]')
+    found, bad = placed(path, ct())
+    assert found == []
+    assert len(bad) == 1
+    assert "numbers under box" in bad[0]
+    assert len(bad[0]) < 300
+
+
+def test_json_nested_without_end_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "roi.json"
+    path.write_text("[" * 100_000)
+    assert placed(path, ct()) == (
+        [],
+        ["roi.json: roi.json: expected a JSON file, found text that is none"],
+    )
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_of_any_spreadsheet_is_read(separator: str, tmp_path: Path) -> None:
+    lines = [["z0", "y0", "x0", "z1", "y1", "x1"], map(str, BOX)]
+    path = tmp_path / "roi.csv"
+    path.write_text("\ufeff" + "\r\n".join(separator.join(line) for line in lines), "utf-8")
+    found, bad = placed(path, ct())
+    assert bad == []
+    assert [c.box.ravel().tolist() for _, c in found] == [BOX]
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "roi.csv"
+    path.write_text("")
+    assert "found an empty file" in placed(path, ct())[1][0]
+
+
 def test_boxes_are_cut_to_the_image(tmp_path: Path) -> None:
     found, _ = placed(written(tmp_path / "roi.json", {"box": [-2, -5, 150, 3, 9, 999]}), ct())
     assert found[0][1].box.tolist() == [[0, 0, 150], [3, 9, 160]]

@@ -117,6 +117,7 @@ def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
         "saliency": _saliency(lesion),
         "origin": _sentence(lesion.candidate.why).rstrip("."),
         "strange": _strange(lesion),
+        "flagged": bool(lesion.answer.out_of_domain.flag),
     }
 
 
@@ -219,4 +220,5 @@ def _strange(lesion: Lesion) -> str | None:
     seen = lesion.answer.out_of_domain
     if seen.score is None or seen.flag is None:
         return None
-    return f"Distance from the training images: {seen.score:.1f}."
+    near = "Unlike what" if seen.flag else "Within what"
+    return f"{near} the model was trained on (distance {seen.score:.1f})."

@@ -19,6 +19,8 @@ from calcilens.inference.roi.region import Box, shape_of
 VOXEL_KEYS = ("z0", "y0", "x0", "z1", "y1", "x1")
 PIXEL_KEYS = ("x0", "y0", "x1", "y1")
 MM_KEYS = ("x0_mm", "y0_mm", "z0_mm", "x1_mm", "y1_mm", "z1_mm")
+_FARTHEST = 1e6
+"""Larger numbers lie on no image, neither as voxels nor as mm."""
 _KINDS = {"box": 6, "box_px": 4, "box_mm": 6}
 
 
@@ -68,7 +70,7 @@ def read_json(path: Path) -> tuple[list[BoxRegion], list[Skipped]]:
     """Read a list of entries, or an object with the list under `lesions` (such as report.json)."""
     try:
         content = json.loads(path.read_text("utf-8-sig"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RoiError(compose("a JSON file", "text that is none", where=path.name)) from error
     entries = content.get("lesions") if isinstance(content, dict) else content
     if not isinstance(entries, list):
@@ -80,9 +82,14 @@ def read_csv(path: Path) -> tuple[list[BoxRegion], list[Skipped]]:
     """Read a table with one lesion a row."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         try:
-            rows = list(csv.DictReader(stream))
+            head = stream.readline()
+            stream.seek(0)
+            # A spreadsheet in a country with decimal commas separates cells by semicolons.
+            rows = list(csv.DictReader(stream, delimiter=max(",;\t", key=head.count)))
         except (csv.Error, UnicodeDecodeError) as error:
             raise RoiError(compose("a CSV file", "text that is none", where=path.name)) from error
+    if not head.strip():
+        raise RoiError(compose("a line of column names", "an empty file", where=path.name))
     return _collect([(f"{path.name} line {i}", _nested(r)) for i, r in enumerate(rows, 2)])
 
 
@@ -112,16 +119,20 @@ def _region(where: str, entry: Any) -> BoxRegion:
         raise RoiError(compose("a box under box, box_px or box_mm", "none"))
     try:
         numbers = tuple(np.asarray(entry[kind], np.float64).ravel().tolist())
-    except (TypeError, ValueError) as error:
-        raise RoiError(compose(f"numbers under {kind}", f"{entry[kind]}")) from error
-    if len(numbers) != _KINDS[kind] or not np.isfinite(numbers).all():
-        raise RoiError(compose(f"{_KINDS[kind]} numbers under {kind}", f"{entry[kind]}"))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RoiError(compose(f"numbers under {kind}", _short(entry[kind]))) from error
+    if len(numbers) != _KINDS[kind] or not (np.abs(numbers) <= _FARTHEST).all():
+        raise RoiError(compose(f"{_KINDS[kind]} numbers under {kind}", _short(entry[kind])))
     half = len(numbers) // 2
     if any(a >= b for a, b in zip(numbers[:half], numbers[half:], strict=True)):
-        raise RoiError(compose(f"start before end in {kind}", f"{entry[kind]}"))
+        raise RoiError(compose(f"start before end in {kind}", _short(entry[kind])))
     sop = entry.get("sop_uid")
     uids = frozenset(str(u) for u in (entry.get("series_uid"), sop) if u)
     return BoxRegion(where, uids | _only(entry), kind, numbers, str(sop) if sop else None)
+
+
+def _short(value: Any) -> str:
+    return f"{value}"[:120]
 
 
 def _only(entry: Mapping[str, Any]) -> frozenset[str]:
