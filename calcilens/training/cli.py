@@ -84,7 +84,8 @@ class TrainingCLI(LightningCLI):
         """Send CSV and TensorBoard logs and checkpoints to `--out`, beside loggers of the user."""
         out = str(self._get(self.config_init, "out"))
         config = self._get(self.config_init, "trainer")
-        own = [CSVLogger(out, "", _unused(Path(out), "csv")), TensorBoardLogger(out, "", "tensorboard")]
+        tables = CSVLogger(out, "", _unused(Path(out), "csv"))
+        own = [tables, TensorBoardLogger(out, "", "tensorboard")]
         theirs = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = [*own, *(logger for logger in theirs if isinstance(logger, Logger))]
         checkpoint = ModelCheckpoint(out, filename="best-loss", monitor="val/loss", save_last=True)

@@ -22,6 +22,7 @@ from calcilens.data_manifests.pixels import load_stack
 from calcilens.data_manifests.schema import Manifest, box_of, plain_rows, read_manifest, truth
 from calcilens.errors import CalcilensError, ManifestError, UsageError, compose
 from calcilens.imaging.patches import PatchSpec, cut
+from calcilens.models.classifier import LesionClassifier
 from calcilens.training.targets import soft_targets
 from calcilens.training.transforms import augmentation
 
@@ -166,7 +167,7 @@ def class_weights(frame: pd.DataFrame, power: float) -> NDArray[np.float64]:
     pairs = zip(frame["finding_truth"], frame["concern_truth"], strict=True)
     names = pd.Series([f"{finding}/{concern}" for finding, concern in pairs])
     share = names.map(names.value_counts(normalize=True)).to_numpy(np.float64)
-    return share**-power
+    return np.asarray(share**-power, np.float64)
 
 
 class LesionData(pl.LightningDataModule):
@@ -227,11 +228,12 @@ class LesionData(pl.LightningDataModule):
         manifest, train, val = self.rows()
         require_no_leakage(_as_split(manifest, train, val))
         task = self.trainer.lightning_module if self.trainer else None
-        if task is not None:
-            self.spec = task.network.spec
-        options = {"spec": self.spec, "cache_rate": self.cache_rate}
-        self.train = LesionDataset(manifest, train, augment=True, **options)
-        self.val = LesionDataset(manifest, val, **options)
+        network = task.network if task is not None else None
+        if isinstance(network, LesionClassifier):
+            self.spec = network.spec
+        rate = self.cache_rate
+        self.train = LesionDataset(manifest, train, self.spec, augment=True, cache_rate=rate)
+        self.val = LesionDataset(manifest, val, self.spec, cache_rate=rate)
         self.weights = class_weights(train, self.balance)
 
     def plain_sample(self, count: int) -> dict[str, Any]:

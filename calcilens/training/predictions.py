@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from calcilens.vocabulary import PATTERN_KEYS
 HEADS = ("finding", "concern")
 PATTERN_COLUMNS = tuple(f"pattern_{key}" for key in PATTERN_KEYS)
 _OTHERS = ("abstained", "members_used", "pattern_set")
-_NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
+_NOT__TRUE = {"true", "1", "1.0", "yes"}
+_FALSE = {"false", "0", "0.0", "no", "", "nan"}
+PROBABILITIES = ("pattern_set", "pattern_truth")
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
 
 
@@ -36,9 +39,38 @@ def read_predictions(path: Path) -> pd.DataFrame:
     _check_columns(frame, path.name)
     for name in set(PROBABILITIES) & set(frame):
         frame[name] = _probabilities(frame, name, path.name)
+    if "members_used" in frame:
+        _check_cells(frame, "members_used", path.name, "a whole number or an empty cell", _is_count)
+    if "abstained" in frame:
+        _check_cells(frame, "abstained", path.name, "0 or 1", _is_flag)
     if "pattern_set" in frame:
         frame["pattern_set"] = [_keys(cell) for cell in frame["pattern_set"]]
+        _check_cells(frame, "pattern_set", path.name, "patterns of the vocabulary", _are_patterns)
     return frame
+
+
+def _check_cells(
+    frame: pd.DataFrame, name: str, where: str, wanted: str, fits: Callable[[Any], bool]
+) -> None:
+    """Refuse the first cell of a column that does not fit."""
+    for row_id, cell in zip(frame["row_id"], frame[name], strict=True):
+        if not fits(cell):
+            spot = f"{where}, row_id {row_id}, column {name}"
+            raise InputError(compose(wanted, f"{cell}"[:80], where=spot))
+
+
+def _is_count(cell: Any) -> bool:
+    if isinstance(cell, str | bool):
+        return False
+    return bool(pd.isna(cell) or (np.isfinite(cell) and cell >= 0 and float(cell).is_integer()))
+
+
+def _is_flag(cell: Any) -> bool:
+    return str(cell).lower() in _TRUE | _FALSE
+
+
+def _are_patterns(keys: Any) -> bool:
+    return set(keys) <= set(PATTERN_KEYS)
 
 
 def _check_columns(frame: pd.DataFrame, where: str) -> None:
@@ -70,7 +102,7 @@ def _probabilities(frame: pd.DataFrame, name: str, where: str) -> np.ndarray:
     wrong = frame[name].notna().to_numpy() & ~((values >= -ROUNDING) & (values <= 1 + ROUNDING))
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
-        found = f"{frame[name].iloc[first]!r} and {int(wrong.sum()) - 1} more such cells"
+        found = f"{frame[name].iloc[first]} and {int(wrong.sum()) - 1} more such cells"
         spot = f"{where}, row_id {frame['row_id'].iloc[first]}, column {name}"
         raise InputError(compose("a probability in 0..1 or an empty cell", found, where=spot))
     return np.asarray(values.clip(0, 1))
@@ -113,7 +145,7 @@ def _flags(frame: pd.DataFrame, name: str) -> Any:
     if name not in frame:
         return False
     cells = frame[name].map(str).str.lower()
-    return cells.isin(["true", "1", "1.0", "yes"])
+    return cells.isin(sorted(_TRUE))
 
 
 def pattern_table(frame: pd.DataFrame) -> np.ndarray:

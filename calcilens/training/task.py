@@ -8,7 +8,8 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor, nn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import BinaryAUROC
@@ -61,7 +62,7 @@ class LesionTask(pl.LightningModule):
         self.lr, self.encoder_lr, self.side_loss = lr, encoder_lr, side_loss
         self.weight_decay, self.warmup = weight_decay, warmup
         self._cycle: OneCycleLR | None = None
-        self.figures = nn.ModuleDict({name: BinaryAUROC() for name in ("finding", "concern")})
+        self.finding_auroc, self.concern_auroc = BinaryAUROC(), BinaryAUROC()
 
     def on_fit_start(self) -> None:
         """Standardise the profile by a sample of the training set, not augmented."""
@@ -120,26 +121,29 @@ class LesionTask(pl.LightningModule):
         _require_finite(total, f"training, step {self.global_step}")
         return total
 
+    def _figures(self) -> list[tuple[str, BinaryAUROC]]:
+        return [("finding", self.finding_auroc), ("concern", self.concern_auroc)]
+
     def validation_step(self, batch: Batch, index: int) -> None:
         """Collect loss and AUROC against the readers' opinion, undecided ones left out."""
         output = self.network(batch["pixels"], batch["box"], batch["extent_mm"])
         loss = lesion_loss(output, batch)
         _require_finite(loss, f"validation, epoch {self.current_epoch}")
         self.log("val/loss", loss, on_epoch=True, sync_dist=True, batch_size=len(batch["box"]))
-        for name, metric in self.figures.items():
+        for name, metric in self._figures():
             target = batch[name]
             decided = torch.isfinite(target) & (target != 0.5)
             metric.update(getattr(output, name)[decided], (target[decided] > 0.5).int())
 
     def on_validation_epoch_end(self) -> None:
         """Log AUROC where both classes were there."""
-        for name, metric in self.figures.items():
-            classes = torch.cat(metric.target).unique() if metric.target else torch.zeros(0)
-            if len(classes) == 2:
+        for name, metric in self._figures():
+            seen = [float(t) for part in metric.target for t in part]
+            if len(set(seen)) == 2:
                 self.log(f"val/{name}_auroc", metric.compute(), prog_bar=True)
             metric.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with one cycle; the pretrained encoder learns more slowly."""
         encoder = list(self.network.encoder.parameters())
         inside = {id(p) for p in encoder}

@@ -18,7 +18,7 @@ from monai.transforms import (
 Sample = dict[Hashable, Any]
 
 
-class RandLesionFlipd(RandomizableTransform, MapTransform):
+class RandLesionFlipd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
     """Mirror, transpose and reverse planes at random.
 
     Reversing planes (head to foot) is as harmless as mirroring: lesions have no handedness.
@@ -56,7 +56,7 @@ class RandLesionFlipd(RandomizableTransform, MapTransform):
         return d
 
 
-class RandBoxJitterd(RandomizableTransform, MapTransform):
+class RandBoxJitterd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
     """Draw the box a little elsewhere, as another reader or a detector would.
 
     Args:

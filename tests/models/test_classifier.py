@@ -8,14 +8,14 @@ from calcilens.errors import UsageError
 from calcilens.models.classifier import LesionClassifier, PatternOutput, Profile
 from calcilens.training.losses import lesion_loss
 from calcilens.vocabulary import PATTERN_KEYS
-from tests.training.made import SMALL, patch_batch
+from tests.training.made import patch_batch
 
 Inputs = tuple[Tensor, Tensor, Tensor]
 
 
 def network(planes: int = 3) -> LesionClassifier:
     torch.manual_seed(0)
-    return LesionClassifier(**{**SMALL, "planes": planes})
+    return LesionClassifier(planes, 32, lesion_px=32, context_px=32)
 
 
 def inputs(count: int = 4, planes: int = 3) -> Inputs:
@@ -72,7 +72,7 @@ def test_the_loss_reaches_every_parameter() -> None:
         "weight": torch.ones(16),
     }
     answers = net.answers(net.branches(*inputs(16)))
-    torch.stack([lesion_loss(answer, targets) for answer in answers]).sum().backward()
+    torch.stack([lesion_loss(answer, targets) for answer in answers]).sum().backward()  # type: ignore[no-untyped-call]
     without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 

@@ -108,7 +108,10 @@ def test_calibration_turns_overconfident_answers_into_frequencies(manifest: Path
     slope, offset = float(ensemble.slope[0, 0]), float(ensemble.offset[0, 0])
     assert slope == pytest.approx(1 / 3, abs=0.05)
     assert offset == pytest.approx(-1 / 3, abs=0.1)
-    assert (ensemble.slope[0, 1], ensemble.offset[0, 1]) == (1, 0)  # no labels: left alone
+    assert (float(ensemble.slope[0, 1]), float(ensemble.offset[0, 1])) == (
+        1,
+        0,
+    )  # no labels: left alone
 
 
 @pytest.mark.parametrize("fold", [None, 0])

@@ -27,7 +27,7 @@ def nothing(rows: int = 6) -> dict[str, Tensor]:
 def test_without_labels_loss_and_gradient_are_zero() -> None:
     x = logits()
     loss = lesion_loss(PatternOutput.of(x), nothing())
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss == 0
     assert x.grad is not None
     assert not x.grad.any()
@@ -39,7 +39,7 @@ def test_a_label_of_one_row_and_head_teaches_that_row_and_head_alone(
 ) -> None:
     x, targets = logits(), nothing()
     targets[head] = torch.tensor([torch.nan, torch.nan, 1.0, torch.nan, torch.nan, torch.nan])
-    lesion_loss(PatternOutput.of(x), targets).backward()
+    lesion_loss(PatternOutput.of(x), targets).backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     assert x.grad.nonzero().tolist() == [[2, c] for c in columns]
     assert x.grad[2, columns[0]] < 0  # a positive label asks for a larger logit
@@ -48,9 +48,9 @@ def test_a_label_of_one_row_and_head_teaches_that_row_and_head_alone(
 def test_a_pattern_label_teaches_the_pattern_head_alone() -> None:
     x, targets = logits(), nothing()
     targets["pattern"][4, 3] = 1.0
-    lesion_loss(PatternOutput.of(x), targets).backward()
+    lesion_loss(PatternOutput.of(x), targets).backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
-    assert x.grad.nonzero()[:, 0].unique().tolist() == [4]
+    assert x.grad.nonzero()[:, 0].tolist() == [4] * 18
     assert not x.grad[:, :2].any()
     assert x.grad[4, 5] < 0
     assert x.grad[4, 6] > 0

@@ -57,7 +57,7 @@ def test_answers_are_those_of_the_trusted_members(tmp_path: Path, made: Manifest
     own = predict_manifest(made, model(tmp_path / "b", folds(made)), made.frame)
     assert (full["members_used"] == FOLDS).all()
     assert (own["members_used"] == 1).all()
-    logit = np.log(own["finding"] / (1 - own["finding"]))
+    logit = pd.Series(np.log(own["finding"] / (1 - own["finding"])), own.index)
     mean = logit.groupby(made.frame["fold"].astype(int)).mean()
     assert mean.diff().dropna().min() > 2  # members differ by 3
 

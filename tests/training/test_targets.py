@@ -29,8 +29,8 @@ def targets(**cells: Any) -> dict[str, Any]:
 
 
 def truth_of(**cells: Any) -> dict[str, Any]:
-    row: dict[str, Any] = truth(new_manifest([{**CELLS, **cells}], Path()).frame).iloc[0].to_dict()
-    return row
+    frame = truth(new_manifest([{**CELLS, **cells}], Path()).frame)
+    return {str(name): frame[name].iloc[0] for name in frame}
 
 
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=4))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
@@ -37,7 +38,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_line(
     monkeypatch.setattr(made, "log", lambda *_, **__: None)
     made.training_step(batch(1.0), 0)
     with torch.no_grad():
-        made.network.look[1].bias.fill_(torch.nan)
+        made.network.look.get_parameter("1.bias").fill_(torch.nan)
     with pytest.raises(InputError, match="training, step 0: expected a finite loss, found nan"):
         made.training_step(batch(1.0), 0)
     with pytest.raises(InputError, match="validation, epoch 0: expected a finite loss"):
@@ -47,7 +48,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_line(
 def test_broken_weights_are_not_written(manifest: Path, tmp_path: Path) -> None:
     made = task()
     with torch.no_grad():
-        made.network.heads[0].weight.fill_(torch.inf)
+        made.network.heads.get_parameter("0.weight").fill_(torch.inf)
     weights = tmp_path / "model.safetensors"
     with pytest.raises(ModelError, match=r"expected finite weights.*heads\.0\.weight"):
         write_model(made, LesionData(manifest), weights)
@@ -55,8 +56,10 @@ def test_broken_weights_are_not_written(manifest: Path, tmp_path: Path) -> None:
 
 
 def test_the_card_says_who_was_trained_on_and_what_is_known(manifest: Path, tmp_path: Path) -> None:
-    data = LesionData(manifest, fold=1)
-    file = write_model(task(), data, tmp_path / "model.safetensors")
+    made, data = task(), LesionData(manifest, fold=1)
+    data.spec = made.network.spec
+    data.setup("fit")
+    file = write_model(made, data, tmp_path / "model.safetensors")
     _, train, held = data.rows()
     assert set(file.card["patients"]) == set(train["patient_key"])
     assert not set(file.card["patients"]) & set(held["patient_key"])
@@ -78,7 +81,8 @@ def test_the_encoder_learns_more_slowly_and_nothing_is_left_out(
     made = task()
     made.trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     monkeypatch.setattr("calcilens.training.task._steps", lambda _: 10)
-    optimizer = made.configure_optimizers()["optimizer"]
+    configured: Any = made.configure_optimizers()
+    optimizer = configured["optimizer"]
     encoder, others = (group["max_lr"] for group in optimizer.param_groups)
     assert encoder == pytest.approx(0.3 * others)
     count = sum(len(group["params"]) for group in optimizer.param_groups)
