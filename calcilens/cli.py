@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import sys
+from pathlib import Path
 
 import typer
 
@@ -40,7 +44,16 @@ for module in (doctor, manifest, phantoms, train, evaluate, predict):
 
 
 def main() -> None:
-    """Run the program; every error that we raise on purpose ends as one line."""
+    """Run the program; every error that we raise on purpose ends as one line.
+
+    SIGTERM ends it as Ctrl-C does: an unpacked archive must not stay behind in /tmp.
+    """
+    # A program started without a terminal may have no standard streams at all.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    # It would warn of a home folder that it cannot write to.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(guarded(app))
 
 

@@ -14,13 +14,22 @@ from calcilens.errors import CalcilensError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+EXIT_STOPPED = 130
+"""Stopped by Ctrl-C or SIGTERM."""
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTLY = 0, 1, 2, 3
 """Done; failed; wrong use; done, but some series, files or rows were refused."""
 
 
 def say(message: str) -> None:
     """Write one line for the person at the terminal; standard output stays for results."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(_printable(message) + "\n")
+
+
+def _printable(message: str) -> str:
+    """Write out control characters: a file's name could hold commands to the terminal."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message
+    )
 
 
 def print_json(value: Any) -> None:
@@ -58,23 +67,37 @@ def guarded(app: Callable[..., Any]) -> int:
     except CalcilensError as error:
         say(f"calcilens: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        say("calcilens: stopped by the user; what was written whole is kept")
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    except OSError as error:
-        say(f"calcilens: {error.strerror or error} ({error.filename or 'no file named'})")
-        return EXIT_FAILED
-    except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else EXIT_FAILED
+    except (KeyboardInterrupt, SystemExit) as leave:
+        return _leave(leave)
     except Exception as error:
         if os.environ.get("CALCILENS_DEBUG"):
             raise
-        say(
-            f"calcilens: unexpected {type(error).__name__}; this is a fault of the program: "
-            "run again with CALCILENS_DEBUG=1 and report what it prints"
-        )
+        say(f"calcilens: {_why(error)}")
         return EXIT_FAILED
     return EXIT_DONE
+
+
+def _leave(leave: KeyboardInterrupt | SystemExit) -> int:
+    """Return the exit code; typer turns an interruption into this code without a word."""
+    code = EXIT_STOPPED if isinstance(leave, KeyboardInterrupt) else leave.code
+    if code == EXIT_STOPPED:
+        say("calcilens: stopped by the user; what was written whole is kept")
+    return code if isinstance(code, int) else EXIT_FAILED
+
+
+def _why(error: Exception) -> str:
+    """Say in one line what went wrong outside of this program, or that it is a fault of ours."""
+    if isinstance(error, OSError):
+        # pydicom puts a whole traceback before the reason of a failed write
+        reason = error.strerror or str(error).strip().split("\n")[-1]
+        place = " ".join(str(error.filename or "no file named")[-200:].split())
+        return f"{reason} ({place})"
+    if isinstance(error, MemoryError):
+        return "not enough memory; give fewer studies at once, or smaller files"
+    return (
+        f"unexpected {type(error).__name__}; this is a fault of the program: "
+        "run again with CALCILENS_DEBUG=1 and report what it prints"
+    )

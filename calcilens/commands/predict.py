@@ -76,7 +76,7 @@ def predict(
     from calcilens.imaging.study import read_studies
 
     if out is not None and not dry_run:
-        out.mkdir(parents=True, exist_ok=True)
+        _make_folder(out)
     regions, refused = _regions(roi)
     with progress_bar() as bar:
         task = bar.add_task("read", total=None)
@@ -93,8 +93,15 @@ def predict(
     else:
         wishes = {"out": out, "formats": wanted, "force": force}
         outcomes = _run(studies, placed, (model_ct, model_radiograph), wishes, seconds)
-        _show(outcomes, refused, as_json)
+        _show(outcomes, refused, "report.html" if "html" in wanted else "report.json", as_json)
     raise typer.Exit(_exit_code(studies, outcomes, refused))
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(compose("a folder", f"a file: {error.filename}", where="--out")) from error
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -177,14 +184,14 @@ def _plan(studies: list[Study], placed: dict[str, list[Placed]] | None, as_json:
     return None
 
 
-def _show(outcomes: list[Outcome], refused: list[Skipped], as_json: bool) -> None:
+def _show(outcomes: list[Outcome], refused: list[Skipped], main: str, as_json: bool) -> None:
     if as_json:
         entries = [{"file_or_series": s.what, "reason": s.reason} for s in refused]
         return print_json({"studies": [asdict(o) for o in outcomes], "refused_lesions": entries})
     for o in outcomes:
         if o.state == "written":
             count = f"{o.lesions} lesion{'' if o.lesions == 1 else 's'}"
-            say(f"{o.study_uid}: {count}; open {o.folder}/report.html")
+            say(f"{o.study_uid}: {count}; open {o.folder}/{main}")
         elif o.state == "kept":
             say(f"{o.study_uid}: up to date, kept ({o.folder}); --force makes it again")
         else:

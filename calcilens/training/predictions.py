@@ -16,10 +16,10 @@ from calcilens.vocabulary import PATTERN_KEYS
 HEADS = ("finding", "concern")
 PATTERN_COLUMNS = tuple(f"pattern_{key}" for key in PATTERN_KEYS)
 _OTHERS = ("abstained", "members_used", "pattern_set")
-_NOT__TRUE = {"true", "1", "1.0", "yes"}
-_FALSE = {"false", "0", "0.0", "no", "", "nan"}
-PROBABILITIES = ("pattern_set", "pattern_truth")
+_NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
+_TRUE = {"true", "1", "1.0", "yes"}
+_FALSE = {"false", "0", "0.0", "no", "", "nan"}
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import typer
 
@@ -127,3 +128,26 @@ def test_figures_are_the_same_in_every_run(run: Any, capsys: Any) -> None:
         found.append({**json.loads(capsys.readouterr().out), "seconds": 0})
     assert found[0] == found[1]
     assert found[0]["seed"] == metrics.SEED
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("members_used", "x", "column members_used: expected a whole number"),
+        ("members_used", "inf", "column members_used: expected a whole number"),
+        ("members_used", "-1", "column members_used: expected a whole number"),
+        ("abstained", "perhaps", "column abstained: expected 0 or 1, found perhaps"),
+        ("pattern_set", "diffuse|no such", "column pattern_set: expected patterns"),
+        ("finding", "1.5", "column finding: expected a probability in 0..1 or an empty cell, "),
+    ],
+)
+def test_a_cell_that_means_nothing_is_named_by_row_and_column(
+    column: str, cell: str, said: str, run: Any, capsys: Any
+) -> None:
+    table = pd.read_csv("p.csv").astype(object)
+    table[column] = cell
+    table.to_csv("p.csv", index=False)
+    assert run(*GIVEN) == EXIT_FAILED
+    err = capsys.readouterr().err
+    assert f"row_id lesion-0, {said}" in err
+    assert "np.float64" not in err

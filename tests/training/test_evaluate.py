@@ -270,7 +270,7 @@ def csv(path: Path, text: str) -> Path:
         ("row_id,pattern_blob\na,0.5\n", "expected pattern columns of the vocabulary"),
         ("row_id,finding\na,0.5\na,0.6\n", "found a twice"),
         ("row_id,finding\na,0.5\nb,1.5\n", r"row_id b, column finding: .* in 0\.\.1"),
-        ("row_id,concern\na,high\n", "row_id a, column concern: .*'high'"),
+        ("row_id,concern\na,high\n", "row_id a, column concern: .*found high"),
     ],
 )
 def test_a_faulty_csv_is_refused_with_what_is_wrong(

@@ -1,0 +1,57 @@
+"""What every command shares: one line for every way to end, whatever stands in it."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from calcilens.commands.console import EXIT_FAILED, EXIT_STOPPED, guarded, say
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (MemoryError(), EXIT_FAILED, "calcilens: not enough memory; "),
+        (KeyboardInterrupt(), EXIT_STOPPED, "calcilens: stopped by the user; "),
+        (SystemExit(EXIT_STOPPED), EXIT_STOPPED, "calcilens: stopped by the user; "),
+        (OSError(errno.ENOSPC, "No space", "a\nb"), EXIT_FAILED, "calcilens: No space (a b)"),
+        (OSError("a trace\nof many lines\nNo space"), EXIT_FAILED, "calcilens: No space ("),
+        (ZeroDivisionError(), EXIT_FAILED, "calcilens: unexpected ZeroDivisionError; "),
+    ],
+)
+def test_every_end_is_one_line_and_its_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    assert guarded(fail) == code
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("left out: a\x1b[2J\r.dcm: Größe")
+    assert capsys.readouterr().err == "left out: a\\x1b[2J\\r.dcm: Größe\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+def test_a_terminated_program_ends_as_an_interrupted_one() -> None:
+    code = (
+        "import os, signal; from calcilens import cli; "
+        "cli.app = lambda: os.kill(os.getpid(), signal.SIGTERM); cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_STOPPED != -signal.SIGTERM
+    assert done.stderr.startswith("calcilens: stopped by the user")
+
+
+def test_a_closed_standard_output_is_no_fault_of_the_program() -> None:
+    shell = f'"{sys.executable}" -m calcilens.cli predict --schema >&-'
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    assert (done.returncode, done.stderr) == (0, "")
