@@ -160,7 +160,11 @@ def _run(
 
 
 def _say_skipped(studies: list[Study], refused: list[Skipped]) -> None:
-    for skipped in [s for study in studies for s in study.skipped] + refused:
+    for skipped in [s for study in studies for s in study.skipped]:
+        code = skipped.coded().what
+        known = "" if code == skipped.what else f" (in the report: {code})"
+        say(f"left out: {skipped.what}{known}: {skipped.reason}")
+    for skipped in refused:
         say(f"left out: {skipped.what}: {skipped.reason}")
 
 

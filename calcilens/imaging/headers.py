@@ -224,9 +224,11 @@ def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Heade
         if first is None:
             kept[key] = header
         elif filecmp.cmp(first.path, header.path, shallow=False):
-            skipped.append(Skipped(header.name, f"an identical copy of {first.name}"))
+            skipped.append(
+                Skipped(header.name, f"an identical copy of SOPInstanceUID {header.sop_uid}")
+            )
         else:
             kept[key] = replace(first, others=(*first.others, header))
-            reason = f"the same SOPInstanceUID as {first.name}, but other content"
+            reason = f"other content than a longer file of SOPInstanceUID {header.sop_uid}"
             skipped.append(Skipped(header.name, reason))
     return list(kept.values())

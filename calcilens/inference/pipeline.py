@@ -96,7 +96,8 @@ def run_study(
     for image, candidate in places:
         lesions.append(_examine(image, candidate, models, watch))
         tick()
-    return StudyReport(study, tuple(sorted(lesions, key=_urgency)), tuple(skipped), models.used())
+    told = tuple(s.coded() for s in skipped)
+    return StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
 
 
 def _search(images: Sequence[Image]) -> tuple[list[Placed], list[Skipped]]:

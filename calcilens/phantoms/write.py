@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,23 @@ def write_study(out: Path, seed: int = 0) -> Path:
     phantom = simulate_leg(seed)
     folder = out / "dicom"
     folder.mkdir(parents=True)
+    try:
+        _write_all(phantom, out, seed)
+    except BaseException:  # half a study must not be taken for a whole one
+        for part in (folder, out / "truth.json", out / "roi.json"):
+            shutil.rmtree(part, ignore_errors=True)
+            if part.is_file():
+                part.unlink()
+        raise
+    return folder
+
+
+def _write_all(phantom: LegPhantom, out: Path, seed: int) -> None:
     for plane in range(len(phantom.hu)):
         dataset = _plane(phantom, plane, seed)
-        dataset.save_as(folder / f"ct-{plane:03d}.dcm", enforce_file_format=True)
+        dataset.save_as(out / "dicom" / f"ct-{plane:03d}.dcm", enforce_file_format=True)
     _write_json(out / "truth.json", truth(phantom, seed))
     _write_json(out / "roi.json", roi(phantom, seed))
-    return folder
 
 
 def truth(phantom: LegPhantom, seed: int) -> dict[str, Any]:

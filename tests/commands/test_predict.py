@@ -120,9 +120,9 @@ def test_an_output_that_cannot_be_made_is_one_line(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert app("predict", films, "--out", tmp_path / "file" / "out") == 1
+    assert app("predict", films, "--out", tmp_path / "file" / "out") == 2
     shown = capsys.readouterr().err
-    assert "Not a directory" in shown
+    assert "--out: expected a folder, found a file" in shown
     assert shown.count("\n") == 1
 
 

@@ -183,3 +183,9 @@ def test_a_salt_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
 def test_the_salt_lies_in_the_users_config_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/conf")
     assert default_salt_path() == Path("/home/me/conf/calcilens/patient.salt")
+
+
+@pytest.mark.parametrize("image", ["\0", "a\0.png", "../picture.png"])
+def test_a_path_that_is_none_is_refused_by_row_and_column(image: str, root: Path) -> None:
+    with pytest.raises(ManifestError, match="row 1, column image: expected an image below --root"):
+        build(root, {"image": image, "modality": "MG", **BOX})

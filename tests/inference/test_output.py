@@ -82,7 +82,7 @@ def test_report_json_fits_its_schema(flat: bool) -> None:
     Draft202012Validator(schema()).validate(content)
     lesion = content["lesions"][0]
     assert content["disclaimer"] == DISCLAIMER
-    assert content["skipped"] == [{"file_or_series": "a.dcm", "reason": "cannot be read"}]
+    assert content["skipped"] == [{"file_or_series": "file 50762d36", "reason": "cannot be read"}]
     assert (lesion["box_mm"] is None) == flat
     assert (lesion["box_px"] is None) == (not flat)
     for name, value in lesion["measurements"].items():
@@ -139,6 +139,14 @@ def test_a_run_that_was_killed_between_two_renames_is_mended(tmp_path: Path) -> 
     (tmp_path / STUDY_UID).rename(tmp_path / f".{STUDY_UID}-x.old")
     assert run(tmp_path)[0].state in ("written", "kept")
     assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
+
+
+def test_a_file_name_never_reaches_a_report(tmp_path: Path) -> None:
+    whole = study(ct(), skipped=(Skipped("Secret_Name.dcm", "cannot be read"),))
+    list(run_all([whole], Models(), None, Wishes(tmp_path, FORMATS), seconds={}))
+    files = [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert {"report.html", "report.json", "run.json"} <= {f.name for f in files}
+    assert not [f for f in files if b"Secret" in f.read_bytes()]
 
 
 def test_what_the_user_put_into_a_report_folder_stays_there(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from calcilens.errors import InputError
 from calcilens.imaging.candidates import propose
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
+from calcilens.phantoms import write
 from calcilens.phantoms.leg import SHAPE, simulate_leg
 from calcilens.phantoms.write import bounds, write_study
 from calcilens.vocabulary import PATTERN_KEYS
@@ -89,3 +90,15 @@ def test_an_independent_validator_finds_no_error(study: Path) -> None:
         said = done.stdout + done.stderr
         assert "CTImage" in said
         assert "Error" not in said
+
+
+def test_nothing_is_left_of_a_study_that_cannot_be_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(write, "roi", full)
+    with pytest.raises(OSError, match="No space left"):
+        write.write_study(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

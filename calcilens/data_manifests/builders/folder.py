@@ -142,6 +142,8 @@ def _unless_named(found: list[Fault], earlier: list[Fault]) -> list[Fault]:
 
 def _below(root: Path, image: str) -> Path | None:
     """Return where the image lies, None where that is not below the root."""
+    if "\0" in image:
+        return None
     place = (root / image.replace("\\", "/")).resolve()
     return place if image and place.is_relative_to(root) and place != root else None
 
