@@ -102,9 +102,14 @@ def answer(model: Model, given: PatchInput) -> Answer:
     heads = set(card.get("heads", ("finding", "pattern", "concern")))
     finding = _probability(said.finding)
     patterns = _patterns(said.pattern[0].tolist(), card, heads)
-    return Answer(
-        _finding(finding, heads), patterns, _concern(said, card, heads, patterns), strange, name
-    )
+    concern = _WITHHELD if strange.flag else _concern(said, card, heads, patterns)
+    return Answer(_finding(finding, heads), patterns, concern, strange, name)
+
+
+_WITHHELD = Concern(
+    model_reasons=["no answer: the lesion looks unlike the images that the model was trained on"]
+)
+"""No level, least of all a low one, where the model has no ground to stand on."""
 
 
 def _probability(value: Tensor) -> float | None:

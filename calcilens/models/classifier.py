@@ -121,11 +121,6 @@ class Profile(nn.Module):
         features = self.raw(pixels, box, extent_mm)
         return ((features - self.centre) / self.spread).clamp(-self.LIMIT, self.LIMIT)
 
-    def unusual(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Tensor:
-        """Return (B,): mean squared z-score against the training set; 1 is usual."""
-        features = self.raw(pixels, box, extent_mm)
-        return ((features - self.centre) / self.spread).square().mean(1)
-
     def raw(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Tensor:
         """Return (B, width) features before standardising."""
         seen = pixels[:, self.middle]

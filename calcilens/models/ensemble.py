@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from calcilens.models.classifier import LesionClassifier, PatternOutput
 from calcilens.vocabulary import PATTERN_KEYS
 
+SHRINKAGE = 0.2
+"""Of the profile's covariance towards independence: its order statistics are nearly collinear."""
+USUAL_SHARE = 0.99
+"""Share of known lesions that count as usual; what lies further out is out of domain."""
+
 
 class Prediction(NamedTuple):
     """Calibrated probabilities."""
@@ -23,7 +28,7 @@ class Prediction(NamedTuple):
     concern: Tensor
     """(B,)"""
     out_of_domain: Tensor
-    """(B,) how unusual the profile is for the training set; about 1 is usual."""
+    """(B,) squared Mahalanobis distance of the profile from the training set, a feature."""
 
 
 class Ensemble(nn.Module):
@@ -40,6 +45,8 @@ class Ensemble(nn.Module):
     slope: Tensor
     offset: Tensor
     known: Tensor
+    usual: Tensor
+    precision: Tensor
 
     def __init__(
         self, network: Mapping[str, Any], members: int = 1, known: Sequence[str] = PATTERN_KEYS
@@ -49,6 +56,32 @@ class Ensemble(nn.Module):
         self.register_buffer("slope", torch.ones(members, 2))
         self.register_buffer("offset", torch.zeros(members, 2))
         self.register_buffer("known", torch.tensor([key in known for key in PATTERN_KEYS]))
+        width = self.first.profile.width
+        self.register_buffer("usual", torch.zeros(width))
+        self.register_buffer("precision", torch.eye(width))
+
+    @torch.no_grad()
+    def learn_usual(self, features: Tensor) -> float:
+        """Learn what is usual from raw profile features (N, width) of the training set.
+
+        Returns:
+            The distance that 99 of 100 of them stay within.
+        """
+        z = self._standardised(features)
+        self.usual.copy_(z.mean(0))
+        width = z.shape[1]
+        covariance = (1 - SHRINKAGE) * torch.cov(z.T) + SHRINKAGE * torch.eye(width)
+        self.precision.copy_(torch.linalg.inv(covariance))
+        return float(self._distance(features).quantile(USUAL_SHARE))
+
+    def _standardised(self, features: Tensor) -> Tensor:
+        profile = self.first.profile
+        return (features - profile.centre) / profile.spread
+
+    def _distance(self, features: Tensor) -> Tensor:
+        """Return (N,): squared Mahalanobis distance from the usual, a feature."""
+        off = self._standardised(features) - self.usual
+        return ((off @ self.precision) * off).mean(1)
 
     @property
     def first(self) -> LesionClassifier:
@@ -100,5 +133,5 @@ class Ensemble(nn.Module):
             logits = self(pixels, box, extent_mm, trusted)
             masked = logits.pattern.masked_fill(~self.known, -torch.inf)
             pattern = torch.where(self.known, masked.softmax(1), 0.0)  # none known: all 0
-            unusual = self.first.profile.unusual(pixels, box, extent_mm)
+            unusual = self._distance(self.first.profile.raw(pixels, box, extent_mm))
         return Prediction(logits.finding.sigmoid(), pattern, logits.concern.sigmoid(), unusual)

@@ -24,14 +24,8 @@ from calcilens.models.loading import LoadedModel, load_model, save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import evaluate
-from calcilens.training.export import (
-    USUAL_SHARE,
-    card_text,
-    describe,
-    known_patterns,
-    make_card,
-)
-from calcilens.training.predict_rows import predict_manifest
+from calcilens.training.export import card_text, describe, known_patterns, make_card
+from calcilens.training.predict_rows import predict_manifest, profiles
 
 HEADS = ("finding", "concern")
 
@@ -98,7 +92,7 @@ class CrossValidation:
         logits = _log_odds(found)
         for i, fold in enumerate(folds):
             _calibrate(ensemble, i, frame, logits, frame["fold"] != fold)
-        limit = round(float(found["out_of_domain"].quantile(USUAL_SHARE)), 3)
+        limit = round(ensemble.learn_usual(profiles(manifest, models[0], frame)), 3)
         card = self._card(frame, folds, models[0].card) | {"out_of_domain_limit": limit}
         path = self.out / f"{self.name}.safetensors"
         save_model(ensemble, card, path)

@@ -22,8 +22,6 @@ from calcilens.training.datamodule import LesionData
 from calcilens.training.task import INPUTS, PROFILE_SAMPLE, LesionTask
 from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
-USUAL_SHARE = 0.99
-"""Share of known lesions whose profile counts as usual; beyond it a lesion is out of domain."""
 CONCERN_THRESHOLDS = (0.3, 0.7)
 """Where `intermediate` and `high` concern begin; a convention until readers set them."""
 
@@ -57,8 +55,8 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
     )
     ensemble = ensemble.cpu()
     batch = data.plain_sample(PROFILE_SAMPLE)
-    unusual = ensemble.first.profile.unusual(*(batch[name] for name in INPUTS))
-    card["out_of_domain_limit"] = round(float(unusual.quantile(USUAL_SHARE)), 3)
+    features = ensemble.first.profile.raw(*(batch[name] for name in INPUTS))
+    card["out_of_domain_limit"] = round(ensemble.learn_usual(features), 3)
     return save_model(ensemble, card, weights)
 
 

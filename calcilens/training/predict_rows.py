@@ -47,7 +47,7 @@ def predict_manifest(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame)
 
     Returns:
         On the index of `rows`: finding, concern, pattern_<key> for each pattern (probabilities),
-        out_of_domain (score; about 1 is usual),
+        out_of_domain (distance from the training set),
         abstained (bool), members_used (how many members answered that had not been taught on
         this patient; 0 where all had, and then all answered).
     """
@@ -64,6 +64,15 @@ def predict_manifest(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame)
     return frame.assign(abstained=False, members_used=used)
 
 
+def profiles(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame) -> Tensor:
+    """Return the raw profile features (N, width) of rows."""
+    load = LoadLesion(manifest, model.spec)
+    profile = model.network.first.profile
+    lesions = ([_stack([lesion[name]]) for name in _INPUTS] for lesion in map(load, plain_rows(rows)))
+    return torch.cat([profile.raw(*inputs) for inputs in lesions])
+
+
+_INPUTS = ("pixels", "box", "extent_mm")
 _COLUMNS = ["finding", "concern", "out_of_domain", *(f"pattern_{key}" for key in PATTERN_KEYS)]
 
 

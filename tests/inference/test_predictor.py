@@ -54,6 +54,8 @@ def test_a_lesion_out_of_domain_is_flagged_beside_its_numbers() -> None:
     said = answer(model, cut(model))
     assert said.out_of_domain.flag is True
     assert said.finding.probability is not None
+    assert said.concern.probability is None
+    assert said.concern.level == "unknown"
     usual = FakeModel(card=card(out_of_domain_limit=1e9))
     assert answer(usual, cut(usual)).out_of_domain.flag is False
 

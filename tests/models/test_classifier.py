@@ -83,10 +83,6 @@ def test_profile_features_are_standardised_by_the_set_they_were_taken_from() -> 
     features = (profile.raw(*batch) - profile.centre) / profile.spread
     assert features.mean(0).abs().max() < 1e-3
     assert profile(*batch).abs().max() <= Profile.LIMIT
-    usual = profile.unusual(*batch).mean()
-    strange = profile.unusual(batch[0] * 0 + 1, *batch[1:]).mean()
-    assert 0.5 < usual < 1.5
-    assert strange > 10 * usual
 
 
 def test_the_profile_sees_brightness_inside_the_box_apart_from_outside() -> None:

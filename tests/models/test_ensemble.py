@@ -62,3 +62,13 @@ def test_everything_that_a_prediction_depends_on_travels_with_the_weights() -> N
     other.load_state_dict(first.state_dict())
     for a, b in zip(first.predict(*inputs()), other.predict(*inputs()), strict=True):
         assert torch.equal(a, b)
+
+
+def test_what_was_learnt_as_usual_lies_near_and_a_blank_image_far() -> None:
+    both, (pixels, box, extent) = ensemble(), inputs(64)
+    profile = both.first.profile
+    profile.standardise_by(profile.raw(pixels, box, extent))
+    limit = both.learn_usual(profile.raw(pixels, box, extent))
+    usual = both.predict(pixels, box, extent).out_of_domain
+    assert 0.9 < (usual <= limit).float().mean() < 1
+    assert (both.predict(pixels * 0 + 1, box, extent).out_of_domain > limit).all()
