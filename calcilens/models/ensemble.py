@@ -13,7 +13,7 @@ from calcilens.vocabulary import PATTERN_KEYS
 
 SHRINKAGE = 0.2
 """Of the profile's covariance towards independence: its order statistics are nearly collinear."""
-USUAL_SHARE = 0.99
+USUAL_SHARE = 0.95
 """Share of known lesions that count as usual; what lies further out is out of domain."""
 
 
@@ -65,7 +65,7 @@ class Ensemble(nn.Module):
         """Learn what is usual from raw profile features (N, width) of the training set.
 
         Returns:
-            The distance that 99 of 100 of them stay within.
+            The distance that 95 of 100 of them stay within.
         """
         z = self._standardised(features)
         self.usual.copy_(z.mean(0))

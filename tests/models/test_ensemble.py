@@ -70,5 +70,5 @@ def test_what_was_learnt_as_usual_lies_near_and_a_blank_image_far() -> None:
     profile.standardise_by(profile.raw(pixels, box, extent))
     limit = both.learn_usual(profile.raw(pixels, box, extent))
     usual = both.predict(pixels, box, extent).out_of_domain
-    assert 0.9 < (usual <= limit).float().mean() < 1
+    assert 0.85 < (usual <= limit).float().mean() < 1
     assert (both.predict(pixels * 0 + 1, box, extent).out_of_domain > limit).all()
