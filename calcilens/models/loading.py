@@ -19,6 +19,10 @@ from calcilens.models.registry import ModelFile, find
 from calcilens.vocabulary import PATTERN_KEYS
 
 
+MOST_MEMBERS = 32
+"""A card that asks for more is broken or hostile."""
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A network ready to predict, and what is known of it."""
@@ -57,6 +61,8 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
     file.verify()
     card = file.card
     try:
+        if len(card["members"]) > MOST_MEMBERS:
+            raise UsageError(f"{len(card['members'])} members, at most {MOST_MEMBERS} are taken")
         network = Ensemble(card["network"], len(card["members"]), card["patterns"])
         state = {k: v.float() if v.is_floating_point() else v for k, v in _read(file).items()}
         network.load_state_dict(state)

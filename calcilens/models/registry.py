@@ -39,7 +39,7 @@ class ModelFile:
         """
         try:
             card = json.loads(self.card_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(
                 compose("a model card (JSON)", f"{type(error).__name__}", where=self.card_path.name)
             ) from error

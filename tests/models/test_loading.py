@@ -134,3 +134,28 @@ def test_a_failed_write_leaves_the_old_model_whole(
     with pytest.raises(OSError, match="No space"):
         save_model(network, CARD, path)
     assert load_model(path).name == "m"
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        ({"members": [{"held_out": -1}] * 200_000}, "at most 32"),
+        ({"network": {"planes": "five"}}, "fit together"),
+        ({"network": [1]}, "fit together"),
+    ],
+)
+def test_a_hostile_card_costs_nothing_and_is_refused(
+    network: Ensemble, tmp_path: Path, card: dict[str, Any], reason: str
+) -> None:
+    file = save_model(network, CARD, tmp_path / "made.safetensors")
+    stored = json.loads(file.card_path.read_text("utf-8"))
+    file.card_path.write_text(json.dumps(stored | card), "utf-8")
+    with pytest.raises(ModelError, match=reason):
+        load_model(file.weights)
+
+
+def test_a_card_nested_too_deeply_is_refused(network: Ensemble, tmp_path: Path) -> None:
+    file = save_model(network, CARD, tmp_path / "made.safetensors")
+    file.card_path.write_text("[" * 100_000, "utf-8")
+    with pytest.raises(ModelError, match="model card"):
+        load_model(file.weights)
