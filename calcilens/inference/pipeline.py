@@ -24,6 +24,7 @@ NO_RADIOGRAPH_MODEL = (
     "no radiograph model is installed, and a CT model is never used on a radiograph; "
     "give one with --model-radiograph NAME or FILE.safetensors"
 )
+NOT_SEARCHED = "radiographs are not searched for lesions; give their boxes with --roi"
 NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safetensors"
 
 Result = TypeVar("Result")
@@ -104,6 +105,8 @@ def _search(images: Sequence[Image]) -> tuple[list[Placed], list[Skipped]]:
     found: list[Placed] = []
     capped = []
     for image in images:
+        if isinstance(image, Radiograph):
+            capped.append(Skipped(image.series_uid, NOT_SEARCHED))
         candidates = propose(image)
         found += [(image, c) for c in candidates[:MOST_LESIONS]]
         if len(candidates) > MOST_LESIONS:

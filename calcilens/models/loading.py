@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,12 +107,19 @@ def save_model(network: Ensemble, card: Mapping[str, Any], weights: Path) -> Mod
     state = {k: _halved(k, v) for k, v in network.state_dict().items()}
     part = weights.with_suffix(".part")
     save_file(state, part)
+    part.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
     part.replace(weights)
     file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
     text = json.dumps({**card, "sha256": file.sha256}, indent=1) + "\n"
     part.write_text(text, encoding="utf-8")
     part.replace(file.card_path)
     return file
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:

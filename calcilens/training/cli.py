@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -88,7 +89,13 @@ class TrainingCLI(LightningCLI):
         own = [tables, TensorBoardLogger(out, "", "tensorboard")]
         theirs = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = [*own, *(logger for logger in theirs if isinstance(logger, Logger))]
-        checkpoint = ModelCheckpoint(out, filename="best-loss", monitor="val/loss", save_last=True)
+        checkpoint = ModelCheckpoint(
+            out,
+            filename="best-loss",
+            monitor="val/loss",
+            save_last=True,
+            enable_version_counter=False,  # last.ckpt is always the last
+        )
         callbacks = [*(config.callbacks or []), checkpoint, HowToGoOn()]
         logs: dict[str, Any] = {"logger": loggers, "callbacks": callbacks}
         return super().instantiate_trainer(**(logs | {"default_root_dir": out} | kwargs))
@@ -164,3 +171,9 @@ def _quiet() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",  # on purpose, when resuming
     ):
         warnings.filterwarnings("ignore", message=message)
+    told = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    told.addFilter(_no_advertisement)
+
+
+def _no_advertisement(record: logging.LogRecord) -> bool:
+    return "litlogger" not in record.getMessage()

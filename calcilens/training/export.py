@@ -132,6 +132,9 @@ def make_card(
         "members": [dict(member) for member in members],
         "patients": dict(sorted(patients.items())),
         "intended_use": f"Research on lesions given by their boxes. {DISCLAIMER}",
-        "limits": [],
+        "limits": [
+            f"Trained on {data['rows']} lesions of {data['patients']} patients; "
+            "its author has stated no other limits."
+        ],
         "figures": {},
     }
