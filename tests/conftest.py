@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,13 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.skip("CALCILENS_REAL_DATA names no folder")
     return path
+
+
+def pytest_configure() -> None:
+    """Let programs under test hear Ctrl-C, also where the suite itself was started deaf to it.
+
+    A shell without job control starts what runs in its background with SIGINT ignored, and
+    children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
