@@ -9,7 +9,11 @@ import pyarrow as pa
 
 from calcilens.vocabulary import ABSENT, MALIGNANCY_VOTES, PATTERN_KEYS
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+OLDER_VERSIONS = ("1",)
+"""Versions that are still read."""
+ADDED = ("mask", "site", "kvp", "kernel")
+"""Columns that files of version 1 lack; they read as empty."""
 IMAGE_KINDS = ("dicom", "nifti", "png", "png_stack")
 MODALITIES = ("CT", "CR", "DX", "RG", "MG")
 SPLITS = ("train", "val", "test", "unused")
@@ -51,6 +55,7 @@ _WORD: Rule = {"type": "string", "minLength": 1}
 _COUNT: Rule = {"type": "integer", "minimum": 0}
 _INDEX: Rule = {"type": "integer"}
 _MM: Rule = {"type": "number", "exclusiveMinimum": 0}
+_KV: Rule = {"type": "number", "exclusiveMinimum": 0}
 _BINARY: Rule = {"type": "number", "enum": [0, 1]}
 _RELATIVE: Rule = {"type": "string", "pattern": r"^(?!/)(?!.*\\)(?!(.*/)?\.\.(/|$)).+$"}
 
@@ -85,6 +90,13 @@ COLUMNS: tuple[Column, ...] = (
         _one_of(*IMAGE_KINDS),
         "How to read it: a DICOM file or folder, a NIfTI file, a PNG file, a folder of planes.",
         nullable=False,
+    ),
+    Column(
+        "mask",
+        _TEXT,
+        _RELATIVE,
+        "Path of the mineral's mask in the grid of the stack, not 0 where there is mineral:"
+        " NIfTI, PNG, or a folder of PNG planes.",
     ),
     Column("modality", _TEXT, _one_of(*MODALITIES), "DICOM modality.", nullable=False),
     Column("study_uid", _TEXT, _UID, "StudyInstanceUID."),
@@ -138,6 +150,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("concern", _FLOAT, _BINARY, "Malignant (1) or benign (0), where known for certain."),
     Column("contrast", _FLAG, {"type": "boolean"}, "Whether contrast medium was given."),
     Column("diameter_mm", _FLOAT, _MM, "Largest diameter of the lesion, mm."),
+    Column("site", _TEXT, _WORD, "Anatomical site."),
+    Column("kvp", _FLOAT, _KV, "Tube voltage, kV."),
+    Column("kernel", _TEXT, _WORD, "Reconstruction kernel; of a radiograph, the processing."),
     Column(
         "sha256",
         _TEXT,
@@ -147,6 +162,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
 )
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+NEEDED: tuple[str, ...] = tuple(name for name in NAMES if name not in ADDED)
 
 
 def arrow_schema() -> pa.Schema:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from calcilens.data_manifests.columns import NAMES
+from calcilens.data_manifests.columns import NAMES, NEEDED
 from calcilens.errors import ManifestError, compose
 
 
@@ -44,7 +44,7 @@ def near_word(word: object, words: Sequence[str]) -> str | None:
     return f"did you mean {near[0]!r}?" if near else None
 
 
-def check_columns(found: Iterable[str], where: str) -> None:
+def check_columns(found: Iterable[str], where: str, needed: Sequence[str] = NEEDED) -> None:
     """Refuse a table that lacks a column of a manifest, or has one that no manifest has.
 
     Raises:
@@ -56,7 +56,7 @@ def check_columns(found: Iterable[str], where: str) -> None:
         fix = near_word(unknown[0], NAMES) or "remove that column"
         message = compose("only columns of a manifest", repr(unknown[0]), where=where, fix=fix)
         raise ManifestError(message)
-    missing = [name for name in NAMES if name not in columns]
+    missing = [name for name in needed if name not in columns]
     if missing:
         raise ManifestError(
             compose("all columns of a manifest", f"no {', '.join(missing)}", where=where)

@@ -57,6 +57,32 @@ def load_image(path: Path, kind: str, series_uid: str | None = None) -> Stack:
     return _READERS[kind](path)
 
 
+def load_mask(manifest: Manifest, row: Mapping[str, Any] | pd.Series) -> Stack | None:
+    """Load where a row's image holds mineral: (Z, Y, X) bool, None where that is not known.
+
+    Raises:
+        ManifestError: The mask is missing or of another kind.
+        PixelError: It cannot be decoded.
+    """
+    if row["mask"] is None:
+        return None
+    path = manifest.root / str(row["mask"])
+    if not path.exists():
+        where = f"row {row['row_id']}"
+        raise ManifestError(compose("a mask", "no such file or folder", where=where))
+    marked: Stack = load_image(path, image_kind(path)) != 0
+    return marked
+
+
+def image_kind(path: Path) -> str:
+    """Tell the kind of an image from its name, and of a folder from what lies in it."""
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return "nifti"
+    if path.is_dir():
+        return "png_stack" if next(path.glob("*.png"), None) else "dicom"
+    return "png" if path.suffix.lower() == ".png" else "dicom"
+
+
 def image_shape(path: Path, kind: str) -> tuple[int | None, int | None, int | None]:
     """Return (Z, Y, X) from the image's head alone; None where that does not tell.
 

@@ -25,6 +25,7 @@ from calcilens.data_manifests.columns import (
     BOX_COLUMNS,
     COLUMNS,
     NAMES,
+    OLDER_VERSIONS,
     SCHEMA_VERSION,
     TRUTH_COLUMNS,
     VOTE_COLUMNS,
@@ -114,6 +115,8 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None) -> Manife
     if not path.is_file():
         raise ManifestError(compose("a manifest", "no such file", where=path.name))
     cells, metadata = _reader(path)(path)
+    if metadata.get("schema_version") in OLDER_VERSIONS:
+        metadata["schema_version"] = SCHEMA_VERSION  # as the frame is, its new columns empty
     frame = _frame(cells)
     base = Path(root) if root is not None else path.parent / metadata.get("root", ".")
     return Manifest(frame, base.resolve(), metadata)
@@ -128,7 +131,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """
     path = Path(path)
     write = _writer(path)
-    check_columns([c for c in manifest.frame.columns if c not in TRUTH_COLUMNS], path.name)
+    check_columns([c for c in manifest.frame.columns if c not in TRUTH_COLUMNS], path.name, NAMES)
     frame = _frame({name: manifest.frame[name].tolist() for name in NAMES})
     root = os.path.relpath(manifest.root.resolve(), path.parent.resolve())
     metadata = {"schema_version": SCHEMA_VERSION} | manifest.metadata
@@ -149,10 +152,11 @@ def truth(frame: pd.DataFrame) -> pd.DataFrame:
     An explicit label wins over votes. Finding: 1 where at least half of the readers see
     calcification. Concern: where at least three readers voted and their median is not 3,
     1 when it is above 3. Pattern: the most-voted one where the finding is 1; a tie is none.
+    A label may name several patterns, and then all of them are true.
 
     Returns:
         A copy with the columns finding_truth and concern_truth (float, NaN where unknown)
-        and pattern_truth (text, None where unknown).
+        and pattern_truth (tuple of one or more keys, None where unknown).
     """
     found = [
         _either(label, _finding_truth, votes)
@@ -192,15 +196,15 @@ def _concern_truth(votes: Sequence[int]) -> float:
     return float(middle > CONCERN_UNDECIDED)
 
 
-def _pattern_truth(label: Any, votes: Any, calcified: bool) -> str | None:
+def _pattern_truth(label: Any, votes: Any, calcified: bool) -> tuple[str, ...] | None:
     if label is not None:
-        return str(label[0]) if len(label) == 1 else None
+        return tuple(dict.fromkeys(map(str, label)))
     if votes is None or not calcified:
         return None
     top = Counter(vote for vote in votes if vote != ABSENT).most_common(2)
     if not top or (len(top) == 2 and top[0][1] == top[1][1]):
         return None
-    return str(top[0][0])
+    return (str(top[0][0]),)
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -232,7 +236,9 @@ def _read_parquet(path: Path) -> tuple[Cells, dict[str, str]]:
         ) from error
     check_columns(table.column_names, path.name)
     metadata = table.schema.metadata or {}
-    cells = {name: table[name].to_pylist() for name in NAMES}
+    given = set(table.column_names)
+    empty = [None] * table.num_rows
+    cells = {name: table[name].to_pylist() if name in given else empty for name in NAMES}
     return cells, {key.decode(): value.decode() for key, value in metadata.items()}
 
 

@@ -108,7 +108,7 @@ def _counts(table: pd.DataFrame) -> dict[str, Any]:
         "images": int(table["image"].nunique()),
         "finding": _binary(table["finding_truth"]),
         "concern": _binary(table["concern_truth"]),
-        "pattern": _tally(table["pattern_truth"].dropna()),
+        "pattern": _tally(table["pattern_truth"].dropna().explode()),
         "readers": _tally(table["readers"]),
         "size_mm_quartiles": quartiles,
     }
@@ -175,7 +175,7 @@ def _title_and_legend(axis: Axes, title: str, columns: int) -> None:
 
 
 def _draw_patterns(axis: Axes, table: pd.DataFrame) -> None:
-    tally = table["pattern_truth"].dropna().value_counts().sort_values()
+    tally = table["pattern_truth"].dropna().explode().value_counts().sort_values()
     axis.set(title="Pattern, where the readers agree", xlabel="lesions")
     if tally.empty:
         axis.text(0.5, 0.5, "no pattern labels", ha="center", transform=axis.transAxes)

@@ -16,7 +16,7 @@ from calcilens.data_manifests.columns import (
     json_schema,
 )
 from calcilens.data_manifests.faults import Fault, near_word
-from calcilens.data_manifests.pixels import digest, image_shape
+from calcilens.data_manifests.pixels import digest, image_kind, image_shape
 from calcilens.data_manifests.schema import (
     Manifest,
     box_of,
@@ -103,6 +103,7 @@ _LIMITS = {"minimum": "at least", "exclusiveMinimum": "more than", "minItems": "
 _UID_FORM = "a UID of digits and dots, at most 64 characters"
 _FORMS = {
     "image": "a path below the manifest's root, relative, with '/' between its parts",
+    "mask": "a path below the manifest's root, relative, with '/' between its parts",
     "patient_key": "16 hexadecimal digits",
     "sha256": "64 hexadecimal digits",
     "study_uid": _UID_FORM,
@@ -136,7 +137,27 @@ def _image_faults(
         message = compose("the image as it was when the manifest was built", "another content")
         return [Fault(number, "sha256", f"{message}; restore the image or build again")]
     outside = box_fault(row, number, shape)
-    return [outside] if outside else []
+    return [*([outside] if outside else []), *_mask_faults(root, row, number, shape)]
+
+
+def _mask_faults(
+    root: Path, row: Mapping[str, Any], number: int, shape: Sequence[int | None]
+) -> Iterator[Fault]:
+    """Find what is wrong with a mask; of an image in DICOM the shape is not known here."""
+    if row["mask"] is None:
+        return
+    path = root / row["mask"]
+    if not path.exists():
+        yield Fault(number, "mask", compose("a mask", "no such file or folder", fix="check --root"))
+        return
+    try:
+        found = image_shape(path, image_kind(path))
+    except (InputError, OSError) as error:
+        yield Fault(number, "mask", f"cannot be read: {error}")
+        return
+    if None not in shape and tuple(found) != tuple(shape):
+        expected = f"the shape of the image, {tuple(shape)}"
+        yield Fault(number, "mask", compose(expected, f"{tuple(found)}"))
 
 
 def _look_at(path: Path, kind: str) -> tuple[str | None, Sequence[int | None], str | None]:

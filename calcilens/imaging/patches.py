@@ -15,10 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from calcilens.errors import UsageError, compose
 
-Intensity = Literal["plane_minmax", "hu_window"]
+Intensity = Literal["plane_minmax", "hu_window", "hu_and_relative", "percentile"]
 MARGIN = 1.75
 """A patch is at least this many times as wide as its lesion, so that context is in view."""
 HU_RANGE = (-1000.0, 2000.0)
+SOFT_RANGE = (-200.0, 600.0)
+"""Fat to faint mineral: where the wide range has too few steps."""
+HU_LIMITS = (-1000.0, 3000.0)
+"""What metal or padding beyond these would do to a plane's own range, they must not."""
+PERCENTILES = (0.5, 99.5)
+"""A marker or a dead pixel must not decide how bright a radiograph is."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class PatchSpec:
         size: Smallest height and width, pixels of the image's own grid.
         intensity: ``plane_minmax``: every plane scaled to 0..1 by its own range (as the
             public LIDC-IDRI-slices set is). ``hu_window``: -1000..2000 HU to 0..1.
+            ``hu_and_relative``: three groups of planes: each by its own range, -200..600 HU
+            and -1000..2000 HU; the last two all 0 where HU are not known.
+            ``percentile``: every plane by its own 0.5 and 99.5 percentiles.
     """
 
     planes: int = 5
@@ -60,6 +69,11 @@ class PatchSpec:
     def __post_init__(self) -> None:
         if self.planes < 1 or self.planes % 2 == 0 or self.size < 8:
             raise UsageError(compose("an odd number of planes and a size of at least 8", f"{self}"))
+
+    @property
+    def channels(self) -> int:
+        """Number of planes that a network gets of a patch."""
+        return self.planes * (3 if self.intensity == "hu_and_relative" else 1)
 
     def locate(
         self, box: ArrayLike, shape: tuple[int, int, int], key_plane: int | None = None
@@ -85,17 +99,43 @@ class PatchSpec:
         origin = tuple(_place(b[0, a], b[1, a], side, shape[a]) for a in (1, 2))
         return PatchLocation(planes, (origin[0], origin[1]), side)
 
-    def scale(self, patch: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Scale a patch (P, S, S) of HU or stored values to float32 in 0..1."""
+    def scale(self, patch: NDArray[np.generic], calibrated: bool = True) -> NDArray[np.float32]:
+        """Scale a patch to what a network sees.
+
+        Args:
+            patch: (P, S, S) HU or stored values.
+            calibrated: Whether the values are HU; only ``hu_and_relative`` asks.
+
+        Returns:
+            (channels, S, S) float32 in 0..1.
+        """
         p = patch.astype(np.float32)
         if self.intensity == "hu_window":
-            lo, hi = HU_RANGE
-            return np.asarray(np.clip((p - lo) / (hi - lo), 0, 1), np.float32)
-        low = p.min(axis=(1, 2), keepdims=True)
-        span = p.max(axis=(1, 2), keepdims=True) - low
-        scaled = np.zeros_like(p)
-        np.divide(p - low, span, out=scaled, where=span > 0)
-        return scaled
+            return _between(p, *HU_RANGE)
+        if self.intensity == "percentile":
+            ends = np.percentile(p, PERCENTILES, axis=(1, 2), keepdims=True).astype(np.float32)
+            return _between(p, *ends)
+        if self.intensity == "plane_minmax":
+            return _by_own_range(p)
+        if not calibrated:
+            return np.concatenate([_by_own_range(p), np.zeros((2 * len(p), *p.shape[1:]), "f4")])
+        relative = _by_own_range(np.clip(p, *HU_LIMITS))
+        return np.concatenate([relative, _between(p, *SOFT_RANGE), _between(p, *HU_RANGE)])
+
+
+def _by_own_range(p: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale planes (P, S, S) by their smallest and largest value; a flat plane becomes 0."""
+    return _between(p, p.min(axis=(1, 2), keepdims=True), p.max(axis=(1, 2), keepdims=True))
+
+
+def _between(
+    p: NDArray[np.float32], low: float | NDArray[np.float32], high: float | NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Scale planes (P, S, S) from low..high to 0..1 and clip; where both are one, 0."""
+    span = np.asarray(high - low, np.float32)
+    scaled = np.zeros_like(p)
+    np.divide(p - low, span, out=scaled, where=span > 0)
+    return np.clip(scaled, 0, 1)
 
 
 def _place(start: int, stop: int, side: int, length: int) -> int:
@@ -131,7 +171,7 @@ class Patch:
     """A lesion as a network takes it.
 
     Args:
-        pixels: (P, S, S) float32 in 0..1.
+        pixels: (channels, S, S) float32 in 0..1.
         box: (4,) float32: the lesion's box (y0, x0, y1, x1), patch pixels.
         extent_mm: (3,) float32: size of the box along (z, y, x), mm; NaN where not calibrated.
         location: Where the patch lies in the image.
@@ -150,6 +190,7 @@ def cut(
     spec: PatchSpec,
     *,
     key_plane: int | None = None,
+    calibrated: bool = True,
 ) -> Patch:
     """Cut and scale the patch of one lesion.
 
@@ -159,6 +200,7 @@ def cut(
         spacing_mm: (z, y, x) mm; NaN where not calibrated.
         spec: How to cut.
         key_plane: Plane in the middle; by default the box's own middle.
+        calibrated: Whether the values are HU.
 
     Raises:
         UsageError: The box is empty or does not touch the image.
@@ -167,5 +209,5 @@ def cut(
     location = spec.locate(box, (z, y, x), key_plane)
     b = np.asarray(box, np.float32)
     extent_mm = (b[1] - b[0]) * np.asarray(spacing_mm, np.float32)
-    pixels = spec.scale(extract(array, location))
+    pixels = spec.scale(extract(array, location), calibrated)
     return Patch(pixels, location.box_in_patch(b), extent_mm.astype(np.float32), location)

@@ -44,6 +44,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         "row_id": draw(WORDS),
         "image": draw(PATHS),
         "image_kind": draw(st.sampled_from(IMAGE_KINDS)),
+        "mask": draw(st.none() | PATHS),
         "modality": draw(st.sampled_from(MODALITIES)),
         "study_uid": draw(st.none() | UIDS),
         "series_uid": draw(st.none() | UIDS),
@@ -64,6 +65,9 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         "concern": draw(st.none() | st.sampled_from([0.0, 1.0])),
         "contrast": draw(st.none() | st.booleans()),
         "diameter_mm": draw(st.none() | MM),
+        "site": draw(st.none() | WORDS),
+        "kvp": draw(st.none() | MM),
+        "kernel": draw(st.none() | WORDS),
         "sha256": draw(hexadecimal(64)),
     }
     return row | {"readers": count_readers(row)}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from calcilens.data_manifests.columns import COLUMNS, NAMES, arrow_schema, json_schema
+from calcilens.data_manifests.columns import ADDED, COLUMNS, NAMES, arrow_schema, json_schema
 from calcilens.data_manifests.schema import (
     Manifest,
     frame_from_rows,
@@ -82,7 +82,7 @@ def test_the_parquet_file_has_the_arrow_schema_and_the_metadata(tmp_path: Path) 
     write_manifest(manifest, tmp_path / "m.parquet")
     found = pq.read_schema(tmp_path / "m.parquet")
     assert found.remove_metadata().equals(arrow_schema())
-    assert found.metadata == {b"schema_version": b"1", b"source": b"s", b"root": b"."}
+    assert found.metadata == {b"schema_version": b"2", b"source": b"s", b"root": b"."}
 
 
 def test_manifest_and_images_can_move_together(tmp_path: Path) -> None:
@@ -102,6 +102,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(name: str, tmp_path
         write_manifest(Manifest(broken, tmp_path), tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_file_of_the_first_version_is_read_with_its_new_columns_empty(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    write_manifest(Manifest(one_row(), tmp_path), path)
+    as_version_1(path)
+    old = read_manifest(path)
+    pd.testing.assert_frame_equal(old.frame, one_row())
+    assert old.metadata["schema_version"] == "2"
+    again = written(old, tmp_path / f"again-{name}")
+    pd.testing.assert_frame_equal(again.frame, old.frame)
+
+
+def as_version_1(path: Path) -> None:
+    """Make of a file of one row what the first version would have written."""
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        metadata = table.schema.metadata | {b"schema_version": b"1"}
+        pq.write_table(table.drop_columns(list(ADDED)).replace_schema_metadata(metadata), path)
+        return
+    head, *lines = path.read_text().splitlines()
+    places = [i for i, name in enumerate(NAMES) if name not in ADDED]
+    cells = [line.split(",") for line in lines]
+    lines = [",".join(line[i] for i in places) for line in cells]
+    path.write_text("\n".join([head.replace('"2"', '"1"'), *lines]))
 
 
 def test_truth_columns_are_not_written(tmp_path: Path) -> None:
@@ -189,14 +217,14 @@ def test_concern_needs_three_readers_who_are_decided(votes: list[int], expected:
 @pytest.mark.parametrize(
     ("votes", "expected"),
     [
-        (["diffuse", "diffuse", "central"], "diffuse"),
-        (["diffuse", ABSENT, ABSENT], "diffuse"),
+        (["diffuse", "diffuse", "central"], ("diffuse",)),
+        (["diffuse", ABSENT, ABSENT], ("diffuse",)),
         (["diffuse", "central"], None),
         ([ABSENT, ABSENT], None),
     ],
 )
 def test_pattern_is_the_most_voted_one_and_a_tie_is_none(
-    votes: list[str], expected: str | None
+    votes: list[str], expected: tuple[str, ...] | None
 ) -> None:
     found = truth(one_row(finding=1.0, pattern_votes=votes))["pattern_truth"]
     assert found.tolist() == [expected]
@@ -218,7 +246,12 @@ def test_explicit_labels_win_over_votes() -> None:
     )
     found = truth(frame).iloc[0]
     assert (found["finding_truth"], found["concern_truth"]) == (0, 0)
-    assert found["pattern_truth"] == "central"
+    assert found["pattern_truth"] == ("central",)
+
+
+def test_all_patterns_of_a_label_are_true() -> None:
+    frame = one_row(finding=1.0, pattern=["central", "popcorn", "central"])
+    assert truth(frame)["pattern_truth"].tolist() == [("central", "popcorn")]
 
 
 def test_without_labels_nothing_is_true() -> None:

@@ -55,15 +55,28 @@ def test_every_promise_of_the_strategy_is_one_of_the_schema(row: dict) -> None:
         ({"key_plane": 1}, "row 2, column key_plane: expected 0 to 0, found 1"),
         ({"readers": 2}, "row 2, column readers: expected 1, as many as votes, found 2"),
         ({"image": "no.png"}, "row 2, column image: expected an image, found no such file"),
+        ({"mask": "/m.png"}, "row 2, column mask: expected a path below the manifest's root"),
+        ({"mask": "no.png"}, "row 2, column mask: expected a mask, found no such file"),
+        ({"mask": "small.png"}, "row 2, column mask: expected the shape of the image, (1, 128, 128"
+         "), found (1, 64, 128)"),
+        ({"mask": "text.png"}, "row 2, column mask: cannot be read: text.png: expected a readable"),
+        ({"kvp": 0.0}, "row 2, column kvp: expected more than 0, found 0.0"),
         ({"row_id": "0.png"}, "row 2, column row_id: expected a name of its own, found that of"),
     ],
 )  # fmt: skip
 def test_each_fault_is_named_by_row_and_column(
     cells: dict[str, object], said: str, manifest: Manifest
 ) -> None:
+    save_png(tissue(1)[:64], manifest.root / "small.png")
+    (manifest.root / "text.png").write_text("no picture")
     (fault,) = faults(manifest, **cells)
     assert said in fault
     assert "\n" not in fault
+
+
+def test_a_mask_in_the_grid_of_the_image_is_no_fault(manifest: Manifest) -> None:
+    save_png(np.zeros((128, 128), np.uint8), manifest.root / "mask.png")
+    assert faults(manifest, mask="mask.png") == []
 
 
 def test_a_changed_image_is_found(manifest: Manifest) -> None:
@@ -91,8 +104,8 @@ def test_unreadable_cells_of_a_csv_are_faults_not_a_failure(
     text = (tmp_path / "m.csv").read_text().replace("1.png,1.png,png", "1.png,1.png,png,extra")
     (tmp_path / "m.csv").write_text(text.replace("2.png,2.png,", "2.png,"))
     said = [str(fault) for fault in validate_file(tmp_path / "m.csv")]
-    assert said[-1] == "row 3: expected 32 cells, found 31"
-    assert "row 2: expected 32 cells, found 33" in said
+    assert said[-1] == "row 3: expected 36 cells, found 35"
+    assert "row 2: expected 36 cells, found 37" in said
 
 
 def test_validating_changes_nothing(manifest: Manifest) -> None:

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from calcilens.errors import UsageError
-from calcilens.imaging.patches import PatchSpec, extract, paste
+from calcilens.imaging.patches import Intensity, PatchSpec, cut, extract, paste
 from tests.strategies import boxes, shapes
 
 SPECS = st.builds(
     PatchSpec,
     planes=st.sampled_from([1, 3, 5]),
     size=st.sampled_from([8, 16, 64]),
-    intensity=st.sampled_from(["plane_minmax", "hu_window"]),
+    intensity=st.sampled_from(get_args(Intensity)),
 )
 
 
@@ -74,11 +77,13 @@ def test_the_lesion_lies_inside_its_patch(case: tuple) -> None:
     assert all(box[0, 0] <= plane < box[1, 0] for plane in location.planes)
 
 
-@given(cases())
-def test_scaled_patches_lie_between_0_and_1(case: tuple) -> None:
+@given(cases(), st.booleans())
+def test_scaled_patches_lie_between_0_and_1(case: tuple, calibrated: bool) -> None:
     image, box, spec = case
-    patch = spec.scale(extract(image, spec.locate(box, image.shape)))
+    location = spec.locate(box, image.shape)
+    patch = spec.scale(extract(image, location), calibrated)
     assert patch.dtype == np.float32
+    assert patch.shape == (spec.channels, location.size, location.size)
     assert 0 <= patch.min() <= patch.max() <= 1
 
 
@@ -87,6 +92,46 @@ def test_a_hu_window_keeps_hounsfield_units_comparable_between_patches() -> None
     np.testing.assert_allclose(
         spec.scale(np.array([[[-1000, 500, 2000, 3000]]])), [[[0, 0.5, 1, 1]]]
     )
+
+
+@given(cases())
+def test_both_kinds_of_windows_are_those_of_the_simple_intensities(case: tuple) -> None:
+    image, box, spec = case
+    image = np.clip(image, -1000, 3000)
+    together = replace(spec, intensity="hu_and_relative")
+    relative, soft, wide = np.split(cut(image, box, [1, 1, 1], together).pixels, 3)
+    alone = [replace(spec, intensity=i) for i in ("plane_minmax", "hu_window")]
+    expected = [cut(image, box, [1, 1, 1], one).pixels for one in alone]
+    np.testing.assert_array_equal(relative, expected[0])
+    np.testing.assert_array_equal(wide, expected[1])
+    np.testing.assert_allclose(soft, np.clip(wide * 3000 - 800, 0, 800) / 800, atol=1e-5)
+
+
+def test_a_patch_of_unknown_units_leaves_the_windows_empty() -> None:
+    spec = PatchSpec(planes=3, size=8, intensity="hu_and_relative")
+    grey = np.random.default_rng(0).integers(0, 255, (3, 8, 8), np.uint8)
+    scaled = spec.scale(grey, calibrated=False)
+    np.testing.assert_array_equal(scaled[:3], PatchSpec(3, 8).scale(grey))
+    assert not scaled[3:].any()
+    assert spec.scale(np.full((3, 8, 8), -1000), calibrated=True)[:3].max() == 0
+
+
+def test_metal_does_not_decide_the_range_of_a_plane() -> None:
+    spec = PatchSpec(planes=1, size=8, intensity="hu_and_relative")
+    patch = np.random.default_rng(0).integers(-100, 3000, (1, 8, 8))
+    patch[0, 0, 0] = 3000
+    metal = patch.copy()
+    metal[0, 0, 0] = 30_000
+    np.testing.assert_array_equal(spec.scale(patch), spec.scale(metal))
+
+
+def test_a_dead_pixel_does_not_decide_the_range_of_a_radiograph() -> None:
+    spec = PatchSpec(planes=1, size=8, intensity="percentile")
+    patch = np.random.default_rng(0).integers(0, 4000, (1, 64, 64)).astype(np.uint16)
+    dead = patch.copy()
+    dead[0, 0, 0] = 65535
+    np.testing.assert_allclose(spec.scale(patch)[0, 1:], spec.scale(dead)[0, 1:], atol=5e-3)
+    assert spec.scale(dead).max() == 1
 
 
 @pytest.mark.parametrize("box", [[[5, 5, 5], [5, 6, 6]], [[50, 0, 0], [51, 3, 3]]])

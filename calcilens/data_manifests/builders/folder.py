@@ -16,7 +16,13 @@ from calcilens.data_manifests.columns import BOX_COLUMNS, COLUMNS, NAMES
 from calcilens.data_manifests.csv_form import from_text, wanted
 from calcilens.data_manifests.faults import Fault, near_word
 from calcilens.data_manifests.patients import patient_key
-from calcilens.data_manifests.pixels import digest, image_shape, nifti_spacing, read_series
+from calcilens.data_manifests.pixels import (
+    digest,
+    image_kind,
+    image_shape,
+    nifti_spacing,
+    read_series,
+)
 from calcilens.data_manifests.schema import count_readers, new_manifest
 from calcilens.data_manifests.validate import box_fault, row_faults
 from calcilens.errors import CalcilensError, InputError, ManifestError, compose
@@ -163,21 +169,13 @@ def _filled(row: Mapping[str, Any], facts: _Facts, image: str) -> dict[str, Any]
 def _look_at(path: Path, series_uid: str | None) -> _Facts:
     if not path.exists():
         raise InputError(compose("an image", "no such file or folder"))
-    kind = _kind(path)
+    kind = image_kind(path)
     shared: dict[str, Any] = {"image_kind": kind, "sha256": digest(path)}
     if kind == "dicom":
         return _dicom_facts(path, series_uid, shared)
     if kind == "nifti":
         shared |= spacing_cells(nifti_spacing(path))
     return _Facts(shared, image_shape(path, kind), None)
-
-
-def _kind(path: Path) -> str:
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return "nifti"
-    if path.is_dir():
-        return "png_stack" if next(path.glob("*.png"), None) else "dicom"
-    return "png" if path.suffix.lower() == ".png" else "dicom"
 
 
 def _dicom_facts(path: Path, series_uid: str | None, shared: Mapping[str, Any]) -> _Facts:
