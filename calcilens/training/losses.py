@@ -10,9 +10,6 @@ from torch.nn import functional as F
 
 from calcilens.models.classifier import PatternOutput
 
-PATTERN_SHARE = 0.2
-"""Weight of the pattern head: on real data its votes are few and one-sided."""
-
 
 def lesion_loss(output: PatternOutput, targets: Mapping[str, Tensor]) -> Tensor:
     """Sum the masked losses of finding, concern and pattern.
@@ -20,7 +17,7 @@ def lesion_loss(output: PatternOutput, targets: Mapping[str, Tensor]) -> Tensor:
     Args:
         output: Logits.
         targets: finding, concern (B,), NaN where unlabelled; pattern (B, 18), all 0 where
-            unlabelled; weight (B,).
+            unlabelled; weight (B,) of the other two, pattern_weight (B,).
 
     Returns:
         Scalar; 0 with a gradient of 0 where nothing is labelled.
@@ -30,7 +27,7 @@ def lesion_loss(output: PatternOutput, targets: Mapping[str, Tensor]) -> Tensor:
     concern = _masked_bce(output.concern, targets["concern"], weight)
     pattern = -(targets["pattern"] * output.pattern.log_softmax(1)).sum(1)
     labelled = targets["pattern"].sum(1) > 0
-    return finding + concern + PATTERN_SHARE * _masked_mean(pattern, labelled)
+    return finding + concern + _masked_mean(pattern * targets["pattern_weight"], labelled)
 
 
 def _masked_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calcilens.models.classifier import PatternOutput
-from calcilens.training.losses import PATTERN_SHARE, lesion_loss
+from calcilens.training.losses import lesion_loss
 
 
 def logits(rows: int = 6) -> Tensor:
@@ -20,6 +20,7 @@ def nothing(rows: int = 6) -> dict[str, Tensor]:
         "finding": unknown,
         "concern": unknown,
         "pattern": torch.zeros(rows, 18),
+        "pattern_weight": torch.ones(rows),
         "weight": torch.ones(rows),
     }
 
@@ -62,7 +63,9 @@ def test_the_parts_agree_with_torch() -> None:
     targets["weight"] = torch.tensor([0.5, 0.5, 0.7, 0.7, 1.0, 1.0])
     targets["pattern"] = F.one_hot(torch.arange(6), 18).float()
     wanted = F.binary_cross_entropy_with_logits(x[:, 0], targets["finding"], targets["weight"])
-    wanted = wanted + PATTERN_SHARE * F.cross_entropy(x[:, 2:], torch.arange(6))
+    targets["pattern_weight"] = torch.tensor([0.2, 0.2, 0.2, 1.0, 1.0, 1.0])
+    patterns = F.cross_entropy(x[:, 2:], torch.arange(6), reduction="none")
+    wanted = wanted + (patterns * targets["pattern_weight"]).mean()
     torch.testing.assert_close(lesion_loss(PatternOutput.of(x), targets), wanted)
 
 

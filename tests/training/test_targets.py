@@ -57,7 +57,16 @@ def test_pattern_votes_share_one_whole_and_the_truth_has_the_largest_share(
     assert soft.sum() == pytest.approx(float(any(v != ABSENT for v in votes)))
     named = truth_of(pattern_votes=votes, finding=1.0)["pattern_truth"]
     if named:
-        assert PATTERN_KEYS[int(soft.argmax())] == named
+        assert (PATTERN_KEYS[int(soft.argmax())],) == named
+
+
+@given(st.lists(st.sampled_from(PATTERN_KEYS), min_size=1, max_size=4))
+def test_true_patterns_share_one_whole_equally_and_weigh_more_than_votes(label: list[str]) -> None:
+    given, voted = targets(pattern=label), targets(pattern_votes=label)
+    shares = given["pattern"][given["pattern"] > 0]
+    np.testing.assert_allclose(shares, 1 / len(set(label)), rtol=1e-6)
+    assert set(truth_of(pattern=label)["pattern_truth"]) == set(label)
+    assert given["pattern_weight"] == 1 > voted["pattern_weight"] > 0
 
 
 def test_a_label_given_outright_wins_over_votes() -> None:
@@ -81,3 +90,8 @@ def test_more_readers_weigh_more_up_to_four() -> None:
     assert weights == sorted(weights)
     assert weights[0] == 0.5
     assert weights[3] == weights[4] == 1
+
+
+@pytest.mark.parametrize("head", ["finding", "concern"])
+def test_what_is_known_for_certain_weighs_as_much_as_many_readers(head: str) -> None:
+    assert targets(readers=1, **{head: 0.0})["weight"] == targets(readers=4)["weight"]
