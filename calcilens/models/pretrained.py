@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from calcilens.errors import ModelError, compose
-from calcilens.models.classifier import Encoder
+from calcilens.models.encoder import Encoder
 
 
 def load_imagenet(encoder: Encoder) -> None:

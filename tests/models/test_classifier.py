@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from calcilens.errors import UsageError
-from calcilens.models.classifier import LesionClassifier, PatternOutput, Profile
+from calcilens.models.classifier import LesionClassifier, PatternOutput
+from calcilens.models.loading import load_model
+from calcilens.models.registry import find
 from calcilens.training.losses import lesion_loss
 from calcilens.vocabulary import PATTERN_KEYS
 from tests.training.made import patch_batch
@@ -13,9 +18,9 @@ from tests.training.made import patch_batch
 Inputs = tuple[Tensor, Tensor, Tensor]
 
 
-def network(planes: int = 3) -> LesionClassifier:
+def network(planes: int = 3, **options: Any) -> LesionClassifier:
     torch.manual_seed(0)
-    return LesionClassifier(planes, 32, lesion_px=32, context_px=32)
+    return LesionClassifier(planes, 32, lesion_px=32, context_px=32, **options)
 
 
 def inputs(count: int = 4, planes: int = 3) -> Inputs:
@@ -52,17 +57,9 @@ def test_constant_patches_and_unknown_sizes_give_finite_answers_and_gradients(le
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
 
 
-def test_a_size_known_in_the_plane_only_changes_nothing_but_the_depth() -> None:
-    features = Profile(3)
-    pixels, box, extent = inputs()
-    unknown = extent.clone()
-    unknown[:, 0] = torch.nan
-    differs = (features.raw(pixels, box, extent) != features.raw(pixels, box, unknown)).any(0)
-    assert differs.nonzero()[:, 0].tolist() == [features.width - 8, features.width - 7]
-
-
-def test_the_loss_reaches_every_parameter() -> None:
-    net = network()
+@pytest.mark.parametrize("attention", [False, True])
+def test_the_loss_reaches_every_parameter_where_no_row_has_a_mask(attention: bool) -> None:
+    net = network(attention=attention)
     with torch.no_grad():  # the profile's first layer must not be dead by chance
         net.profile.standardise_by(net.profile.raw(*inputs(32)))
     targets = {
@@ -70,6 +67,7 @@ def test_the_loss_reaches_every_parameter() -> None:
         "concern": torch.tensor([1.0, 0.25] * 8),
         "pattern": torch.eye(18)[:16],
         "weight": torch.ones(16),
+        "pattern_weight": torch.ones(16),
     }
     answers = net.answers(net.branches(*inputs(16)))
     torch.stack([lesion_loss(answer, targets) for answer in answers]).sum().backward()  # type: ignore[no-untyped-call]
@@ -77,23 +75,56 @@ def test_the_loss_reaches_every_parameter() -> None:
     assert without == []
 
 
-def test_profile_features_are_standardised_by_the_set_they_were_taken_from() -> None:
-    profile, batch = Profile(3), inputs(64)
-    profile.standardise_by(profile.raw(*batch))
-    features = (profile.raw(*batch) - profile.centre) / profile.spread
-    assert features.mean(0).abs().max() < 1e-3
-    assert profile(*batch).abs().max() <= Profile.LIMIT
+@pytest.mark.parametrize("intensity", ["plane_minmax", "hu_and_relative", "percentile"])
+def test_a_network_takes_as_many_channels_as_its_specification_gives(intensity: str) -> None:
+    planes = 1 if intensity == "percentile" else 3
+    net = network(planes, intensity=intensity)
+    with torch.no_grad():
+        assert net.eval()(*inputs(2, net.spec.channels)).pattern.shape == (2, len(PATTERN_KEYS))
 
 
-def test_the_profile_sees_brightness_inside_the_box_apart_from_outside() -> None:
-    profile, box = Profile(1), torch.tensor([[12.0, 12.0, 20.0, 20.0]])
-    extent = torch.full((1, 3), torch.nan)
-    inside, outside = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
-    inside[..., 12:20, 12:20] = 1
-    outside[..., 24:32, 24:32] = 1
-    core = slice(0, len(Profile.LEVELS))
-    assert profile.raw(inside, box, extent)[0, core].min() > 0.99
-    assert profile.raw(outside, box, extent)[0, core].max() < 0.01
+def test_without_attention_the_parameters_are_those_of_released_weights() -> None:
+    file = find("lidc-ct")
+    keys = load_file(file.weights).keys()
+    stored = {k.removeprefix("members.0.") for k in keys if k.startswith("members.0.")}
+    assert stored == set(LesionClassifier(**file.card["network"]).state_dict())
+
+
+RELEASED = {
+    "finding": [-3.226075, -4.926454, -4.318831],
+    "concern": [-0.142267, 0.387689, 0.272110],
+}
+"""Logits of the first member of lidc-ct, as on the day of its release, on the inputs below."""
+
+
+def test_released_weights_answer_as_they_did_when_they_were_released() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(3, 5, 128, 128, generator=generator)
+    low = torch.rand(3, 2, generator=generator) * 30 + 40
+    box = torch.cat([low, low + torch.rand(3, 2, generator=generator) * 30 + 5], 1)
+    extent = torch.rand(3, 3, generator=generator) * 12 + 3
+    extent[2] = torch.nan
+    with torch.inference_mode():
+        out = load_model("lidc-ct").network.first(pixels, box, extent)
+    for name, wanted in RELEASED.items():
+        torch.testing.assert_close(getattr(out, name), torch.tensor(wanted), atol=1e-4, rtol=0)
+
+
+def test_attention_covers_the_lesion_view_at_a_quarter_of_its_resolution() -> None:
+    net, batch = network(attention=True), inputs(2)
+    with torch.no_grad():
+        branches = net.branches(*batch)
+    assert branches.attention is not None
+    assert branches.attention.shape == (2, 1, 8, 8)
+    assert torch.equal(branches.window, net.windows(batch[1], batch[2])[0])
+
+
+def test_what_attention_picks_changes_the_answer() -> None:
+    net, batch = network(attention=True).eval(), inputs(2)
+    with torch.no_grad():
+        before = net(*batch).finding
+        net.get_parameter("attention.score.bias").fill_(3.0)
+        assert not torch.equal(net(*batch).finding, before)
 
 
 def test_an_even_number_of_planes_is_refused() -> None:

