@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import zoom
 
 from calcilens.phantoms.materials import INDEX
 
@@ -150,11 +150,24 @@ def warp(rng: np.random.Generator, grid: Grid, amount_mm: float, scale_mm: float
     return np.stack(fields)
 
 
-def smooth(coarse: Float, shape: tuple[int, ...]) -> Field:
-    """Return a coarse field drawn out over a grid, linearly."""
-    factors = [n / c for n, c in zip(shape, coarse.shape, strict=True)]
-    out = zoom(coarse.astype(np.float32), factors, order=1, grid_mode=True, mode="nearest")
-    return np.asarray(out, np.float32)
+def smooth(coarse: NDArray[np.floating], shape: tuple[int, ...]) -> Field:
+    """Return a coarse field (any axes) drawn out over a grid by quadratic B-splines."""
+    out = coarse.astype(np.float32)
+    for i, n in enumerate(shape):
+        out = np.moveaxis(np.tensordot(_spline(coarse.shape[i], n), out, axes=(1, i)), 0, i)
+    return np.ascontiguousarray(out)
+
+
+@lru_cache(maxsize=256)
+def _spline(knots: int, points: int) -> Field:
+    """Return the weights (points, knots) of quadratic B-splines; the outermost knots repeat."""
+    at = (np.arange(points) + 0.5) / points * knots - 0.5
+    weights = np.zeros((points, knots), np.float32)
+    nearest = np.floor(at + 0.5).astype(int)
+    t = at - nearest
+    for step, value in ((-1, (0.5 - t) ** 2 / 2), (0, 0.75 - t**2), (1, (0.5 + t) ** 2 / 2)):
+        np.add.at(weights, (np.arange(points), np.clip(nearest + step, 0, knots - 1)), value)
+    return weights
 
 
 def paint(parts: Solids, grid: Grid, shift: Field | None = None) -> tuple[Field, NDArray[np.uint8]]:

@@ -1,0 +1,234 @@
+"""CT of a scene: partial volume, beam hardening, streaks, kernel and noise.
+
+Order of the physics: the scene is sampled finer than the voxels and averaged over them; what
+metal and thick bone do to the beam is worked out in projections and added back; the kernel
+blurs; noise has the power spectrum that the kernel leaves (Riederer, Pelc and Chesler 1978:
+the ramp times the kernel's transfer function).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from calcilens.phantoms.anatomy import Segment
+from calcilens.phantoms.artefacts import hardening
+from calcilens.phantoms.ct_settings import CTSettings
+from calcilens.phantoms.materials import BASE_NAMES, BONES, INDEX, TISSUES, hu_per_density, tissue_hu
+from calcilens.phantoms.scene import Lesion, Scene
+from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint, smooth, warp
+
+_MARGIN = 8
+"""Pixels rendered around the image, so that the kernel's wrapping around stays outside."""
+_MOST_FINE = 260
+"""Points along a row of a lesion's grid."""
+MASK_SHARE = 0.25
+"""A voxel belongs to the mask when this much of it is mineral."""
+LOWEST_HU, HIGHEST_HU = -1024, 3071
+_TEXTURE = np.array([t.texture for t in TISSUES], np.float32)
+_SOLID_BONE = np.array([t.name in BONES for t in TISSUES], np.float32)
+_MINERAL = BASE_NAMES.index("mineral")
+
+
+@dataclass(frozen=True, eq=False)
+class CTImage:
+    """CT planes and their truth.
+
+    Args:
+        hu: (Z, Y, X) int16.
+        clean: (Z, Y, X) float32: without noise and before the kernel.
+        masks: (Z, Y, X) bool, one a lesion: voxels of which a quarter or more is mineral.
+        mineral: (Z, Y, X) float32: g/cm3 of the lesions' mineral, averaged over the voxel.
+        contrast_hu: Highest rise of HU that mineral makes in the image, behind the kernel.
+        start: (3,) centre of voxel (0, 0, 0), mm.
+    """
+
+    hu: NDArray[np.int16]
+    clean: Field
+    masks: tuple[NDArray[np.bool_], ...]
+    mineral: Field
+    contrast_hu: float
+    start: Float
+
+
+def render_ct(
+    scene: Scene, settings: CTSettings, rng: np.random.Generator, middle: Float, shape: tuple[int, int, int]
+) -> CTImage:
+    """Simulate CT planes.
+
+    Args:
+        scene: What is scanned.
+        settings: How.
+        rng: Draws texture and noise.
+        middle: (3,) middle of the image (z, y, x), mm.
+        shape: (Z, Y, X).
+    """
+    full = (shape[0], shape[1] + 2 * _MARGIN, shape[2] + 2 * _MARGIN)
+    step = np.array([settings.interval_mm, settings.pixel_mm, settings.pixel_mm])
+    start = np.asarray(middle, float) - (np.array(full) - 1) / 2 * step
+    grid = Grid(start, step, full)
+    clean, bone, texture = _anatomy(scene.segment, settings, grid)
+    clean += (clean + 1000) * texture * _clouds(rng, grid)
+    mineral = np.zeros(full, np.float32)
+    shares = []
+    for lesion in scene.lesions:
+        one, share = _lesion(lesion, settings, grid, rng, clean, bone)
+        mineral += one
+        shares.append(share)
+    per_density = np.float32(hu_per_density(settings.kvp)[_MINERAL])
+    clean += mineral * per_density
+    seen = clean + hardening(clean, settings, rng)
+    transfer, spectrum = _filters(settings, full[1:])
+    blurred = np.fft.irfft2(np.fft.rfft2(seen) * transfer, s=full[1:])
+    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(full, dtype=np.float32)) * spectrum, s=full[1:])
+    hu = blurred + noise * (settings.noise_hu / max(float(noise.std()), 1e-6))
+    rise = np.fft.irfft2(np.fft.rfft2(mineral * per_density) * transfer, s=full[1:])
+    inner = (slice(None), slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
+    return CTImage(
+        np.clip(np.rint(hu[inner]), LOWEST_HU, HIGHEST_HU).astype(np.int16),
+        clean[inner],
+        tuple(_mask(share[inner]) for share in shares),
+        mineral[inner],
+        float(rise[inner].max(initial=0.0)),
+        start + _MARGIN * step * np.array([0, 1, 1]),
+    )
+
+
+def _mask(share: Field) -> NDArray[np.bool_]:
+    """Return where a lesion's mineral is; what no voxel shows by a quarter keeps its best ones."""
+    top = float(share.max(initial=0.0))
+    return np.asarray(share >= min(MASK_SHARE, max(0.5 * top, 1e-6)))
+
+
+def _fine_z(settings: CTSettings, grid: Grid, finest_mm: float) -> tuple[Grid, NDArray[np.float32]]:
+    """Return a grid finer along z, and the weights (Z, fine) that average it over each plane."""
+    per_plane = int(np.clip(np.ceil(settings.interval_mm / finest_mm), 1, 6))
+    step = settings.interval_mm / per_plane
+    half = settings.thickness_mm / 2
+    extra = int(np.ceil(max(half - settings.interval_mm / 2, 0) / step))
+    count = grid.shape[0] * per_plane + 2 * extra
+    first = grid.start[0] - settings.interval_mm / 2 + step / 2 - extra * step
+    fine = Grid(
+        np.array([first, *grid.start[1:]]), np.array([step, *grid.step[1:]]), (count, *grid.shape[1:])
+    )
+    away = np.abs(fine.axis(0)[None] - grid.axis(0)[:, None])
+    weight = np.clip((half - away) / step + 0.5, 0, 1) + 1e-9
+    return fine, (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _anatomy(segment: Segment, settings: CTSettings, grid: Grid) -> tuple[Field, Field, Field]:
+    """Return HU, share of bone or air, and texture, each (Z, Y, X)."""
+    fine, weight = _fine_z(settings, grid, 2.5)
+    more = 2 if max(grid.shape[1:]) <= 360 else 1
+    heights = fine.axis(0)
+    outlines = [(INDEX[t.tissue], t.outlines(heights)) for t in segment.tubes]
+    hu = tissue_hu(settings.kvp).astype(np.float32)
+    solid = _SOLID_BONE.copy()
+    solid[INDEX["air"]] = 1
+    used = np.flatnonzero(weight.max(0) > 1e-6)
+    shape = (grid.shape[0], *grid.shape[1:])
+    total, bone = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    texture = np.zeros(shape, np.float32)
+    for k in used:
+        labels = _labels([(i, o[k]) for i, o in outlines], grid, more)
+        planes = np.flatnonzero(weight[:, k] > 1e-6)
+        layers = [_reduce(table[labels], more) for table in (hu, solid)]
+        rough = _TEXTURE[labels[::more, ::more]]
+        for z in planes:
+            total[z] += weight[z, k] * layers[0]
+            bone[z] += weight[z, k] * layers[1]
+            texture[z] += weight[z, k] * rough
+    return total, bone, texture
+
+
+def _labels(outlines: list[tuple[int, Float]], grid: Grid, more: int) -> NDArray[np.uint8]:
+    """Return one plane's tissues (Y * more, X * more)."""
+    height, width = grid.shape[1] * more, grid.shape[2] * more
+    picture = Image.new("L", (width, height), INDEX["air"])
+    draw = ImageDraw.Draw(picture)
+    scale = more / grid.step[1:]
+    for index, corners in outlines:
+        at = (corners - grid.start[1:]) * scale + (more - 1) / 2
+        low, high = at.min(0), at.max(0)
+        if (high - low < 0.5).all() or (high < 0).any() or low[0] > height or low[1] > width:
+            continue
+        draw.polygon(at[:, ::-1].ravel().tolist(), fill=index)
+    return np.asarray(picture)
+
+
+def _reduce(values: Field, more: int) -> Field:
+    """Average squares of `more` x `more` points."""
+    if more == 1:
+        return values
+    return np.asarray((values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]) / 4)
+
+
+def _clouds(rng: np.random.Generator, grid: Grid) -> Field:
+    """Return (Z, Y, X) smooth variation around 0, of about unit size, in two scales."""
+    extent = np.array(grid.shape) * grid.step
+    total = np.zeros(grid.shape, np.float32)
+    for scale_mm, size in ((14.0, 0.6), (3.5, 0.8)):
+        coarse = np.clip(np.ceil(extent / scale_mm).astype(int) + 2, 2, 96)
+        total += np.float32(size) * smooth(rng.standard_normal(coarse), grid.shape)
+    return total
+
+
+def _lesion(
+    lesion: Lesion,
+    settings: CTSettings,
+    grid: Grid,
+    rng: np.random.Generator,
+    clean: Field,
+    bone: Field,
+) -> tuple[Field, Field]:
+    """Paint a lesion's soft tissue into `clean`; return its mineral and the share it fills."""
+    mineral, share = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
+    window = grid.window(lesion.parts.box() + np.array([[-2.0], [2.0]]))
+    rows = (slice(0, grid.shape[0]), *window[1:])
+    if any(s.stop <= s.start for s in window[1:]):
+        return mineral, share
+    fine, weight = _fine_z(settings, grid, 0.7)
+    sides = [s.stop - s.start for s in window[1:]]
+    more = int(np.clip(_MOST_FINE // max(sides), 1, 3))
+    first = grid.start[1:] + np.array([s.start for s in window[1:]]) * grid.step[1:]
+    step = grid.step[1:] / more
+    small = Grid(
+        np.array([fine.start[0], *(first - step * (more - 1) / 2)]),
+        np.array([fine.step[0], *step]),
+        (fine.shape[0], sides[0] * more, sides[1] * more),
+    )
+    shift = warp(rng, small, lesion.rough_mm, max(4.0, lesion.size_mm / 4))
+    dense, tissue = paint(lesion.parts, small, shift)
+    if lesion.grain > 0:
+        dense *= np.clip(1 + np.float32(lesion.grain) * _clouds(rng, small), 0.1, 2)
+    top = float(np.quantile(dense[dense > 0.02], 0.5)) if (dense > 0.02).any() else 1.0
+    hu = np.append(tissue_hu(settings.kvp), 0.0).astype(np.float32)
+    index = np.where(tissue == KEEP, len(hu) - 1, tissue)
+    filled = (tissue != KEEP).astype(np.float32)
+    layers = [dense, np.minimum(dense / (0.6 * top), 1) * (dense > 0.02), filled, hu[index] * filled]
+    dense, part, replaced, soft = (_average(layer, weight, more) for layer in layers)
+    room = 1 - bone[rows]
+    if lesion.erosion:
+        room = np.ones_like(room)
+    clean[rows] += (soft - replaced * clean[rows]) * room
+    mineral[rows], share[rows] = dense * room, part * room
+    return mineral, share
+
+
+def _average(fine: Field, weight: Field, more: int) -> Field:
+    """Average a fine grid over voxels: (fine z, Y * more, X * more) -> (Z, Y, X)."""
+    planes = np.tensordot(weight, fine, axes=(1, 0))
+    z, y, x = planes.shape
+    return np.asarray(planes.reshape(z, y // more, more, x // more, more).mean((2, 4)), np.float32)
+
+
+def _filters(settings: CTSettings, shape: tuple[int, int]) -> tuple[Field, Field]:
+    """Return the kernel's transfer function and the noise's amplitude (Y, X // 2 + 1)."""
+    fy = np.fft.fftfreq(shape[0], settings.pixel_mm)[:, None]
+    fx = np.fft.rfftfreq(shape[1], settings.pixel_mm)[None]
+    f = np.hypot(fy, fx)
+    transfer = settings.transfer(f)
+    return transfer.astype(np.float32), (np.sqrt(f + 0.02) * transfer).astype(np.float32)
