@@ -57,6 +57,11 @@ def load_image(path: Path, kind: str, series_uid: str | None = None) -> Stack:
     return _READERS[kind](path)
 
 
+def holds_hu(row: Mapping[str, Any] | pd.Series) -> bool:
+    """Tell whether the pixels of a row's image are HU: of CT in PNG they no longer are."""
+    return row["modality"] == "CT" and row["image_kind"] in ("dicom", "nifti")
+
+
 def load_mask(manifest: Manifest, row: Mapping[str, Any] | pd.Series) -> Stack | None:
     """Load where a row's image holds mineral: (Z, Y, X) bool, None where that is not known.
 

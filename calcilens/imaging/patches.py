@@ -7,7 +7,7 @@ network does its own zooming, so that a saliency map can be put back pixel for p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -171,13 +171,13 @@ class Patch:
     """A lesion as a network takes it.
 
     Args:
-        pixels: (channels, S, S) float32 in 0..1.
+        pixels: (channels, S, S) float32 in 0..1; from `cut_stored`, (P, S, S) as stored.
         box: (4,) float32: the lesion's box (y0, x0, y1, x1), patch pixels.
         extent_mm: (3,) float32: size of the box along (z, y, x), mm; NaN where not calibrated.
         location: Where the patch lies in the image.
     """
 
-    pixels: NDArray[np.float32]
+    pixels: NDArray[np.generic]
     box: NDArray[np.float32]
     extent_mm: NDArray[np.float32]
     location: PatchLocation
@@ -205,9 +205,22 @@ def cut(
     Raises:
         UsageError: The box is empty or does not touch the image.
     """
+    stored = cut_stored(array, box, spacing_mm, spec, key_plane=key_plane)
+    return replace(stored, pixels=spec.scale(stored.pixels, calibrated))
+
+
+def cut_stored(
+    array: NDArray[np.generic],
+    box: ArrayLike,
+    spacing_mm: ArrayLike,
+    spec: PatchSpec,
+    *,
+    key_plane: int | None = None,
+) -> Patch:
+    """Cut the patch of one lesion as `cut` does, and leave its pixels (P, S, S) as stored."""
     z, y, x = array.shape
     location = spec.locate(box, (z, y, x), key_plane)
     b = np.asarray(box, np.float32)
     extent_mm = (b[1] - b[0]) * np.asarray(spacing_mm, np.float32)
-    pixels = spec.scale(extract(array, location), calibrated)
-    return Patch(pixels, location.box_in_patch(b), extent_mm.astype(np.float32), location)
+    stored = extract(array, location)
+    return Patch(stored, location.box_in_patch(b), extent_mm.astype(np.float32), location)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,51 +13,29 @@ import numpy as np
 import pandas as pd
 import torch
 from monai.data import CacheDataset, pad_list_data_collate
-from monai.transforms import Transform
 from monai.utils import convert_to_tensor
-from numpy.typing import NDArray
-from torch import distributed
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from calcilens.data_manifests.leakage import require_no_leakage
-from calcilens.data_manifests.pixels import load_stack
-from calcilens.data_manifests.schema import Manifest, box_of, plain_rows, read_manifest, truth
-from calcilens.errors import CalcilensError, ManifestError, UsageError, compose
-from calcilens.imaging.patches import PatchSpec, cut
+from calcilens.data_manifests.schema import Manifest, plain_rows, read_manifest, truth
+from calcilens.errors import CalcilensError, ManifestError, compose
+from calcilens.imaging.patches import PatchSpec
 from calcilens.models.classifier import LesionClassifier
+from calcilens.training.balance import BalancedSampler, Key, class_weights
+from calcilens.training.samples import CutLesion, ScaleLesion
 from calcilens.training.targets import soft_targets
 from calcilens.training.transforms import augmentation
 
-Key = tuple[int, int]
-"""Index of a sample and the seed of its augmentation."""
+MOST_THREADS = 4
+"""Each holds a whole image while it cuts a patch out of it."""
 
 
-class LoadLesion(Transform):  # type: ignore[misc] # monai is untyped
-    """Cut the patch of a manifest row; the same call serves training and evaluation.
-
-    MONAI caches what comes out of its own transforms only, so this is one.
-    """
-
-    def __init__(self, manifest: Manifest, spec: PatchSpec) -> None:
-        self.manifest, self.spec = manifest, spec
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
-        """Return pixels (P, S, S), box (4,) and extent_mm (3,)."""
-        spacing = [row[f"spacing_{axis}_mm"] for axis in "zyx"]
-        spacing = [np.nan if s is None else s for s in spacing]
-        key = row["key_plane"]
-        stack = load_stack(self.manifest, row)
-        try:
-            patch = cut(stack, box_of(row), spacing, self.spec, key_plane=key)
-        except UsageError as error:
-            raise ManifestError(f"row {row['row_id']}: {error}") from error
-        return {"pixels": patch.pixels, "box": patch.box, "extent_mm": patch.extent_mm}
-
-
-def _cached(rows: list[dict[str, Any]], load: LoadLesion, rate: float) -> CacheDataset:
+def _cached(rows: list[dict[str, Any]], cut: CutLesion, rate: float) -> CacheDataset:
     """Load patches into memory; what is wrong with a row is said in our own words."""
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    shown = sys.stderr.isatty()
     try:
-        return CacheDataset(rows, load, cache_rate=rate, progress=False)
+        return CacheDataset(rows, cut, cache_rate=rate, num_workers=threads, progress=shown)
     except RuntimeError as error:  # MONAI's wrapping of whatever a transform raises
         if isinstance(error.__cause__, CalcilensError):
             raise error.__cause__ from None
@@ -83,10 +63,10 @@ class LesionDataset(Dataset[dict[str, Any]]):
         cache_rate: float = 1.0,
     ) -> None:
         rows = plain_rows(frame)
-        load = LoadLesion(manifest, spec)
-        self.patches = _cached(rows, load, cache_rate)
+        self.patches = _cached(rows, CutLesion(manifest, spec), cache_rate)
         self.targets = [soft_targets(row) for row in rows]
-        self.augment = augmentation() if augment else None
+        self.scale = ScaleLesion(spec)
+        self.augment = augmentation(spec) if augment else None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -96,11 +76,11 @@ class LesionDataset(Dataset[dict[str, Any]]):
             return self.plain(key[0] if isinstance(key, tuple) else key)
         index, seed = key
         self.augment.set_random_state(seed=seed)
-        return self._item(self.augment(dict(self.patches[index])), index)
+        return self._item(self.augment(self.patches[index]), index)
 
     def plain(self, index: int) -> dict[str, Any]:
         """Return a sample as it is, not augmented."""
-        return self._item(self.patches[index], index)
+        return self._item(self.scale(self.patches[index]), index)
 
     def _item(self, sample: Mapping[str, Any], index: int) -> dict[str, Any]:
         arrays = {**sample, **self.targets[index]}
@@ -111,63 +91,6 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack samples; patches of large lesions are larger, and the others' edges are repeated."""
     batch = pad_list_data_collate(samples, method="end", mode="edge")
     return {name: convert_to_tensor(value, track_meta=False) for name, value in batch.items()}
-
-
-class BalancedSampler(Sampler[Key]):
-    """Draw rows by weight, each as often as its weight asks, give or take one.
-
-    The order and every augmentation seed follow from (seed, epoch) alone: a resumed run, and a
-    run with other workers, sees what an uninterrupted one would have seen.
-
-    Args:
-        weights: (N,) positive.
-        seed: Seed of the run.
-    """
-
-    def __init__(self, weights: Sequence[float] | NDArray[np.float64], seed: int) -> None:
-        self.weights = np.asarray(weights, np.float64)
-        self.seed, self.epoch = seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.weights) // _world()[1]
-
-    def __iter__(self) -> Iterator[Key]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        count = len(self.weights)
-        order = rng.permutation(count)
-        edges = np.cumsum(self.weights[order]) / self.weights.sum()
-        edges[-1] = 1.0
-        places = (rng.random() + np.arange(count)) / count
-        drawn = rng.permutation(
-            order[np.searchsorted(edges, places, side="right").clip(max=count - 1)]
-        )
-        seeds = rng.integers(0, 2**31, count)
-        rank, world = _world()
-        mine = slice(rank, len(self) * world, world)
-        return iter(zip(drawn[mine].tolist(), seeds[mine].tolist(), strict=True))
-
-
-def _world() -> tuple[int, int]:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def class_weights(frame: pd.DataFrame, power: float) -> NDArray[np.float64]:
-    """Weigh rows by how rare their truth (finding and concern together) is.
-
-    Args:
-        frame: Rows with truth columns.
-        power: 0 leaves the data as they are, 1 makes all classes equally frequent.
-    """
-    pairs = zip(frame["finding_truth"], frame["concern_truth"], strict=True)
-    names = pd.Series([f"{finding}/{concern}" for finding, concern in pairs])
-    share = names.map(names.value_counts(normalize=True)).to_numpy(np.float64)
-    return np.asarray(share**-power, np.float64)
 
 
 class LesionData(pl.LightningDataModule):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from calcilens.data_manifests.schema import Manifest, plain_rows
 from calcilens.models.loading import LoadedModel
-from calcilens.training.datamodule import LoadLesion
+from calcilens.training.samples import LoadLesion
 from calcilens.vocabulary import PATTERN_KEYS
 
 BATCH = 32
@@ -68,7 +68,9 @@ def profiles(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame) -> Tens
     """Return the raw profile features (N, width) of rows."""
     load = LoadLesion(manifest, model.spec)
     profile = model.network.first.profile
-    lesions = ([_stack([lesion[name]]) for name in _INPUTS] for lesion in map(load, plain_rows(rows)))
+    lesions = (
+        [_stack([lesion[name]]) for name in _INPUTS] for lesion in map(load, plain_rows(rows))
+    )
     return torch.cat([profile.raw(*inputs) for inputs in lesions])
 
 

@@ -1,21 +1,33 @@
-"""Augmentation of lesions as MONAI transforms: the box moves with the pixels."""
+"""Augmentation of lesions as MONAI transforms: box and mask move with the pixels.
+
+What happens to place and to Hounsfield units happens to the patch as it is stored, before it is
+scaled, so that all windows of it agree.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from monai.transforms import (
     Compose,
     MapTransform,
-    RandAdjustContrastd,
-    RandGaussianNoised,
+    RandAdjustContrast,
+    RandGaussianNoise,
+    Randomizable,
     RandomizableTransform,
-    RandScaleIntensityd,
+    RandScaleIntensity,
+    Transform,
 )
+from numpy.typing import NDArray
 
-Sample = dict[Hashable, Any]
+from calcilens.imaging.patches import PatchSpec
+from calcilens.training.samples import Sample, ScaleLesion
+
+CT_GAMMA = (0.86, 1.16)
+RADIOGRAPH_GAMMA = (0.7, 1.45)
+"""Vendors' curves differ more between radiographs than anything does within a plane of CT."""
 
 
 class RandLesionFlipd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
@@ -25,7 +37,7 @@ class RandLesionFlipd(RandomizableTransform, MapTransform):  # type: ignore[misc
     """
 
     def __init__(self, prob: float = 0.5, plane_prob: float = 0.3) -> None:
-        MapTransform.__init__(self, ["pixels", "box", "extent_mm"])
+        MapTransform.__init__(self, ["pixels", "box", "extent_mm", "mask"])
         RandomizableTransform.__init__(self, 1.0)
         self.prob, self.plane_prob = prob, plane_prob
 
@@ -35,25 +47,28 @@ class RandLesionFlipd(RandomizableTransform, MapTransform):  # type: ignore[misc
         self.flip_y, self.flip_x, self.swap = (bool(d < self.prob) for d in draws[:3])
         self.flip_z = bool(draws[3] < self.plane_prob)
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
-        """Apply what was drawn to pixels (P, S, S), box (4,) and extent_mm (3,)."""
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Apply what was drawn to pixels (P, S, S), mask, box (4,) and extent_mm (3,)."""
         self.randomize()
         d = dict(data)
-        pixels, (y0, x0, y1, x1), (ez, ey, ex) = d["pixels"], d["box"], d["extent_mm"]
-        side = pixels.shape[-1]
-        if self.flip_z:
-            pixels = pixels[::-1]
+        (y0, x0, y1, x1), (ez, ey, ex) = d["box"], d["extent_mm"]
+        side = d["pixels"].shape[-1]
         if self.flip_y:
-            pixels, y0, y1 = pixels[:, ::-1], side - y1, side - y0
+            y0, y1 = side - y1, side - y0
         if self.flip_x:
-            pixels, x0, x1 = pixels[:, :, ::-1], side - x1, side - x0
+            x0, x1 = side - x1, side - x0
         if self.swap:
-            pixels, (y0, x0, y1, x1) = pixels.transpose(0, 2, 1), (x0, y0, x1, y1)
-            ey, ex = ex, ey
-        d["pixels"] = np.ascontiguousarray(pixels)
+            (y0, x0, y1, x1), (ey, ex) = (x0, y0, x1, y1), (ex, ey)
         d["box"] = np.array([y0, x0, y1, x1], np.float32)
         d["extent_mm"] = np.array([ez, ey, ex], np.float32)
+        d["pixels"] = self._moved(d["pixels"])
+        d["mask"] = None if d["mask"] is None else self._moved(d["mask"])
         return d
+
+    def _moved(self, planes: NDArray[np.generic]) -> NDArray[np.generic]:
+        z, y, x = (-1 if f else 1 for f in (self.flip_z, self.flip_y, self.flip_x))
+        planes = planes[::z, ::y, ::x]
+        return np.ascontiguousarray(planes.transpose(0, 2, 1) if self.swap else planes)
 
 
 class RandBoxJitterd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
@@ -66,7 +81,7 @@ class RandBoxJitterd(RandomizableTransform, MapTransform):  # type: ignore[misc]
 
     LEAST_PX = 2.0
 
-    def __init__(self, shift: float = 0.08, scale: float = 0.15) -> None:
+    def __init__(self, shift: float = 0.1, scale: float = 0.2) -> None:
         MapTransform.__init__(self, ["box", "extent_mm"])
         RandomizableTransform.__init__(self, 1.0)
         self.shift, self.scale = shift, scale
@@ -76,7 +91,7 @@ class RandBoxJitterd(RandomizableTransform, MapTransform):  # type: ignore[misc]
         self.shifts = self.R.uniform(-self.shift, self.shift, 2)
         self.scales = 1 + self.R.uniform(-self.scale, self.scale, 2)
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
         """Move box (4,); extent_mm (3,) grows with it."""
         self.randomize()
         d = dict(data)
@@ -90,25 +105,108 @@ class RandBoxJitterd(RandomizableTransform, MapTransform):  # type: ignore[misc]
         return d
 
 
-class ClipUnitd(MapTransform):  # type: ignore[misc] # monai is untyped
-    """Keep pixels in 0..1 after changes of brightness."""
+class RandForgetSpacingd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
+    """Forget how large the lesion is in mm, as a picture without spacing does."""
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
-        """Clip pixels (P, S, S)."""
+    def __init__(self, prob: float = 0.2) -> None:
+        MapTransform.__init__(self, ["extent_mm"])
+        RandomizableTransform.__init__(self, prob)
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Make extent_mm (3,) NaN."""
+        self.randomize(None)
         d = dict(data)
-        d["pixels"] = np.clip(np.asarray(d["pixels"], np.float32), 0, 1)
+        if self._do_transform:
+            d["extent_mm"] = np.full_like(d["extent_mm"], np.nan)
         return d
 
 
-def augmentation() -> Compose:
-    """Return the augmentation of training: place, contrast, brightness and noise."""
+class RandShiftHounsfieldd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
+    """Change HU as another scanner, tube voltage or calibration would; other units are left alone.
+
+    Args:
+        offset_hu: Largest offset.
+        scale: Largest change of the distance to water, as a fraction.
+    """
+
+    def __init__(self, offset_hu: float = 15.0, scale: float = 0.08) -> None:
+        MapTransform.__init__(self, ["pixels"])
+        RandomizableTransform.__init__(self, 1.0)
+        self.offset_hu, self.scale = offset_hu, scale
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw offset and factor."""
+        self.offset = self.R.uniform(-self.offset_hu, self.offset_hu)
+        self.factor = 1 + self.R.uniform(-self.scale, self.scale)
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Change pixels (P, S, S) where they are HU."""
+        self.randomize()
+        d = dict(data)
+        if d["calibrated"]:
+            d["pixels"] = d["pixels"].astype(np.float32) * self.factor + self.offset
+        return d
+
+
+class RandForgetHounsfieldd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
+    """Forget that pixels are HU, so that a network learns to do without as well as with."""
+
+    def __init__(self, prob: float = 0.3) -> None:
+        MapTransform.__init__(self, ["calibrated"])
+        RandomizableTransform.__init__(self, prob)
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Set `calibrated` to false: scaling then leaves the windows of HU empty."""
+        self.randomize(None)
+        d = dict(data)
+        d["calibrated"] = d["calibrated"] and not self._do_transform
+        return d
+
+
+class RandRelativeIntensityd(Randomizable, Transform):  # type: ignore[misc] # monai is untyped
+    """Change contrast and brightness, and add noise, where brightness is relative anyway.
+
+    Windows of HU, which come after the first planes, keep their meaning.
+
+    Args:
+        planes: Number of planes whose brightness is relative.
+        gamma: Range of the exponent of contrast.
+    """
+
+    def __init__(self, planes: int, gamma: tuple[float, float]) -> None:
+        self.planes = planes
+        self.change = Compose(
+            [
+                RandAdjustContrast(prob=0.7, gamma=gamma),
+                RandScaleIntensity(factors=0.08, prob=0.7),
+                RandGaussianNoise(prob=0.5, std=0.02),
+            ]
+        )
+
+    def set_random_state(self, seed: Any = None, state: Any = None) -> Self:
+        """Seed what is drawn."""
+        self.change.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Change the first planes of pixels (channels, S, S) and keep them in 0..1."""
+        d = dict(data)
+        changed = np.asarray(self.change(d["pixels"][: self.planes]), np.float32).clip(0, 1)
+        d["pixels"] = np.concatenate([changed, d["pixels"][self.planes :]])
+        return d
+
+
+def augmentation(spec: PatchSpec) -> Compose:
+    """Return the augmentation of training: of patches as stored, scaled on the way."""
+    gamma = RADIOGRAPH_GAMMA if spec.intensity == "percentile" else CT_GAMMA
     return Compose(
         [
             RandBoxJitterd(),
             RandLesionFlipd(),
-            RandAdjustContrastd("pixels", prob=0.7, gamma=(0.86, 1.16)),
-            RandScaleIntensityd("pixels", factors=0.08, prob=0.7),
-            RandGaussianNoised("pixels", prob=0.5, std=0.02),
-            ClipUnitd("pixels"),
+            RandForgetSpacingd(),
+            RandShiftHounsfieldd(),
+            RandForgetHounsfieldd(),
+            ScaleLesion(spec),
+            RandRelativeIntensityd(spec.planes, gamma),
         ]
     )

@@ -1,33 +1,24 @@
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from calcilens.data_manifests.pixels import load_stack
-from calcilens.data_manifests.schema import Manifest, read_manifest
+from calcilens.data_manifests.schema import Manifest, new_manifest, plain_rows, read_manifest
 from calcilens.errors import LeakageError, ManifestError
 from calcilens.imaging.patches import PatchSpec
-from calcilens.training import datamodule
-from calcilens.training.datamodule import (
-    BalancedSampler,
-    LesionData,
-    LesionDataset,
-    class_weights,
-    collate,
-)
+from calcilens.training import samples
+from calcilens.training.datamodule import LesionData, LesionDataset, collate
+from calcilens.training.samples import LoadLesion
+from tests.data_manifests.made import row_of, save_png
 from tests.training.made import saved, stacks
 
 SPEC = PatchSpec(3, 32)
-WEIGHTS = st.lists(st.floats(0.1, 10), min_size=1, max_size=40)
-SEEDS = st.integers(0, 2**31 - 1)
 
 
 def data(path: Path, **options: Any) -> LesionData:
@@ -37,74 +28,16 @@ def data(path: Path, **options: Any) -> LesionData:
     return module
 
 
-def drawn(weights: list[float], seed: int, epoch: int = 0) -> list[tuple[int, int]]:
-    sampler = BalancedSampler(weights, seed)
-    sampler.set_epoch(epoch)
-    return list(sampler)
-
-
-@given(WEIGHTS, SEEDS, st.integers(0, 50))
-def test_a_draw_follows_from_seed_and_epoch_alone(
-    weights: list[float], seed: int, epoch: int
-) -> None:
-    used = BalancedSampler(weights, seed)
-    list(used)
-    used.set_epoch(epoch)
-    assert list(used) == drawn(weights, seed, epoch)
-
-
-@given(WEIGHTS, SEEDS)
-def test_every_row_is_drawn_as_often_as_its_weight_asks_give_or_take_one(
-    weights: list[float], seed: int
-) -> None:
-    counts = Counter(index for index, _ in drawn(weights, seed))
-    expected = np.array(weights) / sum(weights) * len(weights)
-    found = np.array([counts[i] for i in range(len(weights))])
-    assert found.sum() == len(weights)
-    assert (np.abs(found - expected) < 1 + 1e-6).all()
-
-
-def test_epochs_and_seeds_differ_in_order_and_augmentation() -> None:
-    draws = [drawn([1.0] * 20, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
-    assert all(sorted(i for i, _ in d) == list(range(20)) for d in draws)
-    for part in (0, 1):
-        assert len({tuple(key[part] for key in d) for d in draws}) == 3
-
-
-@pytest.mark.parametrize(("rows", "world"), [(20, 2), (21, 2), (22, 4)])
-def test_devices_draw_apart_and_together_the_whole(
-    monkeypatch: pytest.MonkeyPatch, rows: int, world: int
-) -> None:
-    whole = drawn([1.0] * rows, 3)
-    parts = []
-    for rank in range(world):
-        monkeypatch.setattr(datamodule, "_world", lambda rank=rank: (rank, world))
-        parts.append(drawn([1.0] * rows, 3))
-        assert len(parts[-1]) == len(BalancedSampler([1.0] * rows, 3)) == rows // world
-    together = [key for part in parts for key in part]
-    assert len(set(together)) == len(together)  # nothing twice
-    assert set(together) == set(whole[: rows // world * world])
-
-
-def test_class_weights_make_classes_as_equal_as_asked() -> None:
-    frame = pd.DataFrame({"finding_truth": [1.0] * 2 + [0.0] * 8, "concern_truth": [np.nan] * 10})
-    assert class_weights(frame, 0).tolist() == [1.0] * 10
-    full = class_weights(frame, 1)
-    assert full[:2].sum() == pytest.approx(full[2:].sum())
-    half = class_weights(frame, 0.5)
-    assert half[0] / half[-1] == pytest.approx(2.0)
-
-
 def test_loader_processes_change_nothing(manifest: Path) -> None:
     none, two = (list(data(manifest, workers=workers).train_dataloader()) for workers in (0, 2))
     assert len(none) == len(two) > 2
     for a, b in zip(none, two, strict=True):
-        assert all(torch.equal(a[name].nan_to_num(), b[name].nan_to_num()) for name in a)
+        assert all(torch.equal(a[name].nan_to_num(-1), b[name].nan_to_num(-1)) for name in a)
 
 
 def test_samples_come_out_of_cache_as_they_went_in(manifest: Path) -> None:
     cached, read = (data(manifest, cache_rate=rate).plain_sample(6) for rate in (1.0, 0.0))
-    assert all(torch.equal(cached[name], read[name]) for name in cached)
+    assert all(torch.equal(cached[n].nan_to_num(-1), read[n].nan_to_num(-1)) for n in cached)
     assert cached["pixels"].shape == (6, 3, 32, 32)
     assert (cached["box"][:, 2:] - cached["box"][:, :2] == 15).all()
     assert cached["extent_mm"][0].tolist() == pytest.approx([3.0, 10.5, 10.5])
@@ -117,7 +50,7 @@ def test_a_cached_patch_is_read_once(manifest: Path, monkeypatch: pytest.MonkeyP
         reads.append(row["row_id"])
         return load_stack(made, row)
 
-    monkeypatch.setattr(datamodule, "load_stack", counted)
+    monkeypatch.setattr(samples, "load_stack", counted)
     module = data(manifest)
     once = len(module.train) + len(module.val)
     for _ in range(2):
@@ -130,7 +63,7 @@ def test_augmentation_leaves_the_cache_alone(manifest: Path) -> None:
     before = module.plain_sample(16)
     list(module.train_dataloader())
     after = module.plain_sample(16)
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(torch.equal(before[n].nan_to_num(-1), after[n].nan_to_num(-1)) for n in before)
 
 
 def test_validation_rows_come_in_order_and_not_augmented(manifest: Path) -> None:
@@ -171,6 +104,65 @@ def test_a_leak_between_folds_that_are_both_trained_on_is_none(tmp_path: Path) -
     others = made.frame["fold"] != 0
     made.frame.loc[others, "patient_key"] = "a" * 16
     assert len(data(saved(made, tmp_path / "m.parquet"), fold=0).train) == others.sum()
+
+
+def with_masks(root: Path, made: Manifest) -> Manifest:
+    """Add masks in the grid of the stacks to every second row, 1 where its lesion is bright."""
+    for index in range(1, len(made), 2):
+        for plane in range(3):
+            mask = np.zeros((48, 48), np.uint8)
+            mask[18:29, 20:31] = 255 * (plane == 1)  # the key plane alone
+            save_png(mask, root / f"mask-{index}" / f"{plane}.png")
+        made.frame.loc[index, "mask"] = f"mask-{index}"
+    return made
+
+
+def test_the_mask_of_the_key_plane_comes_with_the_patch(tmp_path: Path) -> None:
+    made = with_masks(tmp_path, stacks(tmp_path, 6))
+    batch = collate([LesionDataset(made, made.frame, SPEC).plain(i) for i in range(6)])
+    assert batch["mask"].shape == (6, 1, 32, 32)
+    assert batch["mask"].dtype == torch.float32
+    assert torch.isnan(batch["mask"][::2]).all()
+    bright = (batch["pixels"][1::2, 1:2] * 250).round() >= 249
+    assert torch.equal(batch["mask"][1::2], bright.float())
+
+
+def test_a_mask_of_another_shape_is_named_by_row(tmp_path: Path) -> None:
+    made = with_masks(tmp_path, stacks(tmp_path, 2))
+    (tmp_path / "mask-1" / "2.png").unlink()
+    with pytest.raises(ManifestError, match=r"row stack-01, column mask: .*\(3, 48, 48\), found"):
+        LesionDataset(made, made.frame, SPEC)
+
+
+def test_patches_are_kept_as_they_are_stored(tmp_path: Path) -> None:
+    made = with_masks(tmp_path, stacks(tmp_path, 2))
+    kept = LesionDataset(made, made.frame, PatchSpec(3, 32, "hu_and_relative")).patches[1]
+    assert kept["pixels"].dtype == np.uint8
+    assert kept["pixels"].nbytes == 3 * 32 * 32
+    assert kept["pixels"].base is None  # not a view that keeps the whole image
+    assert kept["mask"].nbytes == 32 * 32
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind", "known"),
+    [("CT", "nifti", True), ("CT", "png", False), ("DX", "nifti", False)],
+)
+def test_windows_of_hu_are_filled_for_ct_that_still_has_hu(
+    modality: str, kind: str, known: bool, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(-500, 900, (1, 48, 48)).astype(np.int16)
+    name = f"a.{'nii' if kind == 'nifti' else 'png'}"
+    if kind == "nifti":
+        nibabel.save(nibabel.Nifti1Image(pixels.T, np.eye(4)), tmp_path / name)
+    else:
+        save_png((pixels[0] // 8 + 64).astype(np.uint8), tmp_path / name)
+    cells = {"modality": modality, "image_kind": kind, "y0": 10, "y1": 20, "x0": 10, "x1": 20}
+    made = new_manifest([row_of(name, tmp_path, 0, **cells)], tmp_path)
+    sample = LoadLesion(made, PatchSpec(1, 32, "hu_and_relative"))(plain_rows(made.frame)[0])
+    assert sample["pixels"].shape == (3, 32, 32)
+    assert sample["pixels"][0].any()
+    assert sample["pixels"][1:].any() == known
+    assert np.isnan(sample["extent_mm"]).all()  # no spacing was given
 
 
 def test_a_box_outside_its_image_is_named_by_row(tmp_path: Path) -> None:

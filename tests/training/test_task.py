@@ -27,6 +27,7 @@ def batch(finding: float) -> dict[str, torch.Tensor]:
         "finding": label,
         "concern": label,
         "pattern": torch.zeros(4, 18),
+        "pattern_weight": torch.ones(4),
         "weight": torch.ones(4),
     }
 

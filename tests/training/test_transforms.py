@@ -1,30 +1,40 @@
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any
-
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcilens.training.transforms import RandBoxJitterd, RandLesionFlipd, augmentation
+from calcilens.imaging.patches import PatchSpec
+from calcilens.training.samples import Sample, ScaleLesion
+from calcilens.training.transforms import (
+    RandBoxJitterd,
+    RandForgetHounsfieldd,
+    RandForgetSpacingd,
+    RandLesionFlipd,
+    RandShiftHounsfieldd,
+    augmentation,
+)
 
+SPEC = PatchSpec(3, 32, "hu_and_relative")
 SEEDS = st.integers(0, 2**31 - 1)
 
 
-def lesion(y0: int = 3, x0: int = 9, height: int = 8, width: int = 12) -> dict[Hashable, Any]:
-    """A patch (3, 32, 32), 1 inside the box of the middle plane, with sides that tell y from x."""
-    pixels = np.zeros((3, 32, 32), np.float32)
-    pixels[0] = 0.25
-    pixels[1, y0 : y0 + height, x0 : x0 + width] = 1
+def lesion(y0: int = 3, x0: int = 9, height: int = 8, width: int = 12) -> Sample:
+    """A patch (3, 32, 32) in HU, mineral in the box of the middle plane, y told from x."""
+    pixels = np.full((3, 32, 32), 40, np.int16)
+    pixels[0] = -90
+    pixels[1, y0 : y0 + height, x0 : x0 + width] = 500
     return {
         "pixels": pixels,
+        "mask": pixels[1:2] == 500,
+        "calibrated": True,
         "box": np.array([y0, x0, y0 + height, x0 + width], np.float32),
         "extent_mm": np.array([5.0, 0.5 * height, 0.25 * width], np.float32),
     }
 
 
-def content(sample: dict[Hashable, Any]) -> np.ndarray:
+def content(sample: Sample) -> np.ndarray:
     y0, x0, y1, x1 = sample["box"].astype(int)
     inside: np.ndarray = sample["pixels"][1, y0:y1, x0:x1]
     return inside
@@ -38,8 +48,10 @@ def test_the_box_keeps_its_content_and_its_spacing_when_mirrored(
     flip = RandLesionFlipd()
     flip.set_random_state(seed)
     after = flip(before)
-    assert content(after).min() == 1
-    assert after["pixels"][1].sum() == height * width == content(after).size
+    assert content(after).min() == 500
+    assert (after["pixels"][1] == 500).sum() == height * width == content(after).size
+    np.testing.assert_array_equal(after["mask"][0], after["pixels"][1] == 500)
+    assert (after["pixels"][2 if flip.flip_z else 0] == -90).all()
     spacing = after["extent_mm"][1:] / (after["box"][2:] - after["box"][:2])
     assert sorted(spacing) == [0.25, 0.5]
     assert (spacing[0] == 0.25) == flip.swap
@@ -71,13 +83,13 @@ def test_a_jittered_box_keeps_its_spacing_and_stays_about_the_lesion(seed: int) 
 
 def test_an_unknown_size_stays_unknown() -> None:
     before = {**lesion(), "extent_mm": np.full(3, np.nan, np.float32)}
-    after = augmentation().set_random_state(seed=1)(before)
+    after = augmentation(SPEC).set_random_state(seed=1)(before)
     assert np.isnan(np.asarray(after["extent_mm"])).all()
 
 
 @given(SEEDS)
 def test_one_seed_gives_one_sample_whatever_came_before(seed: int) -> None:
-    used, fresh = augmentation(), augmentation()
+    used, fresh = augmentation(SPEC), augmentation(SPEC)
     used(lesion())
     one = used.set_random_state(seed=seed)(lesion())
     two = fresh.set_random_state(seed=seed)(lesion())
@@ -87,10 +99,55 @@ def test_one_seed_gives_one_sample_whatever_came_before(seed: int) -> None:
 
 def test_another_seed_gives_another_sample_in_0_to_1_and_the_cached_one_is_left_alone() -> None:
     before = lesion()
-    samples = [
-        np.asarray(augmentation().set_random_state(seed=s)(before)["pixels"]) for s in (1, 2)
-    ]
-    assert not np.array_equal(samples[0], samples[1])
+    samples = [augmentation(SPEC).set_random_state(seed=s)(before)["pixels"] for s in (1, 2)]
+    assert not np.array_equal(*samples)
     assert all(s.min() >= 0 and s.max() <= 1 and s.dtype == np.float32 for s in samples)
     for name, value in lesion().items():
         np.testing.assert_array_equal(before[name], value)
+
+
+@given(SEEDS)
+def test_the_mask_lies_on_the_mineral_whatever_was_drawn(seed: int) -> None:
+    after = augmentation(SPEC).set_random_state(seed=seed)(lesion())
+    brightest = after["pixels"][1] > 0.7 * after["pixels"][1].max()
+    np.testing.assert_array_equal(after["mask"], brightest[None].astype(np.float32))
+
+
+@given(SEEDS, st.sampled_from([True, False]))
+def test_windows_of_hu_are_empty_exactly_where_hu_are_not_known(seed: int, known: bool) -> None:
+    after = augmentation(SPEC).set_random_state(seed=seed)({**lesion(), "calibrated": known})
+    relative, soft, wide = np.split(after["pixels"], 3)
+    assert relative.any()
+    assert soft.any() == wide.any()
+    assert known or not wide.any()
+
+
+def test_hu_are_forgotten_and_spacing_too_as_often_as_asked() -> None:
+    forget, unspaced = RandForgetHounsfieldd(0.3), RandForgetSpacingd(0.2)
+    forget.set_random_state(0)
+    unspaced.set_random_state(0)
+    kept = sum(forget(lesion())["calibrated"] for _ in range(400))
+    spaced = sum(np.isfinite(unspaced(lesion())["extent_mm"]).all() for _ in range(400))
+    assert kept / 400 == pytest.approx(0.7, abs=0.06)
+    assert spaced / 400 == pytest.approx(0.8, abs=0.06)
+    assert not forget({**lesion(), "calibrated": False})["calibrated"]
+
+
+@given(SEEDS)
+def test_hu_move_together_and_little_and_other_units_not_at_all(seed: int) -> None:
+    shift = RandShiftHounsfieldd(offset_hu=15, scale=0.08)
+    shift.set_random_state(seed)
+    before = lesion()
+    moved = shift(before)["pixels"]
+    np.testing.assert_allclose(moved, before["pixels"] * shift.factor + shift.offset, rtol=1e-5)
+    assert np.abs(moved - before["pixels"]).max() <= 15 + 0.08 * 500 + 1e-3
+    other = {**before, "calibrated": False}
+    assert shift(other)["pixels"] is before["pixels"]
+
+
+def test_what_has_no_mask_gets_one_that_says_so() -> None:
+    scaled = ScaleLesion(SPEC)({**lesion(), "mask": None})
+    assert scaled["mask"].shape == (1, 32, 32)
+    assert np.isnan(scaled["mask"]).all()
+    after = augmentation(SPEC).set_random_state(seed=3)({**lesion(), "mask": None})
+    assert np.isnan(after["mask"]).all()
