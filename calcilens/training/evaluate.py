@@ -15,17 +15,12 @@ import pandas as pd
 from calcilens.data_manifests.columns import SPLITS
 from calcilens.data_manifests.schema import Manifest, truth
 from calcilens.errors import InputError, ManifestError, UsageError, compose
-from calcilens.training.figures import (
-    BinaryFigures,
-    PatternFigures,
-    binary_figures,
-    pattern_figures,
-)
+from calcilens.training.figures import BinaryFigures, binary_figures
 from calcilens.training.groups import Group, by_group
 from calcilens.training.left_out import counted, seen_in_training, why_left_out
 from calcilens.training.metrics import RESAMPLES
-from calcilens.training.predictions import HEADS, arrays, join, pattern_table
-from calcilens.vocabulary import PATTERN_KEYS
+from calcilens.training.pattern_figures import PatternFigures, pattern_figures
+from calcilens.training.predictions import HEADS, arrays, join, named
 
 if TYPE_CHECKING:
     from calcilens.models.loading import LoadedModel
@@ -166,11 +161,4 @@ def _binary(rows: pd.DataFrame, head: str, *, resamples: int) -> BinaryFigures |
 def _pattern(rows: pd.DataFrame, *, resamples: int) -> PatternFigures | None:
     if rows.empty:
         return None
-    return pattern_figures(
-        rows["pattern_truth"].to_numpy(object),
-        pattern_table(rows),
-        PATTERN_KEYS,
-        rows["patient_key"].to_numpy(),
-        sets=list(rows["pattern_set"]) if "pattern_set" in rows else None,
-        resamples=resamples,
-    )
+    return pattern_figures(named(rows), rows["patient_key"].to_numpy(), resamples=resamples)

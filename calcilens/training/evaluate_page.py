@@ -20,6 +20,7 @@ from calcilens.training.evaluate import Scores
 from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
 from calcilens.training.left_out import why_left_out
 from calcilens.training.predictions import PATTERN_COLUMNS, arrays
+from calcilens.vocabulary import PATTERNS
 
 MISTAKES = 8
 """Rows listed for each head."""
@@ -35,7 +36,10 @@ _TITLES = {
         "Observed share of positives against probability, with 95 % intervals; on the dotted line "
         "the model is calibrated. Below: how many lesions lie in each bin.",
     ),
-    "confusion": ("Confusion of patterns", "Rows: true pattern. Numbers: lesions."),
+    "confusion": (
+        "Confusion of patterns",
+        "Rows: true pattern. Numbers: lesions that show a single pattern.",
+    ),
     "groups": ("AUROC by group", "Dotted: all lesions. Bars: 95 % intervals."),
 }
 _WIDE = ("reliability", "confusion", "groups")
@@ -130,6 +134,7 @@ def render(
         warnings=warnings_about(scores),
         heads={name: figures for name, figures in heads.items() if figures},
         head_names=HEAD_NAMES,
+        pattern_names={p.key: p.label for p in PATTERNS},
         left_out={names[head]: why for head, why in scores.left_out.items() if why},
         plots=[_plot(name, svg) for name, svg in plots.items()],
         mistakes={HEAD_NAMES[head]: rows for head, rows in mistakes.items() if rows},
@@ -200,8 +205,9 @@ def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
     truths = ["finding_truth", "pattern_truth", "concern_truth"]
     given = [*PATTERN_COLUMNS, "abstained", "members_used", "pattern_set"]
     table = frame[["row_id", *truths, "finding", "concern", *(c for c in given if c in frame)]]
-    if "pattern_set" in table:
-        table = table.assign(pattern_set=["|".join(keys) for keys in table["pattern_set"]])
+    for name in ("pattern_truth", "pattern_set"):
+        if name in table:
+            table = table.assign(**{name: table[name].map("|".join, na_action="ignore")})
     return table.join(reasons.add_prefix("why_not_")).to_csv(index=False)
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from calcilens.training import metrics as m
-from calcilens.training.figures import AreaFigures, BinaryFigures, PatternFigures
+from calcilens.training.figures import AreaFigures, BinaryFigures
 from calcilens.training.metrics import Float
+from calcilens.training.pattern_figures import PatternFigures
 from calcilens.vocabulary import pattern
 
 HEAD_NAMES = {"finding": "Calcified", "concern": "Concern"}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from calcilens.errors import InputError, compose
 from calcilens.training.metrics import ROUNDING
+from calcilens.training.pattern_figures import NamedRows, named_rows
 from calcilens.vocabulary import PATTERN_KEYS
 
 HEADS = ("finding", "concern")
@@ -25,14 +26,21 @@ _FALSE = {"false", "0", "0.0", "no", "", "nan"}
 def read_predictions(path: Path) -> pd.DataFrame:
     """Read predictions from a CSV: row_id and any of finding, concern, pattern_<key>.
 
+    Semicolons may stand between the cells, and then decimal commas in them, as spreadsheets write
+    them in much of Europe.
+
     Optional columns: abstained (0 or 1), members_used (models of an ensemble that did not train
     on the row's patient; 0 means seen by all), pattern_set (keys joined by `|`).
 
     Raises:
         InputError: The file is not such a table, names a row twice, or a cell is no probability.
     """
+    texts = {"row_id": str, "pattern_set": str}
     try:
-        frame = pd.read_csv(path, dtype={"row_id": str, "pattern_set": str})
+        with path.open(encoding="utf-8-sig") as stream:
+            semicolons = _semicolons(stream.readline())
+        form = {"sep": ";", "decimal": ","} if semicolons else {}
+        frame = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", **form)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         found = f"{type(error).__name__}: {error}"
         raise InputError(compose("a CSV of predictions", found, where=path.name)) from error
@@ -47,6 +55,10 @@ def read_predictions(path: Path) -> pd.DataFrame:
         frame["pattern_set"] = [_keys(cell) for cell in frame["pattern_set"]]
         _check_cells(frame, "pattern_set", path.name, "patterns of the vocabulary", _are_patterns)
     return frame
+
+
+def _semicolons(header: str) -> bool:
+    return header.count(";") > header.count(",")
 
 
 def _check_cells(
@@ -162,3 +174,9 @@ def arrays(rows: pd.DataFrame, head: str) -> tuple[np.ndarray, np.ndarray, np.nd
     columns = (f"{head}_truth", head, "patient_key")
     t, p, patient = (rows[name].to_numpy() for name in columns)
     return t, p, patient
+
+
+def named(rows: pd.DataFrame) -> NamedRows:
+    """Return truth, probability and set of the rows of the pattern head as tables."""
+    sets = rows["pattern_set"].tolist() if "pattern_set" in rows else None
+    return named_rows(rows["pattern_truth"].tolist(), pattern_table(rows), PATTERN_KEYS, sets)

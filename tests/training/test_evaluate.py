@@ -72,7 +72,8 @@ def test_scores_hold_the_contract(frame: pd.DataFrame) -> None:
     assert pattern_keys <= found["pattern"].keys()
     assert found["pattern"]["coverage"] is None
     assert found["abstained"] == 12
-    assert found["by_group"].keys() == {"readers", "size", "contrast", "split", "source"}
+    always = {"readers", "size", "contrast", "split", "source"}
+    assert found["by_group"].keys() == always | {"pattern"}
 
 
 def test_every_row_is_in_a_block_or_counted_with_its_reason(frame: pd.DataFrame) -> None:
@@ -130,6 +131,37 @@ def test_groups_split_the_rows(frame: pd.DataFrame) -> None:
 def test_a_diameter_on_an_edge_belongs_to_the_larger_group() -> None:
     names = group_names(pd.DataFrame({"diameter_mm": [5.99, 6.0, 10.0, 20.0]}))["size"]
     assert list(names) == ["<6 mm", "6-10 mm", "10-20 mm", ">=20 mm"]
+
+
+def test_properties_of_the_image_are_groups_where_the_manifest_has_them() -> None:
+    rows = {
+        "kvp": [80.0, np.nan, 120.0],
+        "kernel": ["soft", "sharp", "sharp"],
+        "site": [None, None, None],
+        "spacing_z_mm": [0.6, 1.0, 5.0],
+        "pattern_truth": [("diffuse",), ("central", "popcorn"), None],
+    }
+    found = {name: list(names) for name, names in group_names(pd.DataFrame(rows)).items()}
+    assert found == {
+        "kvp": ["80 kV", "unknown", "120 kV"],
+        "kernel": ["soft", "sharp", "sharp"],
+        "slice thickness": ["<1 mm", "1-2 mm", ">=4 mm"],
+        "pattern": ["diffuse", "several", "unknown"],
+    }
+
+
+def test_groups_come_in_the_order_of_their_numbers(frame: pd.DataFrame) -> None:
+    frame["kvp"] = np.resize([120.0, 80.0, np.nan, 100.0], len(frame))
+    assert list(scored(frame).by_group["kvp"]) == ["80 kV", "100 kV", "120 kV", "unknown"]
+
+
+def test_patterns_are_judged_in_every_group(frame: pd.DataFrame) -> None:
+    whole = scored(frame)
+    test = whole.by_group["split"]["test"].pattern
+    alone = scored(frame[frame["split"] == "test"]).pattern
+    assert test is not None
+    assert alone is not None
+    assert (test.n, test.macro_auroc, test.accuracy) == (alone.n, alone.macro_auroc, alone.accuracy)
 
 
 def test_a_group_with_too_few_patients_of_a_class_has_no_area_but_a_reason(
@@ -257,7 +289,7 @@ def test_a_page_can_be_made_where_little_is_known(frame: pd.DataFrame, tmp_path:
 
 
 def csv(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -292,6 +324,18 @@ def test_predictions_of_other_rows_and_their_order_do_not_matter(manifest: Manif
     rows, given = truth(manifest.frame), guesses(manifest)
     expected = scored(join(rows.iloc[:60], given, "p.csv"))
     assert scored(join(rows.iloc[:60], given.iloc[::-1], "p.csv")) == expected
+
+
+def test_a_spreadsheet_with_semicolons_and_decimal_commas_is_read(tmp_path: Path) -> None:
+    text = "\ufeffrow_id;finding;pattern_set\na;0,25;diffuse|central\nb;1;\n"
+    found = read_predictions(csv(tmp_path / "p.csv", text))
+    assert found["finding"].tolist() == [0.25, 1]
+    assert found["pattern_set"].tolist() == [["diffuse", "central"], []]
+
+
+def test_decimal_points_between_semicolons_are_read_too(tmp_path: Path) -> None:
+    found = read_predictions(csv(tmp_path / "p.csv", "row_id;finding;concern\na;0.25;0.5\n"))
+    assert found[["finding", "concern"]].to_numpy().tolist() == [[0.25, 0.5]]
 
 
 def test_a_numeric_row_id_stays_text(tmp_path: Path) -> None:

@@ -8,14 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
-from torchmetrics.functional.classification import (
-    binary_calibration_error,
-    multiclass_calibration_error,
-)
+from torchmetrics.functional.classification import binary_calibration_error
 
 from calcilens.errors import UsageError
 from calcilens.training import metrics as m
-from calcilens.training.figures import area_figures, binary_figures, pattern_figures
+from calcilens.training.figures import area_figures, binary_figures
 
 ONCE = 30
 """Resamples where the interval itself is not looked at."""
@@ -75,22 +72,6 @@ def test_ece_equals_torchmetrics(seed: int) -> None:
         torch.from_numpy(probability), torch.from_numpy(truth), n_bins=m.ECE_BINS
     )
     assert m.point_of(m.ece_of(truth, probability), 300) == pytest.approx(float(expected), abs=1e-6)
-
-
-def test_pattern_ece_equals_torchmetrics() -> None:
-    rng = np.random.default_rng(2)
-    keys = ["diffuse", "central", "popcorn"]
-    index, probability = rng.integers(0, 3, 200), rng.dirichlet([1, 1, 1], 200)
-    expected = multiclass_calibration_error(
-        torch.from_numpy(probability), torch.from_numpy(index), num_classes=3, n_bins=m.ECE_BINS
-    )
-    found = pattern_figures(
-        np.array(keys, object)[index], probability, keys, np.arange(200), resamples=ONCE
-    )
-    assert found.ece == pytest.approx(float(expected), abs=1e-6)
-    one_vs_rest = [roc_auc_score(index == i, probability[:, i]) for i in range(3)]
-    assert found.macro_auroc == pytest.approx(np.mean(one_vs_rest), abs=1e-12)
-    assert found.accuracy == np.mean(probability.argmax(1) == index)
 
 
 def test_ece_is_zero_where_every_bin_is_calibrated() -> None:
@@ -247,36 +228,6 @@ def test_rounding_of_float32_is_no_error() -> None:
 def test_a_truth_between_the_classes_is_refused() -> None:
     with pytest.raises(UsageError, match="expected truth of 0 and 1"):
         binary_figures(np.array([0, 0.5]), np.array([0.5, 0.5]), np.arange(2))
-
-
-def test_a_pattern_that_the_model_does_not_know_counts_as_a_mistake() -> None:
-    truth = np.array(["diffuse", "central", "popcorn", "popcorn"], object)
-    probability = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0.5, 0.5, 0]])
-    found = pattern_figures(truth, probability, ["diffuse", "central", "popcorn"], np.arange(4))
-    assert found.n_unknown_to_model == 2
-    assert found.accuracy == 0.5
-    assert found.confusion == {
-        "patterns": ["diffuse", "central", "popcorn"],
-        "counts": [[1, 0, 0], [0, 1, 0], [2, 0, 0]],
-    }
-    assert found.accuracy_ci95 is None
-    assert found.why_null == "no interval: 4 patients, 10 needed"
-
-
-def test_one_pattern_only_has_accuracy_but_no_macro_area() -> None:
-    truth = np.array(["diffuse"] * 12, object)
-    probability = np.tile([0.7, 0.3], (12, 1))
-    found = pattern_figures(truth, probability, ["diffuse", "central"], np.arange(12))
-    assert (found.accuracy, found.macro_auroc) == (1, None)
-    assert found.accuracy_ci95 == (1.0, 1.0)
-    assert found.why_null == "all rows are of one pattern"
-
-
-def test_conformal_sets_give_coverage_and_mean_size() -> None:
-    truth = np.array(["diffuse", "central"], object)
-    sets = [["diffuse", "central"], ["diffuse"]]
-    found = pattern_figures(truth, np.eye(2), ["diffuse", "central"], np.arange(2), sets=sets)
-    assert (found.coverage, found.mean_set_size) == (0.5, 1.5)
 
 
 def test_bands_pass_through_the_curves_of_sklearn() -> None:
