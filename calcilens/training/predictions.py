@@ -39,8 +39,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8-sig") as stream:
             semicolons = _semicolons(stream.readline())
-        form = {"sep": ";", "decimal": ","} if semicolons else {}
-        frame = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", **form)
+        cells, decimals = (";", ",") if semicolons else (",", ".")
+        frame = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", sep=cells, decimal=decimals)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         found = f"{type(error).__name__}: {error}"
         raise InputError(compose("a CSV of predictions", found, where=path.name)) from error
