@@ -146,7 +146,7 @@ class LesionClassifier(nn.Module):
         """Return the logits of both branches together, and of each alone."""
         seen, measured = branches.seen, branches.measured
         inputs = (torch.cat([seen, measured], 1), seen, measured)
-        return [PatternOutput.of(h(x)) for h, x in zip(self.heads, inputs, strict=True)]
+        return [PatternOutput.of(h(x).float()) for h, x in zip(self.heads, inputs, strict=True)]
 
     @property
     def deepest(self) -> nn.Module:

@@ -67,20 +67,16 @@ class Ensemble(nn.Module):
         Returns:
             The distance that 95 of 100 of them stay within.
         """
-        z = self._standardised(features)
+        z = self.first.profile.standardised(features)
         self.usual.copy_(z.mean(0))
         width = z.shape[1]
         covariance = (1 - SHRINKAGE) * torch.cov(z.T) + SHRINKAGE * torch.eye(width)
         self.precision.copy_(torch.linalg.inv(covariance))
         return float(self._distance(features).quantile(USUAL_SHARE))
 
-    def _standardised(self, features: Tensor) -> Tensor:
-        profile = self.first.profile
-        return (features - profile.centre) / profile.spread
-
     def _distance(self, features: Tensor) -> Tensor:
         """Return (N,): squared Mahalanobis distance from the usual, a feature."""
-        off = self._standardised(features) - self.usual
+        off = self.first.profile.standardised(features) - self.usual
         return ((off @ self.precision) * off).mean(1)
 
     @property

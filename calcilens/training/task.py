@@ -17,8 +17,9 @@ from torchmetrics.classification import BinaryAUROC
 from calcilens.errors import InputError, UsageError, compose
 from calcilens.models.classifier import LesionClassifier
 from calcilens.models.pretrained import load_imagenet
+from calcilens.models.profile import Profile
 from calcilens.training.datamodule import LesionData
-from calcilens.training.losses import lesion_loss
+from calcilens.training.losses import attention_loss, lesion_loss
 
 Batch = dict[str, Tensor]
 INPUTS = ("pixels", "box", "extent_mm")
@@ -39,6 +40,7 @@ class LesionTask(pl.LightningModule):
         warmup: Share of the steps over which the rate grows.
         side_loss: Weight of the losses that each branch earns alone, so that neither leans on
             the other.
+        mask_loss: Weight of the loss that holds attention against the masks of the mineral.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class LesionTask(pl.LightningModule):
         weight_decay: float = 0.05,
         warmup: float = 0.2,
         side_loss: float = 0.4,
+        mask_loss: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -59,7 +62,8 @@ class LesionTask(pl.LightningModule):
         if imagenet:
             load_imagenet(self.network.encoder)
         self.network.to(memory_format=torch.channels_last)
-        self.lr, self.encoder_lr, self.side_loss = lr, encoder_lr, side_loss
+        self.lr, self.encoder_lr = lr, encoder_lr
+        self.side_loss, self.mask_loss = side_loss, mask_loss
         self.weight_decay, self.warmup = weight_decay, warmup
         self._cycle: OneCycleLR | None = None
         self.finding_auroc, self.concern_auroc = BinaryAUROC(), BinaryAUROC()
@@ -68,9 +72,8 @@ class LesionTask(pl.LightningModule):
         """Standardise the profile by a sample of the training set, not augmented."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, LesionData):
-            batch = data.plain_sample(PROFILE_SAMPLE)
-            inputs = [batch[name].to(self.device) for name in INPUTS]
-            self.network.profile.standardise_by(self.network.profile.raw(*inputs))
+            profile = self.network.profile
+            profile.standardise_by(profile_features(profile, data))
 
     def on_train_start(self) -> None:
         """Refuse to resume with another number of steps: the learning rate follows one cycle.
@@ -105,21 +108,29 @@ class LesionTask(pl.LightningModule):
         return int(getattr(data, "seed", 0))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the loss of the whole and of each branch alone."""
+        """Return the loss of the whole, of each branch alone and of attention."""
         branches = self.network.branches(batch["pixels"], batch["box"], batch["extent_mm"])
         both, *sides = (lesion_loss(answer, batch) for answer in self.network.answers(branches))
-        self.log(
-            "train/loss",
-            both.detach(),
-            prog_bar=True,
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-            batch_size=len(batch["box"]),
-        )
+        parts = {"loss": both}
         total: Tensor = both + self.side_loss * sum(sides)
+        if branches.attention is not None:
+            parts["mask_loss"] = attention_loss(branches.attention, branches.window, batch)
+            total = total + self.mask_loss * parts["mask_loss"]
+        self._log_parts(parts, len(batch["box"]))
         _require_finite(total, f"training, step {self.global_step}")
         return total
+
+    def _log_parts(self, parts: dict[str, Tensor], count: int) -> None:
+        for name, value in parts.items():
+            self.log(
+                f"train/{name}",
+                value.detach(),
+                prog_bar=True,
+                on_step=False,
+                on_epoch=True,
+                sync_dist=True,
+                batch_size=count,
+            )
 
     def _figures(self) -> list[tuple[str, BinaryAUROC]]:
         return [("finding", self.finding_auroc), ("concern", self.concern_auroc)]
@@ -157,6 +168,19 @@ class LesionTask(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self._cycle, "interval": "step"},
         }
+
+
+def profile_features(profile: Profile, data: LesionData) -> Tensor:
+    """Return raw features (N, width) of a sample of the training set, not augmented.
+
+    One lesion at a time: the patches of large lesions would make all others as large.
+    """
+    rows = np.unique(np.linspace(0, len(data.train) - 1, PROFILE_SAMPLE).astype(int))
+    device = profile.centre.device
+    samples = (data.train.plain(int(row)) for row in rows)
+    inputs = ([sample[name][None].to(device) for name in INPUTS] for sample in samples)
+    with torch.no_grad():
+        return torch.cat([profile.raw(*three) for three in inputs])
 
 
 def _network(arguments: dict[str, Any]) -> LesionClassifier:

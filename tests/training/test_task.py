@@ -14,9 +14,9 @@ from calcilens.training.task import LesionTask
 from tests.training.made import SMALL, patch_batch
 
 
-def task() -> LesionTask:
+def task(**network: Any) -> LesionTask:
     torch.manual_seed(0)
-    return LesionTask(network=SMALL, imagenet=False)
+    return LesionTask(network=SMALL | network, imagenet=False)
 
 
 def batch(finding: float) -> dict[str, torch.Tensor]:
@@ -44,6 +44,42 @@ def test_a_loss_that_is_not_finite_stops_with_a_clear_line(
         made.training_step(batch(1.0), 0)
     with pytest.raises(InputError, match="validation, epoch 0: expected a finite loss"):
         made.validation_step(batch(1.0), 0)
+
+
+@pytest.mark.parametrize("masks", [0, 2])
+def test_attention_earns_a_loss_and_every_parameter_a_gradient_with_masks_and_without(
+    monkeypatch: pytest.MonkeyPatch, masks: int
+) -> None:
+    made, given = task(attention=True), batch(1.0)
+    monkeypatch.setattr(made, "log", lambda *_, **__: None)
+    given["mask"] = torch.full_like(given["pixels"][:, :1], torch.nan)
+    given["mask"][:masks] = 0
+    given["mask"][:masks, :, 12:20, 12:20] = 1
+    torch.manual_seed(0)
+    loss = made.training_step(given, 0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    made.mask_loss = 0.0
+    torch.manual_seed(0)
+    assert (loss > made.training_step(given, 0)) == (masks > 0)
+    assert all(p.grad is not None for p in made.network.parameters())
+
+
+def test_a_step_in_bfloat16_is_close_to_one_in_full_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, given = task(attention=True, intensity="hu_and_relative", dropout=0.0), batch(1.0)
+    monkeypatch.setattr(made, "log", lambda *_, **__: None)
+    given["pixels"] = given["pixels"].repeat(1, 3, 1, 1)
+    given["mask"] = (given["pixels"][:, :1] > 0.9).float()
+    torch.manual_seed(0)
+    full = made.training_step(given, 0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.manual_seed(0)
+        half = made.training_step(given, 0)
+    half.backward()  # type: ignore[no-untyped-call]
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, atol=0.05, rtol=0.05)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.network.parameters())
 
 
 def test_broken_weights_are_not_written(manifest: Path, tmp_path: Path) -> None:
