@@ -84,6 +84,38 @@ def build_folder_command(
     _finish(built, out, as_json)
 
 
+@build_app.command("phantoms")
+def build_phantoms_command(
+    root: Annotated[Path, typer.Option(help="Folder that `calcilens phantoms patches` wrote.")],
+    out: Out,
+    as_json: AsJson = False,
+) -> None:
+    """Read simulated lesions with their exact truth."""
+    from calcilens.data_manifests.builders.build import Built
+    from calcilens.data_manifests.builders.phantoms import build_phantoms
+
+    made = _with_progress("Lesions", lambda advance: build_phantoms(root, advance))
+    _finish(Built(made, ()), out, as_json)
+
+
+@manifest_app.command("join")
+def join_command(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests: .parquet or .csv.")],
+    out: Out,
+    as_json: AsJson = False,
+) -> None:
+    """Put manifests together into one; rows keep their splits and folds."""
+    from calcilens.data_manifests.join import join
+    from calcilens.data_manifests.schema import read_manifest, write_manifest
+
+    joined = join([read_manifest(manifest) for manifest in manifests])
+    write_manifest(joined, out)
+    rows = {str(s): int(n) for s, n in joined.frame["source"].value_counts().items()}
+    say(f"{out}: " + ", ".join(f"{n} rows of {source}" for source, n in rows.items()))
+    if as_json:
+        print_json({"out": str(out), "rows": len(joined), "sources": rows})
+
+
 @manifest_app.command("validate")
 def validate_command(manifest: ManifestFile, root: Root = None, as_json: AsJson = False) -> None:
     """Say by row and column what is missing, changed or not in the vocabulary."""

@@ -77,6 +77,26 @@ def box_fault(row: Mapping[str, Any], number: int, shape: Sequence[int | None]) 
     return None
 
 
+def mask_faults(
+    root: Path, row: Mapping[str, Any], number: int, shape: Sequence[int | None]
+) -> Iterator[Fault]:
+    """Find what is wrong with a mask; of an image in DICOM the shape is not known here."""
+    if row["mask"] is None:
+        return
+    path = root / row["mask"]
+    if not path.exists():
+        yield Fault(number, "mask", compose("a mask", "no such file or folder", fix="check --root"))
+        return
+    try:
+        found = image_shape(path, image_kind(path))
+    except (InputError, OSError) as error:
+        yield Fault(number, "mask", f"cannot be read: {error}")
+        return
+    if None not in shape and tuple(found) != tuple(shape):
+        expected = f"the shape of the image, {tuple(shape)}"
+        yield Fault(number, "mask", compose(expected, f"{tuple(found)}"))
+
+
 _VALIDATOR = Draft202012Validator(json_schema())
 _Look = Callable[[Path, str], tuple[str | None, Sequence[int | None], str | None]]
 
@@ -137,27 +157,7 @@ def _image_faults(
         message = compose("the image as it was when the manifest was built", "another content")
         return [Fault(number, "sha256", f"{message}; restore the image or build again")]
     outside = box_fault(row, number, shape)
-    return [*([outside] if outside else []), *_mask_faults(root, row, number, shape)]
-
-
-def _mask_faults(
-    root: Path, row: Mapping[str, Any], number: int, shape: Sequence[int | None]
-) -> Iterator[Fault]:
-    """Find what is wrong with a mask; of an image in DICOM the shape is not known here."""
-    if row["mask"] is None:
-        return
-    path = root / row["mask"]
-    if not path.exists():
-        yield Fault(number, "mask", compose("a mask", "no such file or folder", fix="check --root"))
-        return
-    try:
-        found = image_shape(path, image_kind(path))
-    except (InputError, OSError) as error:
-        yield Fault(number, "mask", f"cannot be read: {error}")
-        return
-    if None not in shape and tuple(found) != tuple(shape):
-        expected = f"the shape of the image, {tuple(shape)}"
-        yield Fault(number, "mask", compose(expected, f"{tuple(found)}"))
+    return [*([outside] if outside else []), *mask_faults(root, row, number, shape)]
 
 
 def _look_at(path: Path, kind: str) -> tuple[str | None, Sequence[int | None], str | None]:

@@ -11,6 +11,7 @@ from calcilens.commands.console import guarded
 from calcilens.data_manifests.builders.lidc_slices import FOLDER
 from calcilens.data_manifests.schema import read_manifest
 from tests.data_manifests.made import LABELS, lidc_nodule, save_png, tissue, write_table
+from tests.data_manifests.test_phantoms import line, radiograph, written
 
 
 def run(*words: object) -> Result:
@@ -118,3 +119,28 @@ def test_a_failure_is_one_line_that_names_no_patient(
 def test_contradicting_options_are_wrong_use(lidc: Path) -> None:
     assert ended("split", lidc, "--folds", 3, "--val", 0.1) == 2
     assert ended("leakage", lidc) == 2
+
+
+def test_joined_manifests_hold_the_rows_of_both_and_their_folds(lidc: Path) -> None:
+    run("split", lidc, "--folds", 3)
+    save_png(tissue(1), lidc.parent / "own" / "a.png")
+    row = {"image": "a.png", "modality": "CT", "patient": "Ann", "finding": 1, "y0": 1, "x0": 1}
+    table = write_table(lidc.parent / "own" / "l.csv", [row | {"y1": 9, "x1": 9}])
+    own, out = lidc.parent / "own.csv", lidc.parent / "out" / "both.parquet"
+    salt = lidc.parent / "salt"
+    run("build", "folder", "--csv", table, "--out", own, "--salt-file", salt)
+    result = run("join", lidc, own, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["sources"] == {"lidc-slices": 12, "folder": 1}
+    assert read_manifest(out).frame["fold"].notna().sum() == 12
+    assert run("validate", out).exit_code == 0
+    assert ended("join", lidc, "--out", out) == 2
+
+
+def test_a_folder_of_phantoms(tmp_path: Path) -> None:
+    written(tmp_path / "phantoms", line(0), radiograph(1))
+    out = tmp_path / "phantoms.parquet"
+    result = run("build", "phantoms", "--root", tmp_path / "phantoms", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert run("validate", out).exit_code == 0
+    assert ended("build", "phantoms", "--root", tmp_path, "--out", out) == 2

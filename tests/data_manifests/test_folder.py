@@ -6,6 +6,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 
 from calcilens.data_manifests.builders.folder import (
@@ -133,6 +134,29 @@ def test_a_misspelt_column_is_refused_with_the_near_word(root: Path) -> None:
         build(root, {"image": "picture.png", **BOX, "findings": 1})
     with pytest.raises(ManifestError, match="expected columns image, y0, x0, y1, x1, found no y0"):
         build(root, {"image": "picture.png"})
+
+
+def test_a_table_with_semicolons_and_decimal_commas_is_the_same_table(root: Path) -> None:
+    row = {"image": "picture.png", "modality": "CT", "spacing_y_mm": 0.75, "diameter_mm": 7.5}
+    rows = [row | {"patient": p, **BOX} for p in ("a,b", "c")]
+    usual = build(root, *rows).manifest.frame
+    lines = [";".join(rows[0]), *(";".join(map(str, r.values())) for r in rows)]
+    text = "\n".join(lines).replace("0.75", "0,75").replace("7.5", "7,5")
+    (root / "semicolons.csv").write_text(text, encoding="utf-8-sig")
+    found = build_folder(root / "semicolons.csv", SALT).manifest.frame
+    pd.testing.assert_frame_equal(found, usual)
+    assert found["diameter_mm"].tolist() == [7.5]
+
+
+def test_a_mask_is_taken_over_and_one_that_does_not_fit_refuses_its_row(root: Path) -> None:
+    save_png(tissue(1), root / "mask.png")
+    save_png(tissue(1)[:50], root / "small.png")
+    row = {"image": "picture.png", "modality": "CT", **BOX}
+    built = build(root, row | {"mask": "mask.png"}, row | {"mask": "small.png", "x1": 33})
+    assert built.manifest.frame["mask"].tolist() == ["mask.png"]
+    (fault,) = built.refused
+    assert (fault.row, fault.column) == (2, "mask")
+    assert "expected the shape of the image" in fault.message
 
 
 def test_the_documented_table_has_the_columns_of_a_table() -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pydicom
 
 from calcilens.data_manifests.builders.build import Advance, Built, row_id, spacing_cells
@@ -24,7 +25,7 @@ from calcilens.data_manifests.pixels import (
     read_series,
 )
 from calcilens.data_manifests.schema import count_readers, new_manifest
-from calcilens.data_manifests.validate import box_fault, row_faults
+from calcilens.data_manifests.validate import box_fault, mask_faults, row_faults
 from calcilens.errors import CalcilensError, InputError, ManifestError, compose
 from calcilens.imaging.images import Volume
 
@@ -34,6 +35,7 @@ MADE_HERE = ("row_id", "image_kind", "patient_key", "readers", "sha256")
 """Columns of a manifest that the builder fills; they are not read from the CSV."""
 GIVEN = (PATIENT, *(name for name in NAMES if name not in MADE_HERE))
 NEEDED = ("image", "y0", "x0", "y1", "x1")
+NUMBERS = tuple(column.name for column in COLUMNS if pa.types.is_floating(column.type))
 NO_PATIENT = "rows name no patient; each of their images counts as a patient of its own"
 ID_IN_PATH = "rows have the patient's identifier in the path of the image, which the manifest keeps"
 
@@ -87,11 +89,24 @@ def _read_table(path: Path) -> list[dict[str, str]]:
         raise ManifestError(compose("a CSV", "no such file", where=path.name))
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream)
+            delimiter = _delimiter(stream.readline())
+            stream.seek(0)
+            table = csv.DictReader(stream, delimiter=delimiter)
             _check_header(list(table.fieldnames or ()), path.name)
-            return [{k: (v or "").strip() for k, v in line.items() if k} for line in table]
+            lines = [{k: (v or "").strip() for k, v in line.items() if k} for line in table]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(compose("CSV in UTF-8", str(error), where=path.name)) from error
+    return lines if delimiter == "," else [_with_points(line) for line in lines]
+
+
+def _delimiter(header: str) -> str:
+    """Tell how cells are separated: spreadsheets write semicolons where commas are decimal."""
+    return max(",;\t", key=header.count)
+
+
+def _with_points(line: dict[str, str]) -> dict[str, str]:
+    """Write decimal commas as points."""
+    return line | {name: line[name].replace(",", ".") for name in NUMBERS if name in line}
 
 
 def _check_header(names: list[str], where: str) -> None:
@@ -121,11 +136,16 @@ def _build_row(
     except (CalcilensError, OSError) as error:
         return row, [*faults, Fault(number, "image", str(error))]
     row = _filled(row, facts, place.relative_to(root).as_posix())
+    if row["mask"] is not None:
+        mask = _below(root, row["mask"])
+        row["mask"] = mask.relative_to(root).as_posix() if mask else row["mask"]
     patient = line.get(PATIENT) or facts.patient or row["image"]
     row["patient_key"] = patient_key(patient, salt)
     faults += _unless_named(row_faults(row, number), faults)
-    outside = box_fault(row, number, facts.shape) if not faults else None
-    return row, [*faults, outside] if outside else faults
+    if not faults:
+        outside = box_fault(row, number, facts.shape)
+        faults = [*([outside] if outside else []), *mask_faults(root, row, number, facts.shape)]
+    return row, faults
 
 
 def _cells(line: Mapping[str, str], number: int) -> tuple[dict[str, Any], list[Fault]]:
@@ -234,4 +254,5 @@ def _notes(lines: list[dict[str, str]], rows: list[dict[str, Any]]) -> tuple[str
 
 def _shows_patient(line: Mapping[str, str]) -> bool:
     patient = line.get(PATIENT, "")
-    return len(patient) > 2 and patient.lower() in line["image"].lower()
+    kept = f"{line['image']} {line.get('mask', '')}"
+    return len(patient) > 2 and patient.lower() in kept.lower()
