@@ -12,9 +12,9 @@ import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import torch
-from monai.data import CacheDataset, pad_list_data_collate
-from monai.utils import convert_to_tensor
-from torch.utils.data import DataLoader, Dataset
+from monai.data import CacheDataset
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from calcilens.data_manifests.leakage import require_no_leakage
 from calcilens.data_manifests.schema import Manifest, plain_rows, read_manifest, truth
@@ -89,8 +89,17 @@ class LesionDataset(Dataset[dict[str, Any]]):
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack samples; patches of large lesions are larger, and the others' edges are repeated."""
-    batch = pad_list_data_collate(samples, method="end", mode="edge")
-    return {name: convert_to_tensor(value, track_meta=False) for name, value in batch.items()}
+    side = max(sample["pixels"].shape[-1] for sample in samples)
+    batch: dict[str, Any] = default_collate([_widened(sample, side) for sample in samples])
+    return batch
+
+
+def _widened(sample: dict[str, Any], side: int) -> dict[str, Any]:
+    more = side - sample["pixels"].shape[-1]
+    if not more:
+        return sample
+    wide = {name: pad(sample[name], (0, more, 0, more), "replicate") for name in ("pixels", "mask")}
+    return sample | wide
 
 
 class LesionData(pl.LightningDataModule):

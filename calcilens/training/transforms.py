@@ -7,18 +7,13 @@ scaled, so that all windows of it agree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from monai.transforms import (
     Compose,
     MapTransform,
-    RandAdjustContrast,
-    RandGaussianNoise,
-    Randomizable,
     RandomizableTransform,
-    RandScaleIntensity,
-    Transform,
 )
 from numpy.typing import NDArray
 
@@ -163,36 +158,53 @@ class RandForgetHounsfieldd(RandomizableTransform, MapTransform):  # type: ignor
         return d
 
 
-class RandRelativeIntensityd(Randomizable, Transform):  # type: ignore[misc] # monai is untyped
+class RandRelativeIntensityd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
     """Change contrast and brightness, and add noise, where brightness is relative anyway.
 
-    Windows of HU, which come after the first planes, keep their meaning.
+    Windows of HU, which come after the first planes, keep their meaning. In numpy: MONAI's own
+    transforms take five times as long for it.
 
     Args:
         planes: Number of planes whose brightness is relative.
         gamma: Range of the exponent of contrast.
+        factor: Largest change of brightness, as a fraction.
+        noise: Largest standard deviation of the noise.
+        prob: Probability of each of contrast and brightness; noise comes every second time.
     """
 
-    def __init__(self, planes: int, gamma: tuple[float, float]) -> None:
-        self.planes = planes
-        self.change = Compose(
-            [
-                RandAdjustContrast(prob=0.7, gamma=gamma),
-                RandScaleIntensity(factors=0.08, prob=0.7),
-                RandGaussianNoise(prob=0.5, std=0.02),
-            ]
-        )
+    def __init__(
+        self,
+        planes: int,
+        gamma: tuple[float, float],
+        *,
+        factor: float = 0.08,
+        noise: float = 0.02,
+        prob: float = 0.7,
+    ) -> None:
+        MapTransform.__init__(self, ["pixels"])
+        RandomizableTransform.__init__(self, 1.0)
+        self.planes, self.ranges = planes, (gamma, (1 - factor, 1 + factor), (0.0, noise))
+        self.probs = (prob, prob, 0.5)
 
-    def set_random_state(self, seed: Any = None, state: Any = None) -> Self:
-        """Seed what is drawn."""
-        self.change.set_random_state(seed, state)
-        return self
+    def randomize(self, data: Any = None) -> None:
+        """Draw exponent, factor and noise."""
+        drawn = [self.R.uniform(*ends) for ends in self.ranges]
+        happens = self.R.random(3) < self.probs
+        pairs = zip(drawn, (1.0, 1.0, 0.0), happens, strict=True)
+        self.gamma, self.factor, self.noise = (new if does else old for new, old, does in pairs)
+        self.noise_seed = int(self.R.randint(2**31))
 
     def __call__(self, data: Mapping[str, Any]) -> Sample:
         """Change the first planes of pixels (channels, S, S) and keep them in 0..1."""
+        self.randomize()
         d = dict(data)
-        changed = np.asarray(self.change(d["pixels"][: self.planes]), np.float32).clip(0, 1)
-        d["pixels"] = np.concatenate([changed, d["pixels"][self.planes :]])
+        pixels = d["pixels"].copy()
+        changed = pixels[: self.planes] ** np.float32(self.gamma) * np.float32(self.factor)
+        if self.noise:
+            rng = np.random.default_rng(self.noise_seed)
+            changed += self.noise * rng.standard_normal(changed.shape, np.float32)
+        pixels[: self.planes] = changed.clip(0, 1)
+        d["pixels"] = pixels
         return d
 
 

@@ -181,8 +181,11 @@ def test_fewer_rows_than_a_batch_still_make_one(tmp_path: Path) -> None:
 def test_patches_of_two_sizes_are_stacked_at_the_same_corner() -> None:
     small = {"pixels": torch.rand(3, 4, 4), "box": torch.tensor([1.0, 1, 3, 3])}
     large = {"pixels": torch.rand(3, 6, 6), "box": torch.tensor([1.0, 1, 5, 5])}
+    small["mask"], large["mask"] = torch.full((1, 4, 4), torch.nan), torch.ones(1, 6, 6)
     batch = collate([dict(small), dict(large)])
     assert batch["pixels"].shape == (2, 3, 6, 6)
     assert torch.equal(batch["pixels"][0, :, :4, :4], small["pixels"])
     assert torch.equal(batch["pixels"][0, :, 5, 5], small["pixels"][:, 3, 3])  # edge repeated
     assert torch.equal(batch["box"], torch.stack([small["box"], large["box"]]))
+    assert torch.isnan(batch["mask"][0]).all()
+    assert torch.equal(batch["mask"][1], large["mask"])
