@@ -47,7 +47,8 @@ class Models:
     def explainer(self, model: Model) -> Explainer:
         """Return what makes saliency maps for a model."""
         if id(model) not in self._explainers:
-            self._explainers[id(model)] = Explainer(model.network)
+            trust = model.card.get("saliency", {}).get("trust")
+            self._explainers[id(model)] = Explainer(model.network, trust)
         return self._explainers[id(model)]
 
     def used(self) -> tuple[Model, ...]:

@@ -44,6 +44,10 @@ class FakeNetwork(nn.Module):
         self.mixing = nn.Parameter(torch.tensor([1.0] + [0.0] * 7))
         self.spot, self.view = spot, view
 
+    @property
+    def deepest(self) -> nn.Module:
+        return self.encoder
+
     def windows(self, box: Tensor, extent_mm: Tensor) -> tuple[Tensor, ...]:
         near = views.lesion_window(box, 1.5, 12.0)
         far = views.context_window(box, extent_mm, 80.0, 96.0)

@@ -10,7 +10,9 @@ from calcilens.imaging.candidates import candidate
 from calcilens.imaging.patches import PatchLocation
 from calcilens.inference.lesions import SaliencyMap
 from calcilens.inference.predictor import PatchInput, patch_input
-from calcilens.inference.saliency import TRUSTED, Explainer, cam, likeness
+from calcilens.inference.saliency import Explainer
+from calcilens.models.classifier import LesionClassifier
+from calcilens.models.saliency import TRUSTED, cam
 from tests.inference.made import FakeModel, FakeNetwork, ct
 
 BOXES = {
@@ -54,8 +56,9 @@ def test_flipping_the_image_flips_the_map(axis: int) -> None:
     network.encoder.weight.data = network.encoder.weight.data.mean((2, 3), keepdim=True).expand(
         -1, -1, 4, 4
     )
-    straight = cam(network, given_with(box.tolist()))
-    flipped = cam(network, given_with(mirrored.tolist(), np.flip(image.hu, axis).copy()))
+    there = given_with(mirrored.tolist(), np.flip(image.hu, axis).copy())
+    straight = cam(network, given_with(box.tolist()).tensors)[0].numpy()
+    flipped = cam(network, there.tensors)[0].numpy()
     # Patches start at whole pixels, so that an odd box lies half a pixel off after a flip.
     shifted = min(
         np.abs(np.roll(np.flip(flipped, axis - 1), step, axis - 1) - straight).mean()
@@ -92,12 +95,23 @@ def test_the_same_lesion_gives_the_same_map() -> None:
     assert first.trust == again.trust
 
 
-def test_likeness_is_one_for_equal_maps_and_small_for_others() -> None:
-    random = np.random.default_rng(0)
-    a, b = random.random((2, 64, 64)).astype(np.float32)
-    assert likeness(a, a) == pytest.approx(1)
-    assert likeness(a, b) < 0.3
-    assert likeness(np.zeros_like(a), np.zeros_like(a)) == 1
+def test_a_model_whose_maps_failed_on_validation_lesions_shows_none() -> None:
+    given = given_with(BOXES["off centre"])
+    given.pixels.copy_(torch.rand(given.pixels.shape, generator=torch.Generator().manual_seed(3)))
+    seen = Explainer(FakeNetwork(), trust=TRUSTED - 0.1).explain(given)
+    assert not seen.shown
+    assert seen.why is not None
+    assert "validation lesions" in seen.why
+
+
+def test_a_network_that_sees_no_mineral_shows_no_map() -> None:
+    network = LesionClassifier(attention=True).eval()
+    with torch.no_grad():
+        network.get_parameter("attention.score.bias").fill_(-20.0)
+    seen = Explainer(network).explain(given_with(BOXES["off centre"]))
+    assert not seen.values.any()
+    assert not seen.shown
+    assert seen.why == "no place speaks for 'calcified'"
 
 
 def test_a_map_is_put_into_the_image_pixel_for_pixel() -> None:
