@@ -17,7 +17,7 @@ from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name
 from calcilens.inference.pipeline import Models, Placed
 
-_LIBRARIES = ("numpy", "torch", "monai", "pydicom", "captum", "scipy", "connected-components-3d")
+_LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d")
 
 
 def facts(
