@@ -7,18 +7,15 @@ from pathlib import Path
 import typer
 
 from calcilens.commands.console import say
+from calcilens.commands.phantom_sets import patches
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group to `app`."""
     group = typer.Typer(help="Simulate studies whose truth is known.", no_args_is_help=True)
     group.command("study")(study)
-    group.callback()(_group)
+    group.command("patches")(patches)
     app.add_typer(group, name="phantoms")
-
-
-def _group() -> None:
-    """Keep `study` a sub-command while it is the only one."""
 
 
 def study(

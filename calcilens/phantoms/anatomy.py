@@ -7,7 +7,7 @@ for more than the average body.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -199,8 +199,8 @@ def _muscles(
     )
     some = np.arange(0, KNOTS, 5)  # a muscle changes slowly: five cross-sections tell its shape
     for i in range(count):
-        radius = np.stack([_cell(seeds[k], i, fascia, k) for k in some]) - gap
-        radius = np.maximum(radius, 0.0)
+        cell = _rounded(np.stack([_cell(seeds[k], i, fascia, k) for k in some]))
+        radius = np.maximum(cell * uneven(rng, len(some), 0.02) - gap * rng.uniform(0.4, 1.8), 0.0)
         parts.add(Tube("muscle", Z[some], seeds[some, i], radius, "fat"), "muscles")
 
 
@@ -213,6 +213,12 @@ def _cell(seeds: Float, index: int, fascia: Tube, knot: int) -> Float:
         reach = np.where(cosine > 0.02, distance[:, None] / 2 / np.maximum(cosine, 0.02), np.inf)
     wall = _reach(fascia, knot, seeds[index])
     return np.minimum(reach.min(0, initial=np.inf), wall)
+
+
+def _rounded(cell: Float) -> Float:
+    """Return cells (K, CORNERS) with their corners rounded off."""
+    near = np.stack([np.roll(1 / np.maximum(cell, 0.5), step, 1) for step in range(-4, 5)])
+    return np.asarray(1 / np.average(near, 0, weights=[1, 2, 3, 4, 4, 4, 3, 2, 1]))
 
 
 def _reach(tube: Tube, knot: int, start: Float) -> Float:
@@ -232,9 +238,7 @@ def _reach(tube: Tube, knot: int, start: Float) -> Float:
 def _shaft(rng: Rng, parts: _Parts, bone: tuple[Float, float, float]) -> None:
     centre, radius, angular = bone
     corner = 1 + angular * np.cos(3 * (THETA - rng.uniform(0, 2 * np.pi)))
-    outer = Tube(
-        "cortex", Z, centre, radius * corner * uneven(rng, KNOTS, 0.06), "muscle"
-    )
+    outer = Tube("cortex", Z, centre, radius * corner * uneven(rng, KNOTS, 0.06), "muscle")
     _bone(rng, parts, outer, np.full(KNOTS, radius * rng.uniform(0.22, 0.42)))
 
 
@@ -268,18 +272,30 @@ def _joint(
     ends = []
     for side in (1, -1):
         cap = rng.uniform(7, 14) if side > 0 else rng.uniform(2.5, 5)
-        ends.append(_end(rng, side, gap / 2, cap, wide * rng.uniform(0.95, 1.05), shaft, shape, centre))
+        ends.append(
+            _end(rng, side, gap / 2, cap, wide * rng.uniform(0.95, 1.05), shaft, shape, centre)
+        )
     parts.add(fluid)
+    _tendons(rng, parts, fascia, middle, wide * shape.max())
     for outer in ends:
         away = np.abs(outer.z)
         cortex = np.interp(away, [0, 25, 70], [1.1, 1.4, shaft * 0.33])
-        _bone(rng, parts, outer, cortex)
-        near = away < 65
-        inside = outer.grown(-cortex[:, None] - 0.3, "trabecular", "cortex")
-        parts.add(
-            Tube("trabecular", inside.z[near], inside.centre[near], inside.radius[near], "cortex")
+        parts.add(outer, "bones")
+        # The plate of bone over the end is as thick as the wall beside it.
+        inside = replace(
+            outer.grown(-cortex[:, None], "marrow", "cortex"), z=outer.z + 1.2 * np.sign(outer.z)
         )
-    _tendons(rng, parts, fascia, middle, wide)
+        parts.add(inside)
+        near = away < 65
+        parts.add(
+            Tube(
+                "trabecular",
+                inside.z[near],
+                inside.centre[near],
+                inside.radius[near] - 0.2,
+                "cortex",
+            )
+        )
 
 
 def _end(
@@ -312,7 +328,7 @@ def _tendons(rng: Rng, parts: _Parts, fascia: Tube, middle: Float, wide: float) 
     for _ in range(rng.integers(2, 5)):
         angle = rng.uniform(0, 2 * np.pi)
         room = _reach(fascia, KNOTS // 2, middle)[int(angle / (2 * np.pi) * CORNERS)]
-        away = min(wide * 1.2 + rng.uniform(1, 5), room - 4.0)
+        away = min(wide * 1.08 + rng.uniform(2, 6), room - 4.0)
         path = away + 0.25 * wide * (z / 70) ** 2 * rng.uniform(-1, 0.2)
         centre = middle + path[:, None] * np.array([np.sin(angle), np.cos(angle)])
         thick, broad = rng.uniform(1.8, 4.5), rng.uniform(4, 9)
@@ -334,12 +350,17 @@ def _vessels(
         away = min(away, room - 3.5 * size - 3)
         y, x = middle + away * np.array([np.sin(angle), np.cos(angle)])
         path = _curved(rng, y, x, 4.0)
-        sheath = np.full(KNOTS, 2.2 * size + 1.5)
-        parts.add(Tube("fat", Z, path, ellipse(sheath, sheath), "muscle"))
-        for i, shift in enumerate((0.0, 2.1 * size, -2.0 * size)):
-            radius = np.full(KNOTS, size * (1 if i == 0 else rng.uniform(0.7, 1.2)))
-            tissue = blood if i == 0 else "blood"
-            tube = Tube(tissue, Z, path + np.array([0.0, shift]), ellipse(radius, radius), "fat")
+        broad, turn = rng.uniform(1.7, 2.6) * size + 1, rng.uniform(0, np.pi)
+        sheath = ellipse(np.full(KNOTS, broad * 0.7), np.full(KNOTS, broad), np.full(KNOTS, turn))
+        parts.add(Tube("fat", Z, path, sheath * uneven(rng, KNOTS, 0.15), "muscle"))
+        side = np.array([np.sin(turn), np.cos(turn)])
+        for i in range(rng.integers(2, 4)):
+            shift = (0.0, 1.9, -1.8)[i] * size * side + rng.normal(0, 0.3, 2)
+            radius = np.full(KNOTS, size * (1 if i == 0 else rng.uniform(0.6, 1.1)))
+            shape = (
+                ellipse(radius, radius * rng.uniform(0.7, 1.2)) if i else ellipse(radius, radius)
+            )
+            tube = Tube(blood if i == 0 else "blood", Z, path + shift, shape, "fat")
             parts.add(tube, "vessels" if i == 0 else "veins")
 
 
@@ -350,7 +371,9 @@ def _veins(rng: Rng, parts: _Parts, skin: Tube, fascia: Tube) -> None:
         index = (i + np.round(drift * Z / HALF_LENGTH_MM).astype(int)) % CORNERS
         rows = np.arange(KNOTS)
         reach = (skin.radius[rows, index] * 0.6 + fascia.radius[rows, index] * 0.4) - 1.0
-        path = skin.centre + reach[:, None] * np.stack([np.sin(THETA[index]), np.cos(THETA[index])], 1)
+        path = skin.centre + reach[:, None] * np.stack(
+            [np.sin(THETA[index]), np.cos(THETA[index])], 1
+        )
         radius = np.full(KNOTS, rng.uniform(0.8, 2.2))
         parts.add(Tube("blood", Z, path, ellipse(radius, radius), "fat"), "veins")
 
@@ -379,7 +402,9 @@ def _spine(rng: Rng, parts: _Parts, back_mm: float) -> None:
     size = rng.uniform(19, 26)
     y = back_mm - size * rng.uniform(2.2, 2.8)
     for side in (-1, 1):
-        muscle = _oval("muscle", y + 1.7 * size, side * 1.35 * size, (size, 1.2 * size), within="fat")
+        muscle = _oval(
+            "muscle", y + 1.7 * size, side * 1.35 * size, (size, 1.2 * size), within="fat"
+        )
         parts.add(muscle, "muscles")
     outlines = [
         (y, 0.0, (size * 0.8, size)),
@@ -401,9 +426,17 @@ def _pelvis(rng: Rng) -> Segment:
     half, back = fascia.radius[0, 0], float(fascia.radius[0, CORNERS // 4])
     for side in (-1, 1):
         for y, x, radius in ((0.45, 0.48, (0.3, 0.34)), (0.1, 0.6, (0.2, 0.16))):
-            muscle = _oval("muscle", y * back, side * x * half, (radius[0] * half, radius[1] * half), within="fat")
+            muscle = _oval(
+                "muscle",
+                y * back,
+                side * x * half,
+                (radius[0] * half, radius[1] * half),
+                within="fat",
+            )
             parts.add(muscle, "muscles")
-        parts.add(_oval("muscle", 0.35 * back, side * 0.22 * half, (20, 22), within="fat"), "muscles")
+        parts.add(
+            _oval("muscle", 0.35 * back, side * 0.22 * half, (20, 22), within="fat"), "muscles"
+        )
         wing = _oval(
             "cortex", 0.25 * back, side * 0.5 * half, (rng.uniform(38, 52), rng.uniform(5, 9)),
             turn=side * rng.uniform(0.3, 0.8), within="muscle",
@@ -415,7 +448,9 @@ def _pelvis(rng: Rng) -> Segment:
     blood = "contrast_blood" if rng.random() < 0.3 else "blood"
     for side in (-1, 1):
         radius = rng.uniform(4, 8)
-        tube = _oval(blood, 0.15 * back, side * rng.uniform(0.1, 0.25) * half, (radius, radius), within="fat")
+        tube = _oval(
+            blood, 0.15 * back, side * rng.uniform(0.1, 0.25) * half, (radius, radius), within="fat"
+        )
         parts.add(tube, "vessels")
     _veins(rng, parts, skin, fascia)
     return parts.segment("pelvis", skin, fascia)
@@ -462,7 +497,9 @@ def _ribs(rng: Rng, parts: _Parts, wall: Tube) -> None:
     """Add ribs that slope through the plane: each is cut as an oval that moves along z."""
     for i in range(rng.integers(8, 15)):
         start = rng.uniform(0, 2 * np.pi)
-        index = np.round((start + 0.012 * (Z + 40 * i)) / (2 * np.pi) * CORNERS).astype(int) % CORNERS
+        index = (
+            np.round((start + 0.012 * (Z + 40 * i)) / (2 * np.pi) * CORNERS).astype(int) % CORNERS
+        )
         rows = np.arange(KNOTS)
         reach = wall.radius[rows, index] + 4.0
         towards = np.stack([np.sin(THETA[index]), np.cos(THETA[index])], 1)
@@ -470,4 +507,3 @@ def _ribs(rng: Rng, parts: _Parts, wall: Tube) -> None:
         rib = Tube("cortex", Z, wall.centre + reach[:, None] * towards, radius, "muscle")
         parts.add(rib, "bones")
         parts.add(rib.grown(-1.1, "trabecular", "cortex"))
-

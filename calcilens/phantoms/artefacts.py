@@ -64,7 +64,10 @@ def _cells(points: int) -> Field:
 
 
 def _error(
-    bone: NDArray[np.float32], metal: NDArray[np.float32], settings: CTSettings, rng: np.random.Generator
+    bone: NDArray[np.float32],
+    metal: NDArray[np.float32],
+    settings: CTSettings,
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Return what the detector reads too much or too little of, in line integrals."""
     source = beam(int(round(settings.kvp)), 7.0, 6)
@@ -81,7 +84,12 @@ def _error(
     floor = 1e-4
     read = -np.log(np.maximum(total, floor))
     starved = np.sqrt(1 / (4e4 * settings.dose * np.maximum(total, floor)))
-    grain = rng.standard_normal(read.shape, dtype=np.float32) * np.float32(0.5) * starved * (metal > 0.05)
+    grain = (
+        rng.standard_normal(read.shape, dtype=np.float32)
+        * np.float32(2.0)
+        * starved
+        * (metal > 0.05)
+    )
     return np.asarray(read - straight + grain, np.float32)
 
 
@@ -116,4 +124,6 @@ def _reconstruct(rays: NDArray[np.float32], cell_cm: float) -> NDArray[np.float3
     ramp = np.fft.rfftfreq(length) * np.cos(np.pi * np.fft.rfftfreq(length)) * 2
     filtered = np.fft.irfft(np.fft.rfft(lines, length) * ramp, length)[..., : _detectors()]
     back = _system().T @ filtered.reshape(planes, -1).T.astype(np.float32)
-    return np.asarray(back.T.reshape(planes, _SIDE, _SIDE) * np.pi / (2 * _ANGLES) / cell_cm, np.float32)
+    return np.asarray(
+        back.T.reshape(planes, _SIDE, _SIDE) * np.pi / (2 * _ANGLES) / cell_cm, np.float32
+    )

@@ -17,7 +17,14 @@ from PIL import Image, ImageDraw
 from calcilens.phantoms.anatomy import Segment
 from calcilens.phantoms.artefacts import hardening
 from calcilens.phantoms.ct_settings import CTSettings
-from calcilens.phantoms.materials import BASE_NAMES, BONES, INDEX, TISSUES, hu_per_density, tissue_hu
+from calcilens.phantoms.materials import (
+    BASE_NAMES,
+    BONES,
+    INDEX,
+    TISSUES,
+    hu_per_density,
+    tissue_hu,
+)
 from calcilens.phantoms.scene import Lesion, Scene
 from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint, smooth, warp
 
@@ -29,6 +36,7 @@ MASK_SHARE = 0.25
 """A voxel belongs to the mask when this much of it is mineral."""
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 _TEXTURE = np.array([t.texture for t in TISSUES], np.float32)
+_GRAIN = np.array([t.grain for t in TISSUES], np.float32)
 _SOLID_BONE = np.array([t.name in BONES for t in TISSUES], np.float32)
 _MINERAL = BASE_NAMES.index("mineral")
 
@@ -55,7 +63,11 @@ class CTImage:
 
 
 def render_ct(
-    scene: Scene, settings: CTSettings, rng: np.random.Generator, middle: Float, shape: tuple[int, int, int]
+    scene: Scene,
+    settings: CTSettings,
+    rng: np.random.Generator,
+    middle: Float,
+    shape: tuple[int, int, int],
 ) -> CTImage:
     """Simulate CT planes.
 
@@ -70,8 +82,10 @@ def render_ct(
     step = np.array([settings.interval_mm, settings.pixel_mm, settings.pixel_mm])
     start = np.asarray(middle, float) - (np.array(full) - 1) / 2 * step
     grid = Grid(start, step, full)
-    clean, bone, texture = _anatomy(scene.segment, settings, grid)
-    clean += (clean + 1000) * texture * _clouds(rng, grid)
+    clean, bone, texture, grain = _anatomy(scene.segment, settings, grid)
+    rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
+    rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
+    clean += (clean + 1000) * rough
     mineral = np.zeros(full, np.float32)
     shares = []
     for lesion in scene.lesions:
@@ -83,7 +97,9 @@ def render_ct(
     seen = clean + hardening(clean, settings, rng)
     transfer, spectrum = _filters(settings, full[1:])
     blurred = np.fft.irfft2(np.fft.rfft2(seen) * transfer, s=full[1:])
-    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(full, dtype=np.float32)) * spectrum, s=full[1:])
+    noise = np.fft.irfft2(
+        np.fft.rfft2(rng.standard_normal(full, dtype=np.float32)) * spectrum, s=full[1:]
+    )
     hu = blurred + noise * (settings.noise_hu / max(float(noise.std()), 1e-6))
     rise = np.fft.irfft2(np.fft.rfft2(mineral * per_density) * transfer, s=full[1:])
     inner = (slice(None), slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
@@ -112,15 +128,17 @@ def _fine_z(settings: CTSettings, grid: Grid, finest_mm: float) -> tuple[Grid, N
     count = grid.shape[0] * per_plane + 2 * extra
     first = grid.start[0] - settings.interval_mm / 2 + step / 2 - extra * step
     fine = Grid(
-        np.array([first, *grid.start[1:]]), np.array([step, *grid.step[1:]]), (count, *grid.shape[1:])
+        np.array([first, *grid.start[1:]]),
+        np.array([step, *grid.step[1:]]),
+        (count, *grid.shape[1:]),
     )
     away = np.abs(fine.axis(0)[None] - grid.axis(0)[:, None])
     weight = np.clip((half - away) / step + 0.5, 0, 1) + 1e-9
     return fine, (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _anatomy(segment: Segment, settings: CTSettings, grid: Grid) -> tuple[Field, Field, Field]:
-    """Return HU, share of bone or air, and texture, each (Z, Y, X)."""
+def _anatomy(segment: Segment, settings: CTSettings, grid: Grid) -> tuple[Field, ...]:
+    """Return HU, share of bone or air, texture and grain, each (Z, Y, X)."""
     fine, weight = _fine_z(settings, grid, 2.5)
     more = 2 if max(grid.shape[1:]) <= 360 else 1
     heights = fine.axis(0)
@@ -130,18 +148,15 @@ def _anatomy(segment: Segment, settings: CTSettings, grid: Grid) -> tuple[Field,
     solid[INDEX["air"]] = 1
     used = np.flatnonzero(weight.max(0) > 1e-6)
     shape = (grid.shape[0], *grid.shape[1:])
-    total, bone = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    texture = np.zeros(shape, np.float32)
+    totals = tuple(np.zeros(shape, np.float32) for _ in range(4))
     for k in used:
         labels = _labels([(i, o[k]) for i, o in outlines], grid, more)
-        planes = np.flatnonzero(weight[:, k] > 1e-6)
         layers = [_reduce(table[labels], more) for table in (hu, solid)]
-        rough = _TEXTURE[labels[::more, ::more]]
-        for z in planes:
-            total[z] += weight[z, k] * layers[0]
-            bone[z] += weight[z, k] * layers[1]
-            texture[z] += weight[z, k] * rough
-    return total, bone, texture
+        layers += [table[labels[::more, ::more]] for table in (_TEXTURE, _GRAIN)]
+        for z in np.flatnonzero(weight[:, k] > 1e-6):
+            for total, layer in zip(totals, layers, strict=True):
+                total[z] += weight[z, k] * layer
+    return totals
 
 
 def _labels(outlines: list[tuple[int, Float]], grid: Grid, more: int) -> NDArray[np.uint8]:
@@ -163,15 +178,17 @@ def _reduce(values: Field, more: int) -> Field:
     """Average squares of `more` x `more` points."""
     if more == 1:
         return values
-    return np.asarray((values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]) / 4)
+    return np.asarray(
+        (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]) / 4
+    )
 
 
-def _clouds(rng: np.random.Generator, grid: Grid) -> Field:
-    """Return (Z, Y, X) smooth variation around 0, of about unit size, in two scales."""
+def _clouds(rng: np.random.Generator, grid: Grid, *scales: tuple[float, float]) -> Field:
+    """Return (Z, Y, X) smooth variation around 0: the sum of scales (mm, size)."""
     extent = np.array(grid.shape) * grid.step
     total = np.zeros(grid.shape, np.float32)
-    for scale_mm, size in ((14.0, 0.6), (3.5, 0.8)):
-        coarse = np.clip(np.ceil(extent / scale_mm).astype(int) + 2, 2, 96)
+    for scale_mm, size in scales:
+        coarse = np.clip(np.ceil(extent / scale_mm).astype(int) + 2, 2, 160)
         total += np.float32(size) * smooth(rng.standard_normal(coarse), grid.shape)
     return total
 
@@ -203,12 +220,19 @@ def _lesion(
     shift = warp(rng, small, lesion.rough_mm, max(4.0, lesion.size_mm / 4))
     dense, tissue = paint(lesion.parts, small, shift)
     if lesion.grain > 0:
-        dense *= np.clip(1 + np.float32(lesion.grain) * _clouds(rng, small), 0.1, 2)
+        dense *= np.clip(
+            1 + np.float32(lesion.grain) * _clouds(rng, small, (14.0, 0.6), (3.5, 0.8)), 0.1, 2
+        )
     top = float(np.quantile(dense[dense > 0.02], 0.5)) if (dense > 0.02).any() else 1.0
     hu = np.append(tissue_hu(settings.kvp), 0.0).astype(np.float32)
     index = np.where(tissue == KEEP, len(hu) - 1, tissue)
     filled = (tissue != KEEP).astype(np.float32)
-    layers = [dense, np.minimum(dense / (0.6 * top), 1) * (dense > 0.02), filled, hu[index] * filled]
+    layers = [
+        dense,
+        np.minimum(dense / (0.6 * top), 1) * (dense > 0.02),
+        filled,
+        hu[index] * filled,
+    ]
     dense, part, replaced, soft = (_average(layer, weight, more) for layer in layers)
     room = 1 - bone[rows]
     if lesion.erosion:

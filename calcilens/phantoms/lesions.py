@@ -49,13 +49,25 @@ def mass_around(rng: Rng, point: Float, axes: Float, radii: Float) -> Solids:
     return joined([main, solids(lobes, grown * 0.6, 0, tissue="tumour", axes=axes, edge=0.3)])
 
 
+def fitting(place: Place, size: float, least: float = 4.0) -> float:
+    """Return a size that a place has room for: a large lesion may touch bone, not hold it."""
+    return float(min(size, max(2.3 * place.room_mm, least)))
+
+
 def host(segment: Segment, place: Place) -> str:
     """Return the soft tissue that a nodule is made of at a place."""
     return "tumour" if segment.lungs or segment.fascia.depth(place.point) > 0 else "oedema"
 
 
 def _lump(
-    rng: Rng, key: str, place: Place, parts: list[Solids], radii: Float, *, mass: bool, **more: object
+    rng: Rng,
+    key: str,
+    place: Place,
+    parts: list[Solids],
+    radii: Float,
+    *,
+    mass: bool,
+    **more: object,
 ) -> Lesion:
     """Make a lesion of parts around a place, with a mass where it has one."""
     solid = joined(parts)
@@ -74,10 +86,13 @@ def _either_box(rng: Rng, whole: Float, mineral: Float) -> Float:
 def diffuse(rng: Rng, segment: Segment, size: float) -> Lesion:
     """A lump that is mineral throughout."""
     place = places.anywhere(rng, segment, size / 2)
+    size = fitting(place, size)
     radii = shape(rng, size / 2)
     axes = places.turned(rng)
     density = log_uniform(rng, 0.12, 0.85)
-    lobes = placed(Place(place.point, axes, 0), within(rng, int(rng.integers(0, 5)), 0.1, 0.5) * radii)
+    lobes = placed(
+        Place(place.point, axes, 0), within(rng, int(rng.integers(0, 5)), 0.1, 0.5) * radii
+    )
     parts = [solids(place.point, radii, density, tissue="tumour", axes=axes, edge=0.2)]
     if len(lobes):
         parts.append(solids(lobes, radii * 0.6, density, tissue="tumour", axes=axes))
@@ -90,6 +105,7 @@ def diffuse(rng: Rng, segment: Segment, size: float) -> Lesion:
 def _nodule(rng: Rng, segment: Segment, size: float) -> tuple[Place, Float, Float, Solids]:
     """Return place, half axes, directions and the soft body of a well-defined nodule."""
     place = places.anywhere(rng, segment, size / 2)
+    size = fitting(place, size)
     radii, axes = shape(rng, size / 2, 0.18), places.turned(rng)
     tissue = host(segment, place)
     return place, radii, axes, solids(place.point, radii, 0, tissue=tissue, axes=axes, edge=0.1)
@@ -98,6 +114,7 @@ def _nodule(rng: Rng, segment: Segment, size: float) -> tuple[Place, Float, Floa
 def central(rng: Rng, segment: Segment, size: float) -> Lesion:
     """A dense nidus in the middle of a nodule; at times fading outwards, which is concerning."""
     place, radii, axes, body = _nodule(rng, segment, size)
+    size = 2 * float(radii.max())
     fading = size > 15 and rng.random() < 0.3
     density = log_uniform(rng, 0.25, 0.9)
     share = rng.uniform(0.22, 0.45)
@@ -121,6 +138,7 @@ def central(rng: Rng, segment: Segment, size: float) -> Lesion:
 def eccentric(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Mineral off centre inside a soft-tissue lesion."""
     place, radii, axes, body = _nodule(rng, segment, size)
+    size = 2 * float(radii.max())
     lobes = placed(Place(place.point, axes, 0), within(rng, 3, 0.3, 0.6) * radii)
     soft = [body, solids(lobes, radii * 0.65, 0, tissue="tumour", axes=axes)]
     side = within(rng, 1, 0.55, 0.8)
@@ -138,6 +156,7 @@ def eccentric(rng: Rng, segment: Segment, size: float) -> Lesion:
 def laminated(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Concentric shells."""
     place = places.anywhere(rng, segment, size / 2)
+    size = fitting(place, size)
     radii, axes = shape(rng, size / 2, 0.15), places.turned(rng)
     shells = int(np.clip(round(rng.uniform(2, 2 + size / 8)), 2, 6))
     density, lucent = log_uniform(rng, 0.25, 0.9), rng.uniform(0.0, 0.05)
@@ -146,13 +165,18 @@ def laminated(rng: Rng, segment: Segment, size: float) -> Lesion:
     for i, edge in enumerate(edges):
         dense = i % 2 == 0
         value = density * rng.uniform(0.75, 1.1) if dense else lucent
-        parts.append(solids(place.point, radii * edge, value, tissue="tumour", axes=axes, edge=0.05))
-    return _lump(rng, "laminated", place, parts, radii, mass=False, rough_mm=size * 0.02, grain=0.08)
+        parts.append(
+            solids(place.point, radii * edge, value, tissue="tumour", axes=axes, edge=0.05)
+        )
+    return _lump(
+        rng, "laminated", place, parts, radii, mass=False, rough_mm=size * 0.02, grain=0.08
+    )
 
 
 def popcorn(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Coarse rounded clumps in a lobulated body."""
     place, radii, axes, body = _nodule(rng, segment, size)
+    size = 2 * float(radii.max())
     count = int(rng.integers(5, 15))
     at = placed(Place(place.point, axes, 0), within(rng, count, 0.0, 0.75) * radii)
     clump = size / 2 * rng.uniform(0.16, 0.34, (count, 1)) * np.exp(rng.normal(0, 0.15, (count, 3)))
@@ -166,22 +190,37 @@ def popcorn(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 def stippled(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Many fine points in a mass."""
-    place = places.in_muscle(rng, segment, size / 2) if not segment.lungs else places.in_lung(rng, segment, size / 2)
+    place = (
+        places.in_muscle(rng, segment, size / 2)
+        if not segment.lungs
+        else places.in_lung(rng, segment, size / 2)
+    )
+    size = fitting(place, size)
     radii, axes = shape(rng, size / 2, 0.2), places.turned(rng)
     count = int(np.clip(rng.uniform(0.8, 2.5) * size, 12, 110))
     at = placed(Place(place.point, axes, 0), within(rng, count, 0, 0.92) * radii)
     point_mm = rng.uniform(0.35, 0.75) * (1 + size / 120)
     points = solids(
-        at, point_mm * np.exp(rng.normal(0, 0.25, (count, 1))), rng.uniform(0.4, 1.1, count), edge=0.5
+        at,
+        point_mm * np.exp(rng.normal(0, 0.25, (count, 1))),
+        rng.uniform(0.4, 1.1, count),
+        edge=0.5,
     )
     mass = rng.random() < 0.8
-    soft = [solids(place.point, radii * 1.08, 0, tissue="tumour", axes=axes, edge=0.15)] if mass else []
-    return Lesion(("stippled",), "stippled", joined([*soft, points]), points.box(), mass=mass, rough_mm=0)
+    soft = (
+        [solids(place.point, radii * 1.08, 0, tissue="tumour", axes=axes, edge=0.15)]
+        if mass
+        else []
+    )
+    return Lesion(
+        ("stippled",), "stippled", joined([*soft, points]), points.box(), mass=mass, rough_mm=0
+    )
 
 
 def peripheral_zonal(rng: Rng, segment: Segment, size: float) -> Lesion:
     """A mature rim around a lucent or fatty centre, in or beside muscle."""
     place = places.in_muscle(rng, segment, size / 2)
+    size = fitting(place, size)
     radii = shape(rng, size / 2, 0.3)
     axes = places._axes(place.axes[0], places.turned(rng)[0])
     mature = rng.random()
@@ -189,16 +228,22 @@ def peripheral_zonal(rng: Rng, segment: Segment, size: float) -> Lesion:
     density = 0.18 + 0.7 * mature * rng.uniform(0.5, 1)
     core = "marrow" if mature > 0.6 else ("oedema" if mature < 0.3 else "fat")
     inner = np.maximum(radii - rim, 0.3 * radii)
-    parts = [solids(place.point, radii, density, tissue="fascia", axes=axes, edge=0.5 - 0.35 * mature)]
+    parts = [
+        solids(place.point, radii, density, tissue="fascia", axes=axes, edge=0.5 - 0.35 * mature)
+    ]
     parts.append(solids(place.point, inner, 0.10 * mature, tissue=core, axes=axes, edge=0.15))
     if mature < 0.75:  # a young rim has gaps
-        gaps = placed(Place(place.point, axes, 0), within(rng, int(rng.integers(1, 4)), 0.95, 1.0) * radii)
+        gaps = placed(
+            Place(place.point, axes, 0), within(rng, int(rng.integers(1, 4)), 0.95, 1.0) * radii
+        )
         parts.append(solids(gaps, radii * 0.3, 0.02, tissue="oedema", axes=axes, edge=0.4))
     if rng.random() < 0.5:  # trabeculae inside
         count = int(rng.integers(4, 12))
         at = placed(Place(place.point, axes, 0), within(rng, count, 0.2, 0.8) * inner)
         parts.append(
-            solids(at, inner.min() * np.array([0.5, 0.08, 0.3]), density * 0.5, axes=places.turned(rng))
+            solids(
+                at, inner.min() * np.array([0.5, 0.08, 0.3]), density * 0.5, axes=places.turned(rng)
+            )
         )
     swollen = mature < 0.4 and rng.random() < 0.5
     return _lump(
@@ -219,15 +264,26 @@ def lobulated(rng: Rng, segment: Segment, size: float) -> Lesion:
     for point, radius in zip(at, lobe, strict=True):
         radii = radius * np.exp(rng.normal(0, 0.12, 3))
         cystic = rng.random() < 0.6
-        parts.append(solids(point, radii, density * rng.uniform(0.8, 1.1), tissue="fascia", edge=0.12))
+        parts.append(
+            solids(point, radii, density * rng.uniform(0.8, 1.1), tissue="fascia", edge=0.12)
+        )
         if cystic:
             fill = density * rng.uniform(0.05, 0.35)
-            parts.append(solids(point, radii - max(0.5, 0.1 * radius), fill, tissue="fluid", edge=0.1))
+            parts.append(
+                solids(point, radii - max(0.5, 0.1 * radius), fill, tissue="fluid", edge=0.1)
+            )
             if layered:
                 level = radius * rng.uniform(-0.3, 0.4)
                 settled = density * rng.uniform(0.7, 1.2)
                 parts.append(
-                    solids(point, radii - max(0.5, 0.1 * radius), settled, tissue="fluid", edge=0.05, level=level)
+                    solids(
+                        point,
+                        radii - max(0.5, 0.1 * radius),
+                        settled,
+                        tissue="fluid",
+                        edge=0.05,
+                        level=level,
+                    )
                 )
     solid = joined(parts)
     return Lesion(("lobulated",), "lobulated", solid, solid.box(), rough_mm=size * 0.02, grain=0.25)
@@ -245,11 +301,20 @@ def phlebolith(rng: Rng, segment: Segment, size: float) -> Lesion:
     density = log_uniform(rng, 0.25, 0.8)
     parts = []
     for point, r in zip(at, radius, strict=True):
-        parts.append(solids(point, r * np.exp(rng.normal(0, 0.05, 3)), density, tissue="blood", edge=0.1))
+        parts.append(
+            solids(point, r * np.exp(rng.normal(0, 0.05, 3)), density, tissue="blood", edge=0.1)
+        )
         if rng.random() < 0.85:
-            parts.append(solids(point, r * rng.uniform(0.3, 0.55), density * rng.uniform(0, 0.25), edge=0.2))
+            parts.append(
+                solids(point, r * rng.uniform(0.3, 0.55), density * rng.uniform(0, 0.25), edge=0.2)
+            )
     if rng.random() < 0.4:  # a venous malformation around them
-        around = solids(at + rng.normal(0, 2, at.shape), radius[:, None] * rng.uniform(1.8, 3), 0, tissue="blood")
+        around = solids(
+            at + rng.normal(0, 2, at.shape),
+            radius[:, None] * rng.uniform(1.8, 3),
+            0,
+            tissue="blood",
+        )
         parts.insert(0, around)
     dense = joined([p for p in parts if p.density.max() > 0])
     return Lesion(("phlebolith",), "phlebolith", joined(parts), dense.box(), rough_mm=0, grain=0.06)
@@ -273,12 +338,19 @@ def nodular_subcutaneous(rng: Rng, segment: Segment, size: float) -> Lesion:
         share = rng.uniform(radius, max(thick - radius, radius + 0.1)) / thick
         point = outer * (1 - share) + inner * share
         density = log_uniform(rng, 0.2, 0.8)
-        parts.append(solids(point, radius * np.exp(rng.normal(0, 0.2, 3)), density, tissue="oedema"))
+        parts.append(
+            solids(point, radius * np.exp(rng.normal(0, 0.2, 3)), density, tissue="oedema")
+        )
         if rng.random() < 0.25:
             parts.append(solids(point, radius * 0.5, density * 0.2, tissue="fat"))
     solid = joined(parts)
     return Lesion(
-        ("nodular_subcutaneous",), "nodular_subcutaneous", solid, solid.box(), rough_mm=0.2, grain=0.1
+        ("nodular_subcutaneous",),
+        "nodular_subcutaneous",
+        solid,
+        solid.box(),
+        rough_mm=0.2,
+        grain=0.1,
     )
 
 
@@ -307,6 +379,7 @@ def rings_and_arcs(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Chondroid matrix: rings, arcs and dots around lobules of cartilage."""
     near = places.by_joint if segment.joint else places.in_muscle
     place = near(rng, segment, size / 2)
+    size = fitting(place, size)
     radii, axes = shape(rng, size / 2, 0.2), places.turned(rng)
     count = int(np.clip(rng.uniform(0.35, 0.8) * size, 5, 32))
     lobule = np.clip(size * rng.uniform(0.07, 0.13), 1.4, 6.0)
@@ -317,7 +390,9 @@ def rings_and_arcs(rng: Rng, segment: Segment, size: float) -> Lesion:
     first = len(parts)
     for point in at:
         r = lobule * np.exp(rng.normal(0, 0.25, 3))
-        parts.append(solids(point, r, density * rng.uniform(0.7, 1.2), tissue="cartilage", edge=0.12))
+        parts.append(
+            solids(point, r, density * rng.uniform(0.7, 1.2), tissue="cartilage", edge=0.12)
+        )
         inside = r * (1 - rim)
         parts.append(solids(point, inside, 0.02, tissue="cartilage", edge=0.12))
         if rng.random() < 0.55:  # an arc: part of the ring is missing
@@ -346,4 +421,6 @@ def cloud_like(rng: Rng, segment: Segment, size: float) -> Lesion:
     )  # fmt: skip
     main = solids(place.point, radii * 0.85, density, axes=place.axes, tissue="tendon", edge=0.7)
     solid = joined([puffs, main])
-    return Lesion(("cloud_like",), "cloud_like", solid, solid.box(), rough_mm=size * 0.04, grain=0.05)
+    return Lesion(
+        ("cloud_like",), "cloud_like", solid, solid.box(), rough_mm=size * 0.04, grain=0.05
+    )

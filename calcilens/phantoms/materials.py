@@ -1,8 +1,9 @@
 """What bodies are made of, and how much of an X-ray beam that takes away.
 
 Every tissue is a sum of a few base materials in g/cm3. Attenuation comes from xraydb (Elam,
-Ravel and Sieber 2002), tube spectra from spekpy (Poludniowski et al. 2021), so CT and
-radiograph of one phantom follow from the same numbers. Compositions: ICRU Report 44.
+Ravel and Sieber 2002), tube spectra from spekpy (Poludniowski et al. 2021), both as tables that
+`make_tables` makes, so CT and radiograph of one phantom follow from the same numbers.
+Compositions: ICRU Report 44.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +28,16 @@ BASES: dict[str, dict[str, float]] = {  # mass fractions of elements
     "glass": {"Si": 0.34, "O": 0.46, "Na": 0.10, "Ca": 0.10},
 }
 BASE_NAMES = tuple(BASES)
-_WATER = {"H": 0.1119, "O": 0.8881}
+WATER = {"H": 0.1119, "O": 0.8881}
+ALUMINIUM = {"Al": 1.0}
+ALUMINIUM_G_CM3 = 2.70
+KEV: Float = np.arange(12.0, 150.0)
+KVP = tuple(range(40, 151, 5))
+TABLES = Path(__file__).parent / "tables"
 CT_KVP = (80, 100, 120, 140)
 """Voltages that tables are made for; between them HU are interpolated."""
 _PATIENT_CM = 18.0
 """Water that hardens the beam before it reaches the middle of a body."""
-_STEP_KEV = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,20 @@ class Tissue:
     Args:
         name: Its name.
         parts: g/cm3 of each base material; nothing is air.
-        texture: How much its density varies from place to place, as a fraction.
+        texture: How much its density varies over centimetres, as a fraction.
+        grain: How much it varies over a millimetre.
     """
 
     name: str
     parts: Mapping[str, float]
     texture: float = 0.0
+    grain: float = 0.0
 
 
 TISSUES: tuple[Tissue, ...] = (
     Tissue("air", {}),
     Tissue("skin", {"soft": 1.075}, 0.004),
-    Tissue("fat", {"fat": 0.935}, 0.010),
+    Tissue("fat", {"fat": 0.935}, 0.008, 0.006),
     Tissue("fascia", {"soft": 1.075}),
     Tissue("muscle", {"soft": 1.058}, 0.014),
     Tissue("tendon", {"soft": 1.095}, 0.004),
@@ -62,10 +70,10 @@ TISSUES: tuple[Tissue, ...] = (
     Tissue("contrast_blood", {"soft": 1.047, "iodine": 0.008}),
     Tissue("organ", {"soft": 1.050}, 0.010),
     Tissue("tumour", {"soft": 1.040}, 0.014),
-    Tissue("lung", {"soft": 0.16}, 0.20),
+    Tissue("lung", {"soft": 0.16}, 0.10, 0.10),
     Tissue("gas", {"soft": 0.01}),
-    Tissue("cortex", {"soft": 0.78, "mineral": 0.96}, 0.05),
-    Tissue("trabecular", {"fat": 0.62, "soft": 0.22, "mineral": 0.17}, 0.22),
+    Tissue("cortex", {"soft": 0.78, "mineral": 0.96}, 0.02, 0.02),
+    Tissue("trabecular", {"fat": 0.62, "soft": 0.22, "mineral": 0.17}, 0.03, 0.07),
     Tissue("marrow", {"fat": 0.89, "soft": 0.07}, 0.02),
     Tissue("steel", {"metal": 7.9}),
     Tissue("titanium", {"light_metal": 4.5}),
@@ -108,16 +116,18 @@ def beam(kvp: int, filter_mm_al: float = 3.0, bins: int = 12) -> Beam:
         filter_mm_al: Filter, mm aluminium.
         bins: Energy bins of equal fluence.
     """
-    kev, fluence = _spectrum(kvp, filter_mm_al)
+    fluence = _spectrum(kvp, filter_mm_al)
     share = np.cumsum(fluence) / fluence.sum()
     which = np.minimum((share * bins).astype(int), bins - 1)
-    table = _attenuation(kev)
+    table = _table("attenuation")
 
     def gather(values: Float) -> Float:
-        return np.bincount(which, values * fluence, bins) / np.bincount(which, fluence, bins)
+        return np.asarray(
+            np.bincount(which, values * fluence, bins) / np.bincount(which, fluence, bins)
+        )
 
     counts = np.bincount(which, fluence, bins) / fluence.sum()
-    return Beam(gather(kev), counts, np.stack([gather(row) for row in table]))
+    return Beam(gather(KEV), counts, np.stack([gather(table[name]) for name in BASE_NAMES]))
 
 
 @lru_cache(maxsize=16)
@@ -137,31 +147,25 @@ def tissue_hu(kvp: float) -> Float:
 
 @lru_cache(maxsize=8)
 def _hu_row(kvp: int) -> Float:
-    kev, fluence = _spectrum(kvp, 7.0)
-    water = _mass_attenuation(_WATER, kev)
-    weight = fluence * kev * np.exp(-water * _PATIENT_CM)
-    mean = (_attenuation(kev) * weight).sum(1) / (water * weight).sum()
-    return np.asarray(1000.0 * mean)
+    fluence = _spectrum(kvp, 7.0)
+    table = _table("attenuation")
+    water = table["water"]
+    weight = fluence * KEV * np.exp(-water * _PATIENT_CM)
+    bases = np.stack([table[name] for name in BASE_NAMES])
+    return np.asarray(1000.0 * (bases * weight).sum(1) / (water * weight).sum())
 
 
-@lru_cache(maxsize=32)
-def _spectrum(kvp: int, filter_mm_al: float) -> tuple[Float, Float]:
-    import spekpy
-
-    tube = spekpy.Spek(kvp=kvp, th=12, dk=_STEP_KEV)
-    tube.filter("Al", filter_mm_al)
-    kev, fluence = tube.get_spectrum(edges=False)
-    kept = kev >= 12
-    return np.asarray(kev[kept], float), np.asarray(fluence[kept], float)
-
-
-def _attenuation(kev: Float) -> Float:
-    return np.stack([_mass_attenuation(parts, kev) for parts in BASES.values()])
+def _spectrum(kvp: float, filter_mm_al: float) -> Float:
+    """Return photons (len(KEV),) behind a filter, between the tabled voltages interpolated."""
+    table = _table("spectra")
+    low = int(np.clip(kvp // 5 * 5, KVP[0], KVP[-2]))
+    share = (kvp - low) / 5
+    photons = table[str(low)] * (1 - share) + table[str(low + 5)] * share
+    path = ALUMINIUM_G_CM3 * filter_mm_al / 10
+    return np.asarray(photons * np.exp(-_table("attenuation")["aluminium"] * path))
 
 
-def _mass_attenuation(parts: Mapping[str, float], kev: Float) -> Float:
-    """Return (n,) cm2/g of a mixture."""
-    import xraydb
-
-    total = sum(share * xraydb.mu_elam(element, kev * 1e3) for element, share in parts.items())
-    return np.asarray(total / sum(parts.values()))
+@lru_cache(maxsize=2)
+def _table(name: str) -> dict[str, Float]:
+    values = np.genfromtxt(TABLES / f"{name}.csv", delimiter=",", names=True, deletechars="")
+    return {column: values[column] for column in values.dtype.names or ()}

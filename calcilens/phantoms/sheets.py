@@ -7,13 +7,19 @@ import numpy as np
 from calcilens.phantoms import places
 from calcilens.phantoms.anatomy import Rng, Segment
 from calcilens.phantoms.lesions import log_uniform, placed, within
-from calcilens.phantoms.places import Place
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import Float, Solids, joined, solids
 
 
 def plates(
-    rng: Rng, points: Float, normals: Float, along: Float, *, wide: Float, thin: Float, density: float
+    rng: Rng,
+    points: Float,
+    normals: Float,
+    along: Float,
+    *,
+    wide: Float,
+    thin: Float,
+    density: float,
 ) -> Solids:
     """Return thin discs (N) lying on a surface given by points and normals (N, 3)."""
     axes = np.stack([places._axes(n, a) for n, a in zip(normals, along, strict=True)])
@@ -70,7 +76,12 @@ def plaque_like(rng: Rng, segment: Segment, size: float) -> Lesion:
     )  # fmt: skip
     box = joined([body, edge]).box()
     return Lesion(
-        ("plaque_like",), "plaque_like", joined([body, liquid, edge]), box, rough_mm=size * 0.01, grain=0.2
+        ("plaque_like",),
+        "plaque_like",
+        joined([body, liquid, edge]),
+        box,
+        rough_mm=size * 0.01,
+        grain=0.2,
     )
 
 
@@ -79,7 +90,9 @@ def vascular_tram_track(rng: Rng, segment: Segment, size: float) -> Lesion:
     tube, z0 = places.on_vessel(rng, segment, vein=False)
     z0 = float(np.clip(z0, -40, 40))
     heights = np.arange(z0 - size / 2, z0 + size / 2, 1.2)
-    patch = np.sin(heights / rng.uniform(3, 9) + rng.uniform(0, 6)) + rng.normal(0, 0.3, len(heights))
+    patch = np.sin(heights / rng.uniform(3, 9) + rng.uniform(0, 6)) + rng.normal(
+        0, 0.3, len(heights)
+    )
     dense = heights[patch > rng.uniform(-1.0, -0.2)]
     heights = dense if len(dense) > 4 else heights
     wall = rng.uniform(0.5, 1.1)
@@ -104,11 +117,18 @@ def vascular_tram_track(rng: Rng, segment: Segment, size: float) -> Lesion:
     ]
     solid = joined([p for p in parts if p is not None])
     return Lesion(
-        ("vascular_tram_track",), "vascular_tram_track", solid, solid.box(), rough_mm=0.2, grain=0.25
+        ("vascular_tram_track",),
+        "vascular_tram_track",
+        solid,
+        solid.box(),
+        rough_mm=0.2,
+        grain=0.25,
     )
 
 
-def _many(items: list[tuple[Float, Float, Float]], density: Float | float, tissue: str | None) -> Solids:
+def _many(
+    items: list[tuple[Float, Float, Float]], density: Float | float, tissue: str | None
+) -> Solids:
     centre, radii, axes = (np.array(values) for values in zip(*items, strict=True))
     return solids(centre, radii, density, tissue=tissue, axes=axes, edge=0.2)
 
@@ -121,14 +141,29 @@ def crescentic(rng: Rng, segment: Segment, size: float) -> Lesion:
     if rng.random() < 0.5:  # an arc
         sweep = rng.uniform(1.5, 4.2)
         radius = size / 2 / max(np.sin(min(sweep, np.pi) / 2), 0.3)
-        flat = np.stack([np.sin((t - 0.5) * sweep), np.cos((t - 0.5) * sweep) - 1, 0 * t], 1) * radius
+        flat = (
+            np.stack([np.sin((t - 0.5) * sweep), np.cos((t - 0.5) * sweep) - 1, 0 * t], 1) * radius
+        )
     else:  # a coil or a wavy line
         waves, swing = rng.uniform(1.0, 3.5), rng.uniform(0.10, 0.28)
         flat = size * np.stack(
-            [t - 0.5, swing * np.sin(2 * np.pi * waves * t), 0.5 * swing * np.cos(2 * np.pi * waves * t)], 1
+            [
+                t - 0.5,
+                swing * np.sin(2 * np.pi * waves * t),
+                0.5 * swing * np.cos(2 * np.pi * waves * t),
+            ],
+            1,
         )
     flat += np.cumsum(rng.normal(0, 0.06, flat.shape), 0)
-    turn = places.turned(rng) if rng.random() < 0.4 else np.eye(3)[[0, 2, 1]]
+    # Across the limb, along it, or anyhow: the worm lies as it likes.
+    kind = rng.random()
+    turn = (
+        np.eye(3)[[2, 1, 0]]
+        if kind < 0.45
+        else np.eye(3)[[0, 2, 1]]
+        if kind < 0.8
+        else places.turned(rng)
+    )
     points = placed(place, (flat - flat.mean(0)) @ turn)
     thick = rng.uniform(0.5, 1.4) * (1 + 0.4 * np.sin(np.pi * t))[:, None]
     broken = np.sin(t * rng.uniform(6, 30) + rng.uniform(0, 6)) > rng.uniform(-1.4, -0.4)
@@ -142,34 +177,34 @@ def linear_chondral(rng: Rng, segment: Segment, size: float) -> Lesion:
     bone = segment.bones[rng.integers(len(segment.bones))]
     upper = bone.z.mean() > 0
     end = bone.z[0] if upper else bone.z[-1]
-    flat = rng.random() < 0.5
-    away = rng.uniform(1.2, 2.4)
-    thin = rng.uniform(0.35, 0.7)
-    count = int(np.clip(size * 1.8, 14, 90))
-    centre, radius = bone.at(end + (12 if upper else -12))
-    angle0, reach = rng.uniform(0, 2 * np.pi), float(radius.mean())
+    side = 1 if upper else -1
+    flat = rng.random() < 0.35
+    away, thin = rng.uniform(1.2, 2.4), rng.uniform(0.35, 0.7)
+    centre, radius = bone.at(end + 12 * side)
+    reach = float(radius.mean())
+    half = min(size / 2 / reach, 1.6)
+    angles = rng.uniform(0, 2 * np.pi) + np.arange(-half, half, 0.9 / reach)
+    angles = angles[
+        np.sin(np.arange(len(angles)) * rng.uniform(0.05, 0.3)) > rng.uniform(-1.3, -0.6)
+    ]
     points, normals = [], []
-    for _ in range(count):
-        if flat:  # over the bone's end, seen as a line from the side
-            angle = angle0 + rng.uniform(-1, 1) * min(size / 2 / reach, 1.5)
-            share = rng.uniform(0.55, 0.95)
-            side = np.array([np.sin(angle), np.cos(angle)]) * share * reach
-            points.append([end - np.sign(end) * away, *(centre[0] + side)])
-            normals.append([1.0, *rng.normal(0, 0.05, 2)])
-        else:  # along the bone's side, seen as a line in an axial plane
-            z = end + (1 if upper else -1) * rng.uniform(3, 3 + min(size * 0.5, 14))
-            angle = angle0 + rng.uniform(-1, 1) * min(size / 2 / reach, 1.8)
-            point, normal = bone.surface(float(z), angle)
-            points.append(point + normal * away)
-            normals.append(normal)
+    if flat:  # over the bone's end: a line when seen from the side
+        for share in np.arange(rng.uniform(0.6, 0.8), 0.97, 1.2 / reach):
+            ring = centre[0] + share * reach * np.stack([np.sin(angles), np.cos(angles)], 1)
+            points += [np.array([end - side * away, *p]) for p in ring]
+            normals += [np.array([1.0, 0.0, 0.0])] * len(ring)
+    else:  # along the bone's side: a line in an axial plane
+        for z in end + side * np.arange(rng.uniform(3, 5), rng.uniform(6, 14), 1.0):
+            for angle in angles:
+                point, normal = bone.surface(float(z), float(angle))
+                points.append(point + normal * away)
+                normals.append(normal)
+    count = len(points)
     solid = plates(
         rng, np.array(points), np.array(normals), np.tile([0.2, 0.7, 0.7], (count, 1)),
-        wide=np.full(count, rng.uniform(1.0, 1.8)), thin=np.full(count, thin),
+        wide=np.full(count, rng.uniform(0.9, 1.3)), thin=np.full(count, thin),
         density=log_uniform(rng, 0.3, 0.8),
     )  # fmt: skip
-    return Lesion(("linear_chondral",), "linear_chondral", solid, solid.box(), rough_mm=0.15, grain=0.2)
-
-
-__all__ = [
-    "Place", "crescentic", "linear_chondral", "plaque_like", "sheet_like", "vascular_tram_track",
-]  # fmt: skip
+    return Lesion(
+        ("linear_chondral",), "linear_chondral", solid, solid.box(), rough_mm=0.15, grain=0.2
+    )

@@ -66,9 +66,7 @@ class Solids:
         """Return them grown by a factor about a point (z, y, x)."""
         origin = np.asarray(about, float)
         centre = (self.centre - origin) * factor + origin
-        return replace(
-            self, centre=centre, radii=self.radii * factor, level=self.level * factor
-        )
+        return replace(self, centre=centre, radii=self.radii * factor, level=self.level * factor)
 
     def denser(self, factor: float) -> Solids:
         """Return them with their mineral multiplied."""
@@ -212,7 +210,9 @@ def _share(
 ) -> Field:
     """Return how much of each point of a window an ellipsoid covers, 0..1."""
     offsets = [
-        (axes[k][window[k]] - np.float32(parts.centre[i, k])).reshape([-1 if j == k else 1 for j in range(3)])
+        (axes[k][window[k]] - np.float32(parts.centre[i, k])).reshape(
+            [-1 if j == k else 1 for j in range(3)]
+        )
         for k in range(3)
     ]
     if shift is not None:

@@ -94,8 +94,14 @@ class Tube:
         y, x = self.centre.T
         centre = np.stack([c * y + s * x, -s * y + c * x], 1)
         centre = centre + self.z[:, None] * np.asarray(lean, float) + np.asarray(shift, float)
-        turned = [np.interp(THETA + turn, THETA, row, period=2 * np.pi) for row in self.radius]
-        return replace(self, centre=centre, radius=np.array(turned))
+        steps = turn / (2 * np.pi) * CORNERS
+        whole = int(np.floor(steps))
+        share = steps - whole
+        turned = (
+            np.roll(self.radius, whole, 1) * (1 - share)
+            + np.roll(self.radius, whole + 1, 1) * share
+        )
+        return replace(self, centre=centre, radius=turned)
 
 
 def ellipse(radius_y: ArrayLike, radius_x: ArrayLike, turn: ArrayLike = 0.0) -> Float:

@@ -1,0 +1,94 @@
+"""`calcilens phantoms patches`: simulated lesions for training, with their manifest."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from calcilens.commands.console import print_json, progress_bar, say
+
+
+class Modality(StrEnum):
+    """What is simulated."""
+
+    CT = "ct"
+    RADIOGRAPH = "radiograph"
+
+
+class Domain(StrEnum):
+    """How it is acquired: the way models learn on, or another that they are judged on."""
+
+    USUAL = "usual"
+    UNSEEN = "unseen"
+
+
+def patches(
+    out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
+    n: int = typer.Option(1000, "--n", min=1, help="How many lesions."),
+    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    seed: int = typer.Option(0, min=0, help="The same seed gives the same lesions."),
+    domain: Domain = typer.Option(
+        Domain.USUAL,
+        help="usual for training; unseen differs in kVp, kernel, thickness, processing and people.",
+    ),
+    backgrounds: Path | None = typer.Option(
+        None, help="Folder of your own CT or radiographs (DICOM) to put the lesions into."
+    ),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    as_json: bool = typer.Option(False, "--json", help="Print a summary as JSON."),
+) -> None:
+    """Simulate lesions of all patterns, and what may be taken for one, with exact truth.
+
+    OUT/images holds small CT stacks (NIfTI, HU) or radiographs (16-bit PNG), OUT/masks the
+    mineral, OUT/truth.jsonl a line a lesion and OUT/manifest.parquet what `calcilens train` and
+    `calcilens evaluate` read.
+    """
+    print_or_say(
+        write_set(out, n, modality, seed, domain, workers, backgrounds=backgrounds), as_json
+    )
+
+
+def write_set(
+    out: Path,
+    n: int,
+    modality: str,
+    seed: int,
+    domain: str,
+    workers: int,
+    *,
+    backgrounds: Path | None = None,
+) -> dict[str, object]:
+    """Write patches and their manifest; return a summary."""
+    from calcilens.data_manifests.builders.phantoms import build_phantoms
+    from calcilens.data_manifests.schema import write_manifest
+    from calcilens.phantoms.patches import Job, write_patches
+
+    job = Job(str(modality), seed, str(domain), out, backgrounds)
+    with progress_bar() as bar:
+        task = bar.add_task(f"simulating {job.modality}", total=n)
+        write_patches(job, n, workers=workers, advance=lambda done: bar.advance(task, done))
+        manifest = build_phantoms(out)
+    path = out / "manifest.parquet"
+    write_manifest(manifest, path)
+    frame = manifest.frame
+    return {
+        "manifest": str(path),
+        "lesions": len(frame),
+        "people": int(frame["patient_key"].nunique()),
+        "calcified": int((frame["finding"] == 1).sum()),
+        "concerning": int((frame["concern"] == 1).sum()),
+    }
+
+
+def print_or_say(found: dict[str, object], as_json: bool) -> None:
+    """Print a summary for a program or for a person."""
+    if as_json:
+        print_json(found)
+        return
+    say(
+        f"{found['lesions']} lesions of {found['people']} simulated people, "
+        f"{found['calcified']} calcified, {found['concerning']} concerning: {found['manifest']}"
+    )
