@@ -66,10 +66,17 @@ def row_faults(row: Mapping[str, Any], number: int) -> list[Fault]:
 
 
 def box_fault(row: Mapping[str, Any], number: int, shape: Sequence[int | None]) -> Fault | None:
-    """Say where a box leaves its image of `shape` (Z, Y, X); None is an unknown length."""
+    """Say where a box leaves its image of `shape` (Z, Y, X); None is an unknown length.
+
+    Along z it may, where the key plane says which planes are meant: a stack may be a piece of a
+    longer series, and its lesion longer than the piece.
+    """
     start, stop = box_of(row).tolist()
-    names = zip(BOX_COLUMNS[:3], BOX_COLUMNS[3:], start, stop, shape, strict=True)
-    for low_name, high_name, low, high, length in names:
+    key, planes = row["key_plane"], shape[0]
+    if key is not None and planes is not None and key >= planes:
+        return Fault(number, "key_plane", compose(f"at most {planes - 1}", f"{key}"))
+    axes = list(zip(BOX_COLUMNS[:3], BOX_COLUMNS[3:], start, stop, shape, strict=True))
+    for low_name, high_name, low, high, length in axes if key is None else axes[1:]:
         if low < 0:
             return Fault(number, low_name, compose("at least 0", f"{low}"))
         if length is not None and high > length:

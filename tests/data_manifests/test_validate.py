@@ -53,6 +53,8 @@ def test_every_promise_of_the_strategy_is_one_of_the_schema(row: dict) -> None:
         ({"x1": 129}, "row 2, column x1: expected at most 128, found 129"),
         ({"y0": -1}, "row 2, column y0: expected at least 0, found -1"),
         ({"key_plane": 1}, "row 2, column key_plane: expected 0 to 0, found 1"),
+        ({"key_plane": 1, "z1": 2}, "row 2, column key_plane: expected at most 0, found 1"),
+        ({"z1": 2}, "row 2, column z1: expected at most 1, found 2"),
         ({"readers": 2}, "row 2, column readers: expected 1, as many as votes, found 2"),
         ({"image": "no.png"}, "row 2, column image: expected an image, found no such file"),
         ({"mask": "/m.png"}, "row 2, column mask: expected a path below the manifest's root"),
@@ -72,6 +74,10 @@ def test_each_fault_is_named_by_row_and_column(
     (fault,) = faults(manifest, **cells)
     assert said in fault
     assert "\n" not in fault
+
+
+def test_a_lesion_longer_than_its_piece_of_a_series_is_no_fault(manifest: Manifest) -> None:
+    assert faults(manifest, key_plane=0, z0=-7, z1=9) == []
 
 
 def test_a_mask_in_the_grid_of_the_image_is_no_fault(manifest: Manifest) -> None:
