@@ -45,7 +45,7 @@ def hardening(clean: Field, settings: CTSettings, rng: np.random.Generator) -> F
     return smooth(planes / water * 1000, clean.shape)
 
 
-def _shrink(layer: Field) -> Field:
+def _shrink(layer: NDArray[np.floating]) -> Field:
     """Average planes (Z, Y, X) over the cells of a coarse grid (Z, side, side)."""
     for axis in (1, 2):
         weights = _cells(layer.shape[axis])
@@ -60,7 +60,7 @@ def _cells(points: int) -> Field:
     start, stop = edges[:-1, None], edges[1:, None]
     index = np.arange(points)[None]
     weight = np.clip(np.minimum(stop, index + 1) - np.maximum(start, index), 0, None)
-    return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(weight / weight.sum(1, keepdims=True), np.float32)
 
 
 def _error(
@@ -70,7 +70,7 @@ def _error(
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Return what the detector reads too much or too little of, in line integrals."""
-    source = beam(int(round(settings.kvp)), 7.0, 6)
+    source = beam(round(settings.kvp), 7.0, 6)
     kinds = [BASE_NAMES.index(name) for name in ("mineral", "metal")]
     through = source.fluence * source.kev
     water = np.exp(-source.attenuation[0] * 18)

@@ -9,54 +9,19 @@ from __future__ import annotations
 import numpy as np
 
 from calcilens.phantoms import places
-from calcilens.phantoms.anatomy import Rng, Segment
+from calcilens.phantoms.forms import (
+    fitting,
+    log_uniform,
+    mass_around,
+    nodule,
+    placed,
+    shape,
+    within,
+)
 from calcilens.phantoms.places import Place
 from calcilens.phantoms.scene import Lesion
+from calcilens.phantoms.segment import Rng, Segment
 from calcilens.phantoms.solids import Float, Solids, joined, solids
-
-MASS_SHARE = 0.25
-"""Lumps that come with an ill-defined soft-tissue mass around them."""
-
-
-def log_uniform(rng: Rng, low: float, high: float) -> float:
-    """Draw from a range whose every factor of two is as likely."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def shape(rng: Rng, radius: float, uneven: float = 0.25) -> Float:
-    """Return half axes (3,) around a radius, the longest equal to it."""
-    axes = np.exp(-np.abs(rng.normal(0, uneven, 3)))
-    return np.asarray(radius * axes / axes.max())
-
-
-def within(rng: Rng, count: int, least: float = 0.0, most: float = 1.0) -> Float:
-    """Return points (N, 3) spread evenly in a shell of the unit ball."""
-    towards = rng.normal(size=(count, 3))
-    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-    return np.asarray(towards * rng.uniform(least**3, most**3, (count, 1)) ** (1 / 3))
-
-
-def placed(place: Place, offsets: Float) -> Float:
-    """Return points (N, 3) given along the place's own axes."""
-    return np.asarray(place.point + offsets @ place.axes)
-
-
-def mass_around(rng: Rng, point: Float, axes: Float, radii: Float) -> Solids:
-    """Return an ill-defined soft-tissue mass that reaches beyond a lesion."""
-    grown = radii * rng.uniform(1.35, 2.0) + rng.uniform(3, 9)
-    lobes = placed(Place(point, axes, 0), within(rng, 4, 0.2, 0.7) * grown)
-    main = solids(point, grown, 0, tissue="tumour", axes=axes, edge=0.3)
-    return joined([main, solids(lobes, grown * 0.6, 0, tissue="tumour", axes=axes, edge=0.3)])
-
-
-def fitting(place: Place, size: float, least: float = 4.0) -> float:
-    """Return a size that a place has room for: a large lesion may touch bone, not hold it."""
-    return float(min(size, max(2.3 * place.room_mm, least)))
-
-
-def host(segment: Segment, place: Place) -> str:
-    """Return the soft tissue that a nodule is made of at a place."""
-    return "tumour" if segment.lungs or segment.fascia.depth(place.point) > 0 else "oedema"
 
 
 def _lump(
@@ -102,18 +67,9 @@ def diffuse(rng: Rng, segment: Segment, size: float) -> Lesion:
     )  # fmt: skip
 
 
-def _nodule(rng: Rng, segment: Segment, size: float) -> tuple[Place, Float, Float, Solids]:
-    """Return place, half axes, directions and the soft body of a well-defined nodule."""
-    place = places.anywhere(rng, segment, size / 2)
-    size = fitting(place, size)
-    radii, axes = shape(rng, size / 2, 0.18), places.turned(rng)
-    tissue = host(segment, place)
-    return place, radii, axes, solids(place.point, radii, 0, tissue=tissue, axes=axes, edge=0.1)
-
-
 def central(rng: Rng, segment: Segment, size: float) -> Lesion:
     """A dense nidus in the middle of a nodule; at times fading outwards, which is concerning."""
-    place, radii, axes, body = _nodule(rng, segment, size)
+    place, radii, axes, body = nodule(rng, segment, size)
     size = 2 * float(radii.max())
     fading = size > 15 and rng.random() < 0.3
     density = log_uniform(rng, 0.25, 0.9)
@@ -137,7 +93,7 @@ def central(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 def eccentric(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Mineral off centre inside a soft-tissue lesion."""
-    place, radii, axes, body = _nodule(rng, segment, size)
+    place, radii, axes, body = nodule(rng, segment, size)
     size = 2 * float(radii.max())
     lobes = placed(Place(place.point, axes, 0), within(rng, 3, 0.3, 0.6) * radii)
     soft = [body, solids(lobes, radii * 0.65, 0, tissue="tumour", axes=axes)]
@@ -175,7 +131,7 @@ def laminated(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 def popcorn(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Coarse rounded clumps in a lobulated body."""
-    place, radii, axes, body = _nodule(rng, segment, size)
+    place, radii, axes, body = nodule(rng, segment, size)
     size = 2 * float(radii.max())
     count = int(rng.integers(5, 15))
     at = placed(Place(place.point, axes, 0), within(rng, count, 0.0, 0.75) * radii)
@@ -222,7 +178,7 @@ def peripheral_zonal(rng: Rng, segment: Segment, size: float) -> Lesion:
     place = places.in_muscle(rng, segment, size / 2)
     size = fitting(place, size)
     radii = shape(rng, size / 2, 0.3)
-    axes = places._axes(place.axes[0], places.turned(rng)[0])
+    axes = places.frame(place.axes[0], places.turned(rng)[0])
     mature = rng.random()
     rim = rng.uniform(0.10, 0.24) * radii.min() + 0.4
     density = 0.18 + 0.7 * mature * rng.uniform(0.5, 1)
@@ -289,92 +245,6 @@ def lobulated(rng: Rng, segment: Segment, size: float) -> Lesion:
     return Lesion(("lobulated",), "lobulated", solid, solid.box(), rough_mm=size * 0.02, grain=0.25)
 
 
-def phlebolith(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """Small round stones with lucent centres along veins; `size` is that of the largest."""
-    tube, z = places.on_vessel(rng, segment, vein=True)
-    count = int(rng.choice([1, 1, 2, 3, 4, 6]))
-    heights = z + rng.uniform(-1, 1, count) * min(9 * count, 45)
-    heights[0] = z
-    at = np.array([places._path(tube, float(h))[0] for h in heights])
-    at[1:, 1:] += rng.normal(0, 5, (count - 1, 2))
-    radius = size / 2 * np.concatenate([[1.0], rng.uniform(0.5, 1, count - 1)])
-    density = log_uniform(rng, 0.25, 0.8)
-    parts = []
-    for point, r in zip(at, radius, strict=True):
-        parts.append(
-            solids(point, r * np.exp(rng.normal(0, 0.05, 3)), density, tissue="blood", edge=0.1)
-        )
-        if rng.random() < 0.85:
-            parts.append(
-                solids(point, r * rng.uniform(0.3, 0.55), density * rng.uniform(0, 0.25), edge=0.2)
-            )
-    if rng.random() < 0.4:  # a venous malformation around them
-        around = solids(
-            at + rng.normal(0, 2, at.shape),
-            radius[:, None] * rng.uniform(1.8, 3),
-            0,
-            tissue="blood",
-        )
-        parts.insert(0, around)
-    dense = joined([p for p in parts if p.density.max() > 0])
-    return Lesion(("phlebolith",), "phlebolith", joined(parts), dense.box(), rough_mm=0, grain=0.06)
-
-
-def nodular_subcutaneous(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """Many small nodules in the fat under the skin."""
-    place = places.under_skin(rng, segment, 4.0)
-    count = int(np.clip(rng.uniform(0.15, 0.5) * size, 4, 40))
-    spread = np.array([0.5, 0.0, 0.5]) * size
-    parts = []
-    middle = np.arctan2(*(place.point - segment.skin.surface(place.point[0], 0)[0] * 0)[1:])
-    wide = size / 2 / max(float(segment.skin.radius.mean()), 20)
-    for _ in range(count):
-        z = place.point[0] + rng.uniform(-1, 1) * spread[0]
-        angle = middle + rng.uniform(-1, 1) * wide
-        outer, normal = segment.skin.surface(z, angle)
-        inner, _ = segment.fascia.surface(z, angle)
-        thick = float(np.linalg.norm(outer - inner))
-        radius = min(log_uniform(rng, 0.9, 3.8), 0.42 * thick)
-        share = rng.uniform(radius, max(thick - radius, radius + 0.1)) / thick
-        point = outer * (1 - share) + inner * share
-        density = log_uniform(rng, 0.2, 0.8)
-        parts.append(
-            solids(point, radius * np.exp(rng.normal(0, 0.2, 3)), density, tissue="oedema")
-        )
-        if rng.random() < 0.25:
-            parts.append(solids(point, radius * 0.5, density * 0.2, tissue="fat"))
-    solid = joined(parts)
-    return Lesion(
-        ("nodular_subcutaneous",),
-        "nodular_subcutaneous",
-        solid,
-        solid.box(),
-        rough_mm=0.2,
-        grain=0.1,
-    )
-
-
-def rice_grain(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """Many small ellipsoids along the fibres of muscles."""
-    count = int(np.clip(rng.uniform(0.12, 0.4) * size, 3, 30))
-    first = places.in_muscle(rng, segment, 10)
-    parts = []
-    for i in range(count):
-        near = first if i == 0 else places.in_muscle(rng, segment, 4)
-        point = first.point + np.clip(near.point - first.point, -size / 2, size / 2)
-        if segment.bone_clearance(point) < 2:
-            continue
-        tilt = rng.normal(0, 0.15, 3)
-        axes = places._axes(near.axes[0] + tilt, near.axes[1])
-        long = rng.uniform(2.5, 5.0)
-        radii = np.array([long, long * rng.uniform(0.2, 0.36), long * rng.uniform(0.2, 0.36)])
-        parts.append(solids(point, radii, log_uniform(rng, 0.25, 0.8), axes=axes, edge=0.25))
-    if not parts:
-        parts = [solids(first.point, [3.5, 1.0, 1.0], 0.5, axes=first.axes)]
-    solid = joined(parts)
-    return Lesion(("rice_grain",), "rice_grain", solid, solid.box(), rough_mm=0.1, grain=0.05)
-
-
 def rings_and_arcs(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Chondroid matrix: rings, arcs and dots around lobules of cartilage."""
     near = places.by_joint if segment.joint else places.in_muscle
@@ -400,10 +270,10 @@ def rings_and_arcs(rng: Rng, segment: Segment, size: float) -> Lesion:
             parts.append(solids(point + side, r * rng.uniform(0.6, 0.95), 0.0, edge=0.2))
     solid = joined(parts)
     erosion = segment.joint and rng.random() < 0.2
-    dense = joined(parts[first:])
+    box = joined(parts[first:]).box() if rng.random() < 0.7 else solid.box()
     return Lesion(
-        ("rings_and_arcs",), "rings_and_arcs", solid, dense.box() if rng.random() < 0.7 else solid.box(),
-        mass=mass, erosion=erosion, rough_mm=size * 0.01, grain=0.1,
+        ("rings_and_arcs",), "rings_and_arcs", solid, box, mass=mass, erosion=erosion,
+        rough_mm=size * 0.01, grain=0.1,
     )  # fmt: skip
 
 

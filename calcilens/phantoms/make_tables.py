@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from calcilens.phantoms.materials import ALUMINIUM, BASES, KEV, KVP, TABLES, WATER
+from calcilens.phantoms.materials import ALUMINIUM, BASES, KEV, KVP, TABLES, WATER, Float
 
 ANODE_DEGREES = 12
 
@@ -33,9 +33,9 @@ def attenuation() -> pd.DataFrame:
     """Return mass attenuation, cm2/g, by keV (rows) and base material (columns)."""
     import xraydb
 
-    def mixture(parts: dict[str, float]) -> np.ndarray:
+    def mixture(parts: dict[str, float]) -> Float:
         rows = [share * xraydb.mu_elam(element, KEV * 1e3) for element, share in parts.items()]
-        return np.sum(rows, 0) / sum(parts.values())
+        return np.asarray(np.sum(rows, 0) / sum(parts.values()))
 
     named = {**BASES, "water": WATER, "aluminium": ALUMINIUM}
     columns = {name: mixture(dict(parts)) for name, parts in named.items()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from calcilens.phantoms import places
-from calcilens.phantoms.anatomy import Rng, Segment
-from calcilens.phantoms.lesions import fitting, placed, shape, within
+from calcilens.phantoms.forms import fitting, placed, shape, within
 from calcilens.phantoms.places import Place
 from calcilens.phantoms.scene import Lesion
+from calcilens.phantoms.segment import Rng, Segment
 from calcilens.phantoms.solids import Float, Solids, joined, solids
 
 
@@ -127,7 +127,7 @@ def enthesophyte(rng: Rng, segment: Segment, size: float) -> Lesion:
     surface, normal = bone.surface(z, rng.uniform(0, 2 * np.pi))
     long = min(size, 20.0)
     lean = normal + np.array([rng.normal(0, 0.8), 0, 0])
-    axes = places._axes(lean, np.array([1.0, 0, 0]))
+    axes = places.frame(lean, np.array([1.0, 0, 0]))
     radii = np.array([long * 0.6, long * rng.uniform(0.14, 0.3), long * rng.uniform(0.2, 0.4)])
     point = surface + axes[0] * radii[0] * 0.75
     return _absent("enthesophyte", _bony(point, radii, axes, 1.0))

@@ -202,7 +202,7 @@ def piece_box(rng: Rng, lesion: Lesion) -> Float:
 
 
 def mineral_height(rng: Rng, lesion: Lesion) -> float:
-    """Return the height z, mm, of a plane that shows the lesion: mostly the one with most mineral."""
+    """Return the height z, mm, of a plane through the lesion, mostly that with most mineral."""
     low, high = lesion.box[:, 0]
     heights = np.linspace(low, high, 41)
     dense = lesion.parts.part(lesion.parts.density > 0)

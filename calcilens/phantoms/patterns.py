@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calcilens.phantoms import lesions, mimics, sheets
+from calcilens.phantoms import clusters, lesions, mimics, sheets
 from calcilens.phantoms.anatomy import LIMBS, SITES, Rng, Segment
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import joined
@@ -44,10 +44,10 @@ PATTERN_KINDS: dict[str, Kind] = {
     "peripheral_zonal": Kind(lesions.peripheral_zonal, (10, 90)),
     "sheet_like": Kind(sheets.sheet_like, (18, 120)),
     "lobulated": Kind(lesions.lobulated, (12, 100), JOINTS),
-    "phlebolith": Kind(lesions.phlebolith, (2.5, 9), (*_SOFT, "pelvis")),
+    "phlebolith": Kind(clusters.phlebolith, (2.5, 9), (*_SOFT, "pelvis")),
     "vascular_tram_track": Kind(sheets.vascular_tram_track, (15, 110)),
-    "nodular_subcutaneous": Kind(lesions.nodular_subcutaneous, (20, 110), (*_SOFT, "pelvis")),
-    "rice_grain": Kind(lesions.rice_grain, (20, 110)),
+    "nodular_subcutaneous": Kind(clusters.nodular_subcutaneous, (20, 110), (*_SOFT, "pelvis")),
+    "rice_grain": Kind(clusters.rice_grain, (20, 110)),
     "crescentic": Kind(sheets.crescentic, (14, 80)),
     "rings_and_arcs": Kind(lesions.rings_and_arcs, (12, 110)),
     "cloud_like": Kind(lesions.cloud_like, (5, 28), JOINTS),
@@ -129,7 +129,7 @@ def draw_lesion(
 
 def _mixed(first: Lesion, second: Lesion) -> Lesion:
     """Move the second lesion onto the first and make one of them."""
-    shift = (first.box.mean(0) - second.box.mean(0)) * np.array([1.0, 1.0, 1.0])
+    shift = first.box.mean(0) - second.box.mean(0)
     moved = second.parts.posed(np.eye(3), shift)
     box = second.box + shift
     return Lesion(

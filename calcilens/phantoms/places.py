@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from calcilens.phantoms.anatomy import Rng, Segment
+from calcilens.phantoms.segment import Rng, Segment
 from calcilens.phantoms.tubes import Float, Tube
 
 _TRIES = 24
@@ -32,7 +32,7 @@ class Place:
     room_mm: float
 
 
-def _axes(fibre: Float, outward: Float) -> Float:
+def frame(fibre: Float, outward: Float) -> Float:
     """Return three unit vectors made orthogonal, the first kept."""
     f = fibre / np.linalg.norm(fibre)
     o = outward - f * (outward @ f)
@@ -58,7 +58,7 @@ def _best(draw: Callable[[], Place], wanted_mm: float) -> Place:
     return best
 
 
-def _path(tube: Tube, z: float) -> tuple[Float, Float]:
+def path_at(tube: Tube, z: float) -> tuple[Float, Float]:
     """Return a tube's centre (z, y, x) at a height and its direction."""
     (low, middle, high), _ = tube.at([z - 4, z, z + 4])
     return np.array([z, *middle]), np.array([8.0, *(high - low)])
@@ -74,7 +74,7 @@ def under_skin(rng: Rng, segment: Segment, wanted_mm: float) -> Place:
         share = rng.uniform(0.25, 0.75)
         point = outer * share + inner * (1 - share)
         room = np.linalg.norm(outer - inner) * min(share, 1 - share)
-        return Place(point, _axes(np.array([1.0, 0, 0]), normal), float(room))
+        return Place(point, frame(np.array([1.0, 0, 0]), normal), float(room))
 
     return _best(draw, wanted_mm)
 
@@ -85,13 +85,13 @@ def in_muscle(rng: Rng, segment: Segment, wanted_mm: float) -> Place:
     def draw() -> Place:
         z = rng.uniform(-_REACH_MM, _REACH_MM)
         muscle = segment.muscles[rng.integers(len(segment.muscles))]
-        point, fibre = _path(muscle, z)
+        point, fibre = path_at(muscle, z)
         reach = float(muscle.at(z)[1].mean())
         point = point + np.array([0, *rng.normal(0, 0.3, 2)]) * reach
         outward = point - np.array([z, *segment.skin.at(z)[0][0]])
         tilt = np.array([0.0, *rng.normal(0, 2.0, 2)])
         room = min(segment.bone_clearance(point), segment.skin.depth(point) - 3)
-        return Place(point, _axes(fibre + tilt, outward), room)
+        return Place(point, frame(fibre + tilt, outward), room)
 
     return _best(draw, wanted_mm)
 
@@ -106,7 +106,7 @@ def in_lung(rng: Rng, segment: Segment, wanted_mm: float) -> Place:
         angle, share = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0.02, 0.9))
         reach = radius[0][int(angle / (2 * np.pi) * radius.shape[1])] * share
         point = np.array([z, *(centre[0] + reach * np.array([np.sin(angle), np.cos(angle)]))])
-        return Place(point, _axes(np.array([1.0, 0, 0]), point), lung.depth(point) + 4)
+        return Place(point, frame(np.array([1.0, 0, 0]), point), lung.depth(point) + 4)
 
     return _best(draw, wanted_mm)
 
@@ -131,7 +131,7 @@ def by_joint(rng: Rng, segment: Segment, wanted_mm: float) -> Place:
         away = np.clip(rng.uniform(0.35, 0.6) * skin, 4.0, None)
         point = np.array([z, *(surface + normal * away)[1:]])
         room = min(segment.bone_clearance(point), segment.skin.depth(point) - 2)
-        return Place(point, _axes(np.array([1.0, 0, 0]), normal), room)
+        return Place(point, frame(np.array([1.0, 0, 0]), normal), room)
 
     return _best(draw, wanted_mm)
 
@@ -145,9 +145,9 @@ def in_tendon(rng: Rng, segment: Segment) -> Place:
     """Return a place in a tendon, near where it ends on bone."""
     tendon = segment.tendons[rng.integers(len(segment.tendons))]
     z = rng.uniform(-45, 45)
-    point, fibre = _path(tendon, z)
+    point, fibre = path_at(tendon, z)
     outward = point - np.array([z, *segment.skin.at(z)[0][0]])
-    return Place(point, _axes(fibre, outward), float(tendon.at(z)[1].max()))
+    return Place(point, frame(fibre, outward), float(tendon.at(z)[1].max()))
 
 
 def on_vessel(rng: Rng, segment: Segment, *, vein: bool) -> tuple[Tube, float]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from calcilens.phantoms.anatomy import Segment
+from calcilens.phantoms.segment import Segment
 from calcilens.phantoms.solids import Float, Solids
+from calcilens.vocabulary import Reading, pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +64,6 @@ def concern_reasons(lesion: Lesion) -> tuple[str, ...]:
     Depth below the fascia, growth and pain count too in the clinic, but are not part of this
     truth: depth is measured, growth takes two studies and pain is not in the image.
     """
-    from calcilens.vocabulary import Reading, pattern
-
     evaluate = [k for k in lesion.patterns if pattern(k).reading is Reading.EVALUATE]
     reasons = {
         "soft-tissue mass": lesion.mass,
@@ -76,9 +73,3 @@ def concern_reasons(lesion: Lesion) -> tuple[str, ...]:
         **{f"pattern {key}": True for key in evaluate},
     }
     return tuple(reason for reason, there in reasons.items() if there)
-
-
-def turn_about_z(angle: float) -> Float:
-    """Return the rotation matrix (3, 3) of (z, y, x) that `Tube.posed` applies."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1.0, 0, 0], [0, c, s], [0, -s, c]])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from calcilens.phantoms import places
-from calcilens.phantoms.anatomy import Rng, Segment
-from calcilens.phantoms.lesions import log_uniform, placed, within
+from calcilens.phantoms.forms import log_uniform, placed, within
 from calcilens.phantoms.scene import Lesion
+from calcilens.phantoms.segment import Rng, Segment
 from calcilens.phantoms.solids import Float, Solids, joined, solids
 
 
@@ -22,7 +22,7 @@ def plates(
     density: float,
 ) -> Solids:
     """Return thin discs (N) lying on a surface given by points and normals (N, 3)."""
-    axes = np.stack([places._axes(n, a) for n, a in zip(normals, along, strict=True)])
+    axes = np.stack([places.frame(n, a) for n, a in zip(normals, along, strict=True)])
     n = len(points)
     radii = np.stack([thin, wide * rng.uniform(0.8, 1.4, n), wide], 1)
     return solids(points, radii, density * rng.uniform(0.6, 1.2, n), axes=axes, edge=0.35)
@@ -101,9 +101,9 @@ def vascular_tram_track(rng: Rng, segment: Segment, size: float) -> Lesion:
     blood = tube.tissue
     turn = rng.uniform(0, 2 * np.pi)
     for z in heights:
-        point, direction = places._path(tube, float(z))
+        point, direction = places.path_at(tube, float(z))
         radius = max(float(tube.at(float(z))[1].mean()), 1.2)
-        axes = places._axes(direction, np.array([0.0, 1, 0]))
+        axes = places.frame(direction, np.array([0.0, 1, 0]))
         outer.append((point, np.array([1.3, radius + wall / 2, radius + wall / 2]), axes))
         inner.append((point, np.array([1.9, radius - wall / 2, radius - wall / 2]), axes))
         if rng.random() < 0.5:

@@ -57,7 +57,7 @@ class Solids:
         return Solids(*(getattr(self, name)[kept] for name in _FIELDS))
 
     def posed(self, matrix: ArrayLike, shift: ArrayLike, about: ArrayLike = (0, 0, 0)) -> Solids:
-        """Return them turned by a rotation matrix (3, 3) of (z, y, x) about a point, and shifted."""
+        """Return them turned by a matrix (3, 3) of (z, y, x) about a point, then shifted."""
         m, origin = np.asarray(matrix, float), np.asarray(about, float)
         centre = (self.centre - origin) @ m.T + origin + np.asarray(shift, float)
         return replace(self, centre=centre, axes=self.axes @ m.T)

@@ -5,7 +5,6 @@ Coordinates are mm in the frame of the scanner: z along the limb, y to the back,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,8 +118,3 @@ def uneven(rng: np.random.Generator, knots: int, amount: float) -> Float:
         drift = rng.normal(0, 0.15) * np.linspace(-1, 1, knots)
         total += size * np.cos(order * THETA[None] + rng.uniform(0, 2 * np.pi) + drift[:, None])
     return total
-
-
-def along(z: Float, knots: Callable[[Float], ArrayLike]) -> Float:
-    """Return a function's values at the knots as (K,) or (K, 2)."""
-    return np.asarray(knots(z), float)
