@@ -36,6 +36,11 @@ class PatternOutput(NamedTuple):
         """Split logits (B, 20) as the heads give them: finding, concern, patterns."""
         return cls(logits[:, 0], logits[:, 2:], logits[:, 1])
 
+    @property
+    def logits(self) -> Tensor:
+        """All of them (B, 20), as `of` takes them."""
+        return torch.cat([self.finding[:, None], self.concern[:, None], self.pattern], 1)
+
 
 class Branches(NamedTuple):
     """What the two branches of a network make of lesions."""
@@ -48,6 +53,8 @@ class Branches(NamedTuple):
     """(B, 1, h, w) logits of the map over `window`; None for a network without attention."""
     window: Tensor
     """(B, 4) of the lesion view, patch pixels."""
+    pooled: Tensor
+    """(B, F) features of the encoder that `seen` was made of."""
 
 
 class LesionClassifier(nn.Module):
@@ -104,9 +111,9 @@ class LesionClassifier(nn.Module):
             nn.ReLU(),
             nn.Dropout(dropout),
         )
-        width = 4 * WIDTHS[-1] + (Attention.width if attention else 0)
+        self.pooled_width = 4 * WIDTHS[-1] + (Attention.width if attention else 0)
         self.look = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(width, self.branch_width), nn.ReLU()
+            nn.Dropout(dropout), nn.Linear(self.pooled_width, self.branch_width), nn.ReLU()
         )
         widths = (2 * self.branch_width, self.branch_width, self.branch_width)
         self.heads = nn.ModuleList(nn.Linear(width, self.outputs) for width in widths)
@@ -125,10 +132,12 @@ class LesionClassifier(nn.Module):
             box: (B, 4) lesion boxes (y0, x0, y1, x1), patch pixels.
             extent_mm: (B, 3) size of the box along (z, y, x), mm; NaN where not calibrated.
         """
-        answers = self.answers(self.branches(pixels, box, extent_mm))
-        return PatternOutput(
-            *(torch.stack(logits).mean(0) for logits in zip(*answers, strict=True))
-        )
+        return self.conclude(self.branches(pixels, box, extent_mm))
+
+    def conclude(self, branches: Branches) -> PatternOutput:
+        """Return the mean of what both branches together, and each alone, answer."""
+        answers = zip(*self.answers(branches), strict=True)
+        return PatternOutput(*(torch.stack(logits).mean(0) for logits in answers))
 
     def branches(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Branches:
         """Return what the encoder saw, what the profile measured and where attention lay."""
@@ -140,7 +149,8 @@ class LesionClassifier(nn.Module):
             attention, picked = self.attention(stages)
             seen.append(picked)
         measured = self.measure(self.profile(pixels, box, extent_mm))
-        return Branches(self.look(torch.cat(seen, 1)), measured, attention, near)
+        pooled = torch.cat(seen, 1)
+        return Branches(self.look(pooled), measured, attention, near, pooled)
 
     def answers(self, branches: Branches) -> list[PatternOutput]:
         """Return the logits of both branches together, and of each alone."""

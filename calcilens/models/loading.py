@@ -19,7 +19,6 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.registry import ModelFile, find
 from calcilens.vocabulary import PATTERN_KEYS
 
-
 MOST_MEMBERS = 32
 """A card that asks for more is broken or hostile."""
 
@@ -66,9 +65,9 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
             raise UsageError(f"{len(card['members'])} members, at most {MOST_MEMBERS} are taken")
         network = Ensemble(card["network"], len(card["members"]), card["patterns"])
         state = {k: v.float() if v.is_floating_point() else v for k, v in _read(file).items()}
-        network.load_state_dict(state)
+        network.load_state_dict(_of_today(state, network, card))
         _check_patterns(network, card["patterns"])
-    except (KeyError, TypeError, RuntimeError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelError(
             compose(
                 "weights and a card that fit together",
@@ -77,6 +76,29 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
             )
         ) from error
     return LoadedModel(network.eval(), file)
+
+
+def _of_today(
+    state: dict[str, torch.Tensor], network: Ensemble, card: Mapping[str, Any]
+) -> dict[str, torch.Tensor]:
+    """Return the state of weights that were written before calibration had modules of its own.
+
+    Their limit of the domain stands on the card and concerns brightness alone.
+    """
+    if "slope" not in state:
+        return state
+    names = {
+        "slope": "calibration.slope",
+        "offset": "calibration.offset",
+        "usual": "domain.profile.mean",
+        "precision": "domain.profile.precision",
+    }
+    moved = {new: state[old][None] for old, new in names.items()}
+    moved["domain.scale"] = torch.tensor([[1.0, torch.inf]])
+    moved["domain.limit"] = torch.tensor(float(card.get("out_of_domain_limit", torch.inf)))
+    kept = {key: value for key, value in state.items() if key not in names}
+    fresh = {k: v for k, v in network.state_dict().items() if not k.startswith("members.")}
+    return fresh | kept | moved
 
 
 def _check_patterns(network: Ensemble, stated: Collection[str]) -> None:

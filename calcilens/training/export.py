@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
-from calcilens.training.task import INPUTS, PROFILE_SAMPLE, LesionTask
+from calcilens.training.held_out import Truth, learn
+from calcilens.training.predict_rows import see_lesions
+from calcilens.training.task import LesionTask
 from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
+TAUGHT_SAMPLE = 2000
+"""Training lesions that what is usual is learnt from."""
 CONCERN_THRESHOLDS = (0.3, 0.7)
 """Where `intermediate` and `high` concern begin; a convention until readers set them."""
 
@@ -41,9 +46,10 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
     known = known_patterns(train)
     hparams = task.hparams
     network_args = dict(hparams["network"] or {})
-    ensemble = Ensemble(network_args, 1, known)
+    ensemble = Ensemble(network_args, 1, known).eval()
     ensemble.members[0].load_state_dict(task.network.state_dict())
-    _require_finite(ensemble)
+    _require_finite(task.network)
+    _learn_held_out(ensemble, data, train, held)
     card = make_card(
         weights.stem,
         modality=str(hparams["modality"]),
@@ -53,14 +59,21 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
         members=[{"held_out": -1}],
         data=describe(train) | {"validation_rows": len(held)},
     )
-    ensemble = ensemble.cpu()
-    batch = data.plain_sample(PROFILE_SAMPLE)
-    features = ensemble.first.profile.raw(*(batch[name] for name in INPUTS))
-    card["out_of_domain_limit"] = round(ensemble.learn_usual(features), 3)
     return save_model(ensemble, card, weights)
 
 
-def _require_finite(network: Ensemble) -> None:
+def _learn_held_out(
+    ensemble: Ensemble, data: LesionData, train: pd.DataFrame, held: pd.DataFrame
+) -> None:
+    """Fill the state of the model: calibrated by the validation rows, usual as in training."""
+    taught = np.unique(np.linspace(0, len(train) - 1, TAUGHT_SAMPLE).astype(int))
+    lesions = chain(map(data.train.plain, taught.tolist()), map(data.val.plain, range(len(held))))
+    asked = np.arange(len(taught) + len(held))[:, None] >= len(taught)
+    rows = pd.concat([train.iloc[taught], held])
+    learn(ensemble, see_lesions(ensemble, lesions, asked), Truth.of(rows))
+
+
+def _require_finite(network: LesionClassifier) -> None:
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ModelError(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,11 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calcilens.data_manifests.schema import Manifest, plain_rows
+from calcilens.models.abstention import REASONS
+from calcilens.models.ensemble import Ensemble, Seen
 from calcilens.models.loading import LoadedModel
+from calcilens.training.predictions import PATTERN_COLUMNS, WHY_COLUMNS
 from calcilens.training.samples import LoadLesion
 from calcilens.vocabulary import PATTERN_KEYS
 
 BATCH = 32
+INPUTS = ("pixels", "box", "extent_mm")
 
 
 def trusted_members(model: LoadedModel, patient_keys: pd.Series) -> NDArray[np.bool_]:
@@ -46,55 +54,84 @@ def predict_manifest(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame)
         rows: Rows of its frame.
 
     Returns:
-        On the index of `rows`: finding, concern, pattern_<key> for each pattern (probabilities),
-        out_of_domain (distance from the training set),
-        abstained (bool), members_used (how many members answered that had not been taught on
-        this patient; 0 where all had, and then all answered).
+        On the index of `rows` what `answers` gives, and members_used: how many members answered
+        that had not been taught on this patient; 0 where all had, and then all answered.
     """
     trusted = trusted_members(model, rows["patient_key"])
     used = trusted.sum(1)
     trusted[used == 0] = True
-    load = LoadLesion(manifest, model.spec)
-    parts = []
-    plain = plain_rows(rows)
-    for start in range(0, len(plain), BATCH):
-        lesions = [load(row) for row in plain[start : start + BATCH]]
-        parts.append(_predict(model, lesions, trusted[start : start + BATCH]))
-    frame = pd.DataFrame(np.concatenate(parts), rows.index, _COLUMNS)
-    return frame.assign(abstained=False, members_used=used)
+    seen = see_rows(manifest, model.network, rows, trusted)
+    return answers(model.network, seen, rows.index).assign(members_used=used)
 
 
-def profiles(manifest: Manifest, model: LoadedModel, rows: pd.DataFrame) -> Tensor:
-    """Return the raw profile features (N, width) of rows."""
-    load = LoadLesion(manifest, model.spec)
-    profile = model.network.first.profile
-    lesions = (
-        [_stack([lesion[name]]) for name in _INPUTS] for lesion in map(load, plain_rows(rows))
-    )
-    return torch.cat([profile.raw(*inputs) for inputs in lesions])
+def see_rows(
+    manifest: Manifest,
+    network: Ensemble,
+    rows: pd.DataFrame,
+    trusted: NDArray[np.bool_],
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Seen:
+    """Cut the patch of every row once and run the networks.
+
+    Args:
+        manifest: Where the images are.
+        network: What to run.
+        rows: Rows of its frame.
+        trusted: (N, members) which members are asked for which row.
+        advance: Is told how many rows were done since the last call.
+    """
+    load = LoadLesion(manifest, network.first.spec)
+    return see_lesions(network, map(load, plain_rows(rows)), trusted, advance)
 
 
-_INPUTS = ("pixels", "box", "extent_mm")
-_COLUMNS = ["finding", "concern", "out_of_domain", *(f"pattern_{key}" for key in PATTERN_KEYS)]
+def see_lesions(
+    network: Ensemble,
+    lesions: Iterable[Mapping[str, Any]],
+    trusted: NDArray[np.bool_],
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Seen:
+    """Run the networks on N samples, some at a time; arguments as for `see_rows`."""
+    parts, left = [], iter(lesions)
+    for start in range(0, len(trusted), BATCH):
+        asked = torch.from_numpy(trusted[start : start + BATCH])
+        batch = list(islice(left, len(asked)))
+        parts.append(_see(network, batch, asked))
+        advance(len(asked))
+    return Seen(*(torch.cat(tables) for tables in zip(*parts, strict=True)))
 
 
-def _predict(
-    model: LoadedModel, lesions: list[dict[str, NDArray[np.float32]]], trusted: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Predict patches of one size together; larger ones come one by one."""
-    out = np.empty((len(lesions), len(_COLUMNS)))
+def answers(network: Ensemble, seen: Seen, index: pd.Index) -> pd.DataFrame:
+    """Turn what the networks saw into a table.
+
+    Returns:
+        On `index`: finding, concern, pattern_<key> (probabilities), out_of_domain (distance from
+        the training set), pattern_set (list of keys, where the model has sets), abstained_finding,
+        abstained_pattern and abstained_concern (the reason, empty where there is an answer),
+        abstained (whether the finding has none).
+    """
+    with torch.inference_mode():
+        said = network.judge(seen)
+    singles = {name: getattr(said, name).numpy() for name in ("finding", "concern")}
+    patterns = dict(zip(PATTERN_COLUMNS, said.pattern.numpy().T, strict=True))
+    numbers = singles | {"out_of_domain": said.out_of_domain.numpy()} | patterns
+    frame = pd.DataFrame(numbers, index).astype(np.float64)
+    reasons = [[str(REASONS[code]) for code in codes] for codes in said.why.tolist()]
+    frame[list(WHY_COLUMNS)] = pd.DataFrame(reasons, index, dtype=object)
+    if network.sets.fitted:
+        held = [np.flatnonzero(row) for row in said.pattern_set.numpy()]
+        frame["pattern_set"] = pd.Series([[PATTERN_KEYS[i] for i in row] for row in held], index)
+    return frame.assign(abstained=frame["abstained_finding"] != "")
+
+
+def _see(network: Ensemble, lesions: Sequence[Mapping[str, Any]], asked: Tensor) -> Seen:
+    """See patches of one size together; larger ones come by themselves."""
     sizes = np.array([lesion["pixels"].shape[-1] for lesion in lesions])
-    for size in np.unique(sizes):
-        index = np.flatnonzero(sizes == size)
-        pixels, box, extent_mm = (
-            _stack([lesions[i][name] for i in index]) for name in ("pixels", "box", "extent_mm")
-        )
-        some = torch.from_numpy(trusted[index])
-        found = model.network.predict(pixels, box, extent_mm, some)
-        single = torch.stack([found.finding, found.concern, found.out_of_domain], 1)
-        out[index] = torch.cat([single, found.pattern], 1).numpy()
-    return out
-
-
-def _stack(arrays: list[NDArray[np.float32]]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays))
+    groups = [np.flatnonzero(sizes == size) for size in np.unique(sizes)]
+    parts = []
+    with torch.inference_mode():
+        for group in groups:
+            stacks = [np.stack([lesions[int(i)][name] for i in group]) for name in INPUTS]
+            pixels, box, extent_mm = map(torch.from_numpy, stacks)
+            parts.append(network.see((pixels, box, extent_mm), asked[group]))
+    order = torch.from_numpy(np.argsort(np.concatenate(groups)))
+    return Seen(*(torch.cat(tables)[order] for tables in zip(*parts, strict=True)))

@@ -16,7 +16,9 @@ from calcilens.vocabulary import PATTERN_KEYS
 
 HEADS = ("finding", "concern")
 PATTERN_COLUMNS = tuple(f"pattern_{key}" for key in PATTERN_KEYS)
-_OTHERS = ("abstained", "members_used", "pattern_set")
+WHY_COLUMNS = tuple(f"abstained_{head}" for head in ("finding", "pattern", "concern"))
+"""Why a head gives no answer, in words; empty where it does."""
+_OTHERS = ("abstained", *WHY_COLUMNS, "members_used", "pattern_set", "out_of_domain")
 _NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
 _TRUE = {"true", "1", "1.0", "yes"}

@@ -34,8 +34,8 @@ def test_a_model_that_knows_no_pattern_names_none() -> None:
 
 def test_the_answer_is_the_mean_of_the_members_calibrated_log_odds() -> None:
     both, batch = ensemble(), inputs()
-    both.slope.copy_(torch.tensor([[2.0, 1.0], [0.5, 3.0]]))
-    both.offset.copy_(torch.tensor([[0.1, 0.2], [-1.0, 0.0]]))
+    both.calibration.slope.copy_(torch.tensor([[[2.0, 1.0], [0.5, 3.0]]]))
+    both.calibration.offset.copy_(torch.tensor([[[0.1, 0.2], [-1.0, 0.0]]]))
     with torch.no_grad():
         one, two = (member(*batch) for member in both.members)
         said = both(*batch)
@@ -57,18 +57,13 @@ def test_only_trusted_members_answer_and_without_any_there_is_no_number() -> Non
 def test_everything_that_a_prediction_depends_on_travels_with_the_weights() -> None:
     first, other = ensemble(), ensemble(known=list(PATTERN_KEYS))
     with torch.no_grad():
-        first.slope.mul_(1.7)
+        first.calibration.slope.mul_(1.7)
+        first.calibration.temperature.mul_(0.6)
+        first.sets.thresholds.fill_(0.4)
+        first.domain.scale.fill_(1e-9)
+        first.domain.limit.fill_(1)
+        first.abstention.undecided.copy_(torch.tensor([0.01, 0.99]))
         first.first.profile.centre.fill_(0.3)
     other.load_state_dict(first.state_dict())
     for a, b in zip(first.predict(*inputs()), other.predict(*inputs()), strict=True):
         assert torch.equal(a, b)
-
-
-def test_what_was_learnt_as_usual_lies_near_and_a_blank_image_far() -> None:
-    both, (pixels, box, extent) = ensemble(), inputs(64)
-    profile = both.first.profile
-    profile.standardise_by(profile.raw(pixels, box, extent))
-    limit = both.learn_usual(profile.raw(pixels, box, extent))
-    usual = both.predict(pixels, box, extent).out_of_domain
-    assert 0.85 < (usual <= limit).float().mean() < 1
-    assert (both.predict(pixels * 0 + 1, box, extent).out_of_domain > limit).all()

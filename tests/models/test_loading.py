@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
 
 from calcilens.errors import ModelError
 from calcilens.models.ensemble import Ensemble, Prediction
 from calcilens.models.loading import load_model, save_model
+from calcilens.models.registry import ModelFile
 from tests.training.made import SMALL, patch_batch
 
+MEASURED = [0.9595795, 1.6622610e-06, 175.99847]
 CARD: dict[str, Any] = {
     "name": "made",
     "modality": "CT",
@@ -35,15 +37,15 @@ class Bomb:
 
 def predict(network: Ensemble) -> Prediction:
     batch = patch_batch(8)
-    inputs: list[Tensor] = [torch.from_numpy(batch[k]) for k in ("pixels", "box", "extent_mm")]
-    return network.predict(*inputs)
+    pixels, box, extent_mm = (torch.from_numpy(batch[k]) for k in ("pixels", "box", "extent_mm"))
+    return network.predict(pixels, box, extent_mm)
 
 
 @pytest.fixture
 def network() -> Ensemble:
     torch.manual_seed(0)
     made = Ensemble(SMALL, 1, ["diffuse"]).eval()
-    made.slope.fill_(1e-6)  # lost in half precision
+    made.calibration.slope.fill_(1e-6)  # lost in half precision
     made.first.profile.spread.fill_(1e-3)
     return made
 
@@ -51,7 +53,7 @@ def network() -> Ensemble:
 def test_predictions_survive_half_precision_and_a_second_round_changes_nothing(
     network: Ensemble, tmp_path: Path
 ) -> None:
-    network.slope.fill_(1.3)
+    network.calibration.slope.fill_(1.3)
     save_model(network, CARD, tmp_path / "one.safetensors")
     once = load_model(tmp_path / "one.safetensors")
     save_model(once.network, CARD, tmp_path / "two.safetensors")
@@ -67,7 +69,7 @@ def test_predictions_survive_half_precision_and_a_second_round_changes_nothing(
 def test_calibration_and_statistics_are_kept_exactly(network: Ensemble, tmp_path: Path) -> None:
     save_model(network, CARD, tmp_path / "m.safetensors")
     loaded = load_model(tmp_path / "m.safetensors")
-    assert torch.equal(loaded.network.slope, network.slope)
+    assert torch.equal(loaded.network.calibration.slope, network.calibration.slope)
     assert torch.equal(loaded.network.first.profile.spread, network.first.profile.spread)
     assert not loaded.network.training
     assert (loaded.name, loaded.spec.planes, loaded.card["modality"]) == ("m", 3, "CT")
@@ -159,3 +161,44 @@ def test_a_card_nested_too_deeply_is_refused(network: Ensemble, tmp_path: Path) 
     file.card_path.write_text("[" * 100_000, "utf-8")
     with pytest.raises(ModelError, match="model card"):
         load_model(file.weights)
+
+
+def test_weights_from_before_calibration_had_modules_answer_as_they_did(
+    network: Ensemble, tmp_path: Path
+) -> None:
+    network.calibration.slope.copy_(torch.tensor([[[1.5, 0.7]]]))
+    network.calibration.offset.copy_(torch.tensor([[[0.2, -0.4]]]))
+    network.domain.profile.mean.fill_(0.1)
+    network.domain.scale[0, 1] = torch.inf
+    wanted = predict(network)
+    moved = {"calibration.": "", "domain.profile.mean": "usual", "domain.profile.": ""}
+    state = {}
+    for name, value in network.state_dict().items():
+        for new, old in moved.items():
+            if name.startswith(new):
+                state[name.replace(new, old)] = value[0]
+                break
+        else:
+            if name.startswith(("members.", "known")):
+                state[name] = value
+    state.pop("temperature")
+    save_file(state, tmp_path / "old.safetensors")
+    file = ModelFile("old", tmp_path / "old.safetensors", tmp_path / "old.json")
+    middle = float(wanted.out_of_domain.median())
+    card = CARD | {"sha256": file.sha256, "out_of_domain_limit": middle}
+    file.card_path.write_text(json.dumps(card))
+    found = predict(load_model(file.weights).network)
+    for before, after in zip(wanted[:4], found[:4], strict=True):
+        assert torch.equal(before, after)
+    assert (found.why[:, 0] > 0).tolist() == (found.out_of_domain > middle).tolist()
+    assert not found.pattern_set.any()
+
+
+def test_the_first_shipped_model_answers_as_when_it_was_measured() -> None:
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
+    ball = torch.exp(-((y - 60) ** 2 + (x - 66) ** 2) / 80)
+    pixels = (0.3 + 0.05 * torch.sin(x / 5) + 0.6 * ball).expand(1, 5, 128, 128)
+    box, extent = torch.tensor([[50.0, 56, 70, 76]]), torch.tensor([[8.0, 14, 14]])
+    said = load_model("lidc-ct").network.predict(pixels, box, extent)
+    numbers = [float(said.finding), float(said.concern), float(said.out_of_domain)]
+    assert numbers == pytest.approx(MEASURED, rel=1e-3)

@@ -4,21 +4,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from calcilens.commands.console import guarded
-from calcilens.data_manifests.schema import read_manifest, truth
+from calcilens.data_manifests.schema import read_manifest
 from calcilens.errors import ManifestError
-from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import load_model
 from calcilens.training import crossval
 from calcilens.training.cli import LAST, MODEL_FILE
 from calcilens.training.crossval import CrossValidation
 from calcilens.training.predict_rows import predict_manifest
-from tests.training.made import BRIEF, FOLDS, SMALL, saved, stacks
+from tests.training.made import BRIEF, FOLDS, saved, stacks
 
 pytestmark = pytest.mark.usefixtures("alone")
 SHORT = [*BRIEF, "--trainer.max_epochs=1"]
@@ -72,46 +70,6 @@ def test_a_stopped_fold_goes_on_from_its_last_epoch(
     run.fit(1)
     assert "--ckpt_path" not in calls[0]
     assert calls[1][-2:] == ["--ckpt_path", str(run.folder(1) / LAST)]
-
-
-def test_calibration_of_a_member_does_not_depend_on_the_fold_it_is_judged_on(
-    manifest: Path,
-) -> None:
-    frame = truth(read_manifest(manifest).frame)
-    logits = np.random.default_rng(0).normal(0, 1, (len(frame), 2))
-    own = (frame["fold"] == 1).to_numpy()
-
-    def fitted(table: pd.DataFrame, answers: np.ndarray) -> torch.Tensor:
-        ensemble = Ensemble(SMALL, FOLDS)
-        crossval._calibrate(ensemble, 1, table, answers, table["fold"] != 1)
-        return torch.cat([ensemble.slope[1], ensemble.offset[1]])
-
-    changed = frame.copy()
-    for head in crossval.HEADS:
-        changed.loc[own, f"{head}_truth"] = 1 - changed.loc[own, f"{head}_truth"]
-    answers = logits.copy()
-    answers[own] += 5
-    first = fitted(frame, logits)
-    assert torch.equal(fitted(changed, answers), first)
-    changed.loc[~own, "finding_truth"] = 1 - changed.loc[~own, "finding_truth"]
-    assert not torch.equal(fitted(changed, logits), first)
-
-
-def test_calibration_turns_overconfident_answers_into_frequencies(manifest: Path) -> None:
-    rng = np.random.default_rng(0)
-    honest = rng.normal(0, 1.5, 4000)
-    positive = (rng.random(4000) < 1 / (1 + np.exp(-honest))).astype(float)
-    frame = pd.DataFrame({"finding_truth": positive, "concern_truth": np.nan, "fold": 0})
-    ensemble = Ensemble(SMALL, 1)
-    logits = np.stack([3 * honest + 1, honest], 1)
-    crossval._calibrate(ensemble, 0, frame, logits, frame["fold"] == 0)
-    slope, offset = float(ensemble.slope[0, 0]), float(ensemble.offset[0, 0])
-    assert slope == pytest.approx(1 / 3, abs=0.05)
-    assert offset == pytest.approx(-1 / 3, abs=0.1)
-    assert (float(ensemble.slope[0, 1]), float(ensemble.offset[0, 1])) == (
-        1,
-        0,
-    )  # no labels: left alone
 
 
 @pytest.mark.parametrize("fold", [None, 0])

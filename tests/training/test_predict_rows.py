@@ -30,7 +30,7 @@ def model(folder: Path, patients: dict[str, int], members: int = FOLDS) -> Loade
     }
     network = Ensemble(SMALL, members, ["diffuse"])
     with torch.no_grad():
-        network.offset[:, 0] = torch.arange(members) * 3.0  # tells the members apart
+        network.calibration.offset[:, :, 0] = torch.arange(members) * 3.0  # tells the members apart
     save_model(network, card, folder / "made.safetensors")
     return load_model(folder / "made.safetensors")
 
