@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from calcilens.data_manifests.schema import Manifest
     from calcilens.training.evaluate import Scores
     from calcilens.training.evaluate_page import About
+    from calcilens.training.saliency_rows import SaliencyFigures
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +40,19 @@ def evaluate(
     include_seen: bool = typer.Option(
         False, "--include-seen", help="Keep rows that every member of the model trained on."
     ),
+    saliency: int = typer.Option(
+        0, min=0, help="Judge the saliency maps too, of up to so many lesions with a mask."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
 ) -> None:
     """Judge a model: AUROC, AUPRC and calibration with patient-bootstrap intervals, by group."""
     if (model is None) == (predictions is None):
         found = "neither" if model is None else "both"
         raise UsageError(compose("either --model or --predictions", found))
+    if saliency and model is None:
+        raise UsageError(
+            compose("--model", "--predictions, which make no maps", where="--saliency")
+        )
     from calcilens.data_manifests.schema import read_manifest
     from calcilens.training.evaluate import score, select_rows
     from calcilens.training.evaluate_page import scores_json, warnings_about, write_evaluation
@@ -55,6 +64,8 @@ def evaluate(
     predicted, named = _predicted(labelled, rows, model, predictions)
     frame = join(rows, predicted, named["model"])
     scores = score(frame, include_seen=include_seen)
+    if saliency:
+        scores = replace(scores, saliency=_judge_maps(labelled, rows, str(model), saliency, out))
     about = _about(manifest, split, named, time.perf_counter() - started)
     for warning in warnings_about(scores):
         say(f"warning: {warning}")
@@ -91,6 +102,24 @@ def _predicted(
         "model_version": None if version is None else str(version),
         "model_sha256": loaded.sha256,
     }
+
+
+def _judge_maps(
+    manifest: Manifest, rows: pd.DataFrame, model: str, limit: int, out: Path | None
+) -> SaliencyFigures:
+    """Return the figures of saliency maps, drawn and listed where an evaluation is written."""
+    from calcilens.models.loading import load_model
+    from calcilens.training.saliency_gallery import write_maps
+    from calcilens.training.saliency_rows import judge_maps, saliency_figures
+
+    loaded = load_model(model)
+    with progress_bar() as bar:
+        task = bar.add_task("saliency", total=limit)
+        judged = judge_maps(manifest, loaded, rows, limit, lambda n: bar.update(task, advance=n))
+    figures = saliency_figures(judged, loaded)
+    if out is not None:
+        write_maps(out, judged)
+    return figures
 
 
 def _about(manifest: Path, split: str, named: dict[str, Any], seconds: float) -> About:
@@ -139,6 +168,12 @@ def _show(scores: Scores, about: About) -> None:
             table.caption = f"pattern: accuracy {p.accuracy:.3f}"
     console = Console()
     console.print(table)
+    if scores.saliency is not None:
+        m = scores.saliency
+        console.print(
+            f"saliency of {m.n} lesions: {m.hits:.0%} hits ({m.hits_by_chance:.0%} by chance), "
+            f"AUPRC {m.auprc_over_area:.1f} times the baseline, {m.shown:.0%} pass their test"
+        )
     for head, reasons in scores.left_out.items():
         if reasons:
             parts = ", ".join(f"{n} {why}" for why, n in reasons.items())

@@ -136,11 +136,11 @@ class Explainer:
 
     def __init__(self, network: nn.Module) -> None:
         members = getattr(network, "members", None)
-        self.members: list[nn.Module] = [network] if members is None else list(members)
+        self.members: list[Any] = [network] if members is None else list(members)
         self.method = method_of(self.members[0])
         self._shuffled = shuffled(self.members[0])
 
-    def maps(self, inputs: Inputs, members: Sequence[nn.Module] | None = None) -> Tensor:
+    def maps(self, inputs: Inputs, members: Sequence[Any] | None = None) -> Tensor:
         """Return maps (B, S, S) in 0..1, each with a maximum of 1 unless nothing speaks.
 
         Args:

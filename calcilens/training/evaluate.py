@@ -24,6 +24,7 @@ from calcilens.training.predictions import HEADS, arrays, join, named
 
 if TYPE_CHECKING:
     from calcilens.models.loading import LoadedModel
+    from calcilens.training.saliency_rows import SaliencyFigures
 
 _CHUNK = 128
 """Rows predicted between two steps of the progress bar."""
@@ -49,6 +50,8 @@ class Scores:
     left_out: dict[str, dict[str, int]]
     """Head -> reason -> number of rows of the split that are not in its figures."""
     by_group: dict[str, dict[str, Group]]
+    saliency: SaliencyFigures | None = None
+    """None where the maps were not judged."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""

@@ -102,13 +102,13 @@ def write_evaluation(out: Path, frame: pd.DataFrame, scores: Scores, about: Abou
     svg = {name: _picture(figure, "svg") for name, figure in figures.items()}
     (out / "plots").mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        _write(out / "plots" / f"{name}.svg", svg[name])
-        _write(out / "plots" / f"{name}.png", _picture(figure, "png"))
-    _write(out / "predictions.csv", _predictions_csv(frame, reasons).encode())
+        write_whole(out / "plots" / f"{name}.svg", svg[name])
+        write_whole(out / "plots" / f"{name}.png", _picture(figure, "png"))
+    write_whole(out / "predictions.csv", _predictions_csv(frame, reasons).encode())
     found = json.dumps(scores_json(scores, about), indent=2, allow_nan=False)
-    _write(out / "scores.json", f"{found}\n".encode())
+    write_whole(out / "scores.json", f"{found}\n".encode())
     page = out / PAGE
-    _write(page, render(svg, scores, about, _mistakes(frame, reasons)).encode())
+    write_whole(page, render(svg, scores, about, _mistakes(frame, reasons)).encode())
     return page
 
 
@@ -211,7 +211,7 @@ def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
     return table.join(reasons.add_prefix("why_not_")).to_csv(index=False)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -77,6 +77,7 @@ def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) 
     [
         (("--manifest", "m.parquet"), EXIT_USAGE, "either --model or --predictions, found neither"),
         ((*GIVEN, "--model", "x"), EXIT_USAGE, "either --model or --predictions, found both"),
+        ((*GIVEN, "--saliency", "9"), EXIT_USAGE, "--saliency: expected --model, found"),
         ((*GIVEN, "--split", "holdout"), EXIT_USAGE, "--split: expected all, train, val"),
         ((*GIVEN, "--split", "unused"), EXIT_FAILED, "splits there: test, train, val"),
         (("--manifest", "no.parquet", *GIVEN[2:]), EXIT_FAILED, "no.parquet"),

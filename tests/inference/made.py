@@ -45,6 +45,14 @@ class FakeNetwork(nn.Module):
         self.spot, self.view = spot, view
 
     @property
+    def first(self) -> FakeNetwork:
+        return self
+
+    @property
+    def spec(self) -> PatchSpec:
+        return PatchSpec()
+
+    @property
     def deepest(self) -> nn.Module:
         return self.encoder
 
