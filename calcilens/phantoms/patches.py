@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from calcilens.errors import UsageError, compose
 from calcilens.phantoms.anatomy import Rng, Segment, draw_segment, posed
@@ -130,12 +131,19 @@ def _line_path(job: Job, number: int) -> Path:
 
 
 def _write_chunk(job: Job, numbers: list[int]) -> int:
-    for number in numbers:
-        line = _write_ct(job, number) if job.modality == "ct" else _write_radiograph(job, number)
-        part = _line_path(job, number).with_suffix(".part")
-        part.write_text(json.dumps(line) + "\n", encoding="utf-8")
-        part.replace(_line_path(job, number))
+    # The last bit of a sum hangs on the number of threads that share it, and pixels on that bit.
+    with threadpool_limits(1):
+        for number in numbers:
+            _write_patch(job, number)
     return len(numbers)
+
+
+def _write_patch(job: Job, number: int) -> None:
+    """Write image, mask and truth; the truth comes last, and says that all is there."""
+    line = _write_ct(job, number) if job.modality == "ct" else _write_radiograph(job, number)
+    part = _line_path(job, number).with_suffix(".part")
+    part.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    part.replace(_line_path(job, number))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +226,7 @@ def mineral_height(rng: Rng, lesion: Lesion) -> float:
 
 
 def _write_ct(job: Job, number: int) -> dict[str, Any]:
-    draft, settings, image = _visible_ct(job, number)
+    draft, settings, image = visible_ct(job, number)
     name = patch_id(number)
     spacing = (settings.interval_mm, settings.pixel_mm, settings.pixel_mm)
     _write_nifti(job.out / "images" / f"{name}.nii", image.hu, spacing)
@@ -240,7 +248,7 @@ def _write_ct(job: Job, number: int) -> dict[str, Any]:
     }
 
 
-def _visible_ct(job: Job, number: int) -> tuple[Draft, CTSettings, CTImage]:
+def visible_ct(job: Job, number: int) -> tuple[Draft, CTSettings, CTImage]:
     """Draw until the lesion can be seen: what nobody can see is no truth to learn from."""
     for attempt in range(_ATTEMPTS):
         draft, rng = draw_scene(job, number, attempt)
