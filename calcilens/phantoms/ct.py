@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from calcilens.phantoms.anatomy import Segment
 from calcilens.phantoms.artefacts import hardening
 from calcilens.phantoms.ct_settings import CTSettings
 from calcilens.phantoms.materials import (
@@ -26,6 +25,8 @@ from calcilens.phantoms.materials import (
     tissue_hu,
 )
 from calcilens.phantoms.scene import Lesion, Scene
+from calcilens.phantoms.segment import Segment
+from calcilens.phantoms.soft_tissue import add_sheets, marbling, septa
 from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint, smooth, warp
 
 _MARGIN = 8
@@ -37,7 +38,15 @@ MASK_SHARE = 0.25
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 _TEXTURE = np.array([t.texture for t in TISSUES], np.float32)
 _GRAIN = np.array([t.grain for t in TISSUES], np.float32)
+_FINE = (
+    _TEXTURE,
+    _GRAIN,
+    np.array([t.name in ("muscle", "organ") for t in TISSUES], np.float32),
+    np.array([t.name == "fat" for t in TISSUES], np.float32),
+)
 _SOLID_BONE = np.array([t.name in BONES for t in TISSUES], np.float32)
+_HU_SPREAD = 0.006
+"""How much the density of a tissue differs between people, and between scanners."""
 _MINERAL = BASE_NAMES.index("mineral")
 
 
@@ -82,14 +91,18 @@ def render_ct(
     step = np.array([settings.interval_mm, settings.pixel_mm, settings.pixel_mm])
     start = np.asarray(middle, float) - (np.array(full) - 1) / 2 * step
     grid = Grid(start, step, full)
-    clean, bone, texture, grain = _anatomy(scene.segment, settings, grid)
+    tissues = _own_hu(rng, settings)
+    clean, bone, texture, grain, muscle, fat = _anatomy(scene.segment, tissues, settings, grid)
+    exchange = float(tissues[INDEX["fat"]] - tissues[INDEX["muscle"]])
+    add_sheets(clean, muscle, marbling(rng).draw(rng, grid), exchange)
+    add_sheets(clean, fat, septa(rng).draw(rng, grid), -exchange)
     rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
     rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
     clean += (clean + 1000) * rough
     mineral = np.zeros(full, np.float32)
     shares = []
     for lesion in scene.lesions:
-        one, share = _lesion(lesion, settings, grid, rng, clean, bone)
+        one, share = _lesion(lesion, settings, grid, rng, (tissues, clean, bone))
         mineral += one
         shares.append(share)
     per_density = np.float32(hu_per_density(settings.kvp)[_MINERAL])
@@ -137,22 +150,28 @@ def _fine_z(settings: CTSettings, grid: Grid, finest_mm: float) -> tuple[Grid, N
     return fine, (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _anatomy(segment: Segment, settings: CTSettings, grid: Grid) -> tuple[Field, ...]:
-    """Return HU, share of bone or air, texture and grain, each (Z, Y, X)."""
+def _own_hu(rng: np.random.Generator, settings: CTSettings) -> Field:
+    """Return the HU of every tissue in one person's scan: bodies and calibrations differ."""
+    hu = tissue_hu(settings.kvp)
+    density = rng.normal(0, _HU_SPREAD, len(hu)) + rng.normal(0, _HU_SPREAD)
+    return np.asarray(hu + (hu + 1000) * density, np.float32)
+
+
+def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> tuple[Field, ...]:
+    """Return HU and the shares of bone or air, texture, grain, muscle and fat, each (Z, Y, X)."""
     fine, weight = _fine_z(settings, grid, 2.5)
     more = 2 if max(grid.shape[1:]) <= 360 else 1
     heights = fine.axis(0)
     outlines = [(INDEX[t.tissue], t.outlines(heights)) for t in segment.tubes]
-    hu = tissue_hu(settings.kvp).astype(np.float32)
     solid = _SOLID_BONE.copy()
     solid[INDEX["air"]] = 1
     used = np.flatnonzero(weight.max(0) > 1e-6)
     shape = (grid.shape[0], *grid.shape[1:])
-    totals = tuple(np.zeros(shape, np.float32) for _ in range(4))
+    totals = tuple(np.zeros(shape, np.float32) for _ in range(6))
     for k in used:
         labels = _labels([(i, o[k]) for i, o in outlines], grid, more)
         layers = [_reduce(table[labels], more) for table in (hu, solid)]
-        layers += [table[labels[::more, ::more]] for table in (_TEXTURE, _GRAIN)]
+        layers += [table[labels[::more, ::more]] for table in _FINE]
         for z in np.flatnonzero(weight[:, k] > 1e-6):
             for total, layer in zip(totals, layers, strict=True):
                 total[z] += weight[z, k] * layer
@@ -198,10 +217,13 @@ def _lesion(
     settings: CTSettings,
     grid: Grid,
     rng: np.random.Generator,
-    clean: Field,
-    bone: Field,
+    body: tuple[Field, Field, Field],
 ) -> tuple[Field, Field]:
-    """Paint a lesion's soft tissue into `clean`; return its mineral and the share it fills."""
+    """Paint a lesion's soft tissue into a body; return its mineral and the share it fills.
+
+    The body is HU of the tissues (tissues,), HU (Z, Y, X) and the share of bone or air (Z, Y, X).
+    """
+    tissue_hus, clean, bone = body
     mineral, share = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
     window = grid.window(lesion.parts.box() + np.array([[-2.0], [2.0]]))
     rows = (slice(0, grid.shape[0]), *window[1:])
@@ -219,19 +241,18 @@ def _lesion(
     )
     shift = warp(rng, small, lesion.rough_mm, max(4.0, lesion.size_mm / 4))
     dense, tissue = paint(lesion.parts, small, shift)
-    if lesion.grain > 0:
-        dense *= np.clip(
-            1 + np.float32(lesion.grain) * _clouds(rng, small, (14.0, 0.6), (3.5, 0.8)), 0.1, 2
-        )
+    clouds = _clouds(rng, small, (14.0, 0.6), (3.5, 0.8))
+    dense *= np.clip(1 + np.float32(lesion.grain) * clouds, 0.1, 2)
     top = float(np.quantile(dense[dense > 0.02], 0.5)) if (dense > 0.02).any() else 1.0
-    hu = np.append(tissue_hu(settings.kvp), 0.0).astype(np.float32)
+    hu, texture = np.append(tissue_hus, 0.0), np.append(_TEXTURE, 0.0)
     index = np.where(tissue == KEEP, len(hu) - 1, tissue)
+    soft = hu[index] + (hu[index] + 1000) * texture[index] * clouds
     filled = (tissue != KEEP).astype(np.float32)
     layers = [
         dense,
         np.minimum(dense / (0.6 * top), 1) * (dense > 0.02),
         filled,
-        hu[index] * filled,
+        soft * filled,
     ]
     dense, part, replaced, soft = (_average(layer, weight, more) for layer in layers)
     room = 1 - bone[rows]
