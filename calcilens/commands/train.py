@@ -30,7 +30,7 @@ def train_command(
     calcilens train --config RECIPE --data.manifest FILE --out DIR
 
     \b
-    Recipes: ct, lidc-ct, radiograph, or a YAML file of your own.
+    Recipes: ct, radiograph, calcilens-ct, calcilens-radiograph, lidc-ct, or your own YAML.
     The main options; any setting of a recipe is one:
       --data.manifest FILE         labelled lesions
       --data.fold N                validate on this fold instead of split `val`

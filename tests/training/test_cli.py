@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -20,6 +21,7 @@ from calcilens.commands.console import guarded
 from calcilens.errors import LeakageError, ModelError, UsageError
 from calcilens.models.loading import load_model
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, recipes, train
+from calcilens.training.export import card_text
 from tests.models.test_loading import Bomb
 from tests.training.made import brief, saved, stacks
 
@@ -98,14 +100,30 @@ def test_another_seed_gives_another_model(manifest: Path, whole: Path, tmp_path:
 
 @pytest.mark.parametrize("recipe", recipes())
 def test_every_recipe_trains(recipe: str, manifest: Path, tmp_path: Path) -> None:
+    small = dict.fromkeys(("size", "lesion_px", "context_px"), 32)
     words = brief(recipe, manifest, tmp_path, "--trainer.max_epochs=1")
-    if recipe == "radiograph":  # one plane
-        size = "{planes: 1, size: 32, lesion_px: 32, context_px: 32}"
-        words = [*words, f"--model.network={size}", "--model.modality=radiograph"]
+    words = [word for word in words if not word.startswith("--model.network")]
+    words += [f"--model.network.{name}={size}" for name, size in small.items()]
     train([*words, "--trainer.limit_train_batches=2"])
     model = load_model(tmp_path / MODEL_FILE)
-    assert model.spec.planes == (1 if recipe == "radiograph" else 3)
-    assert model.card["modality"] == ("radiograph" if recipe == "radiograph" else "CT")
+    stated = yaml.safe_load(recipe_path(recipe).read_text())["model"]
+    assert model.card["modality"] == stated["modality"]
+    assert model.card["network"] == stated["network"] | small
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_a_recipe_leaves_device_and_precision_to_the_user(recipe: str) -> None:
+    stated = yaml.safe_load(recipe_path(recipe).read_text())
+    assert stated["trainer"]["use_distributed_sampler"] is False
+    assert not {"precision", "devices", "accelerator"} & stated["trainer"].keys()
+
+
+def test_what_a_person_says_of_our_models_is_complete() -> None:
+    known = card_text(recipe_path("lidc-ct")).keys()
+    for recipe in ("calcilens-ct", "calcilens-radiograph"):
+        text = card_text(recipe_path(recipe))
+        assert text.keys() == known
+        assert "simulated lesions alone" in " ".join(text["limits"])
 
 
 def test_a_logger_of_the_user_comes_beside_ours(manifest: Path, tmp_path: Path) -> None:
@@ -157,7 +175,7 @@ def shown_settings() -> str:
 
 @pytest.mark.parametrize("name", ["no-such-recipe", "missing.yaml"])
 def test_an_unknown_recipe_names_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=r"one of ct, lidc-ct, radiograph, found '"):
+    with pytest.raises(UsageError, match=r"one of calcilens-ct, .*lidc-ct, radiograph, found '"):
         recipe_path(name)
 
 
