@@ -26,7 +26,7 @@ from calcilens.phantoms.materials import (
 )
 from calcilens.phantoms.scene import Lesion, Scene
 from calcilens.phantoms.segment import Segment
-from calcilens.phantoms.soft_tissue import add_sheets, marbling, septa
+from calcilens.phantoms.soft_tissue import add_sheets, marbling, septa, vessels
 from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint, smooth, warp
 
 _MARGIN = 8
@@ -43,6 +43,7 @@ _FINE = (
     _GRAIN,
     np.array([t.name in ("muscle", "organ") for t in TISSUES], np.float32),
     np.array([t.name == "fat" for t in TISSUES], np.float32),
+    np.array([t.name == "lung" for t in TISSUES], np.float32),
 )
 _SOLID_BONE = np.array([t.name in BONES for t in TISSUES], np.float32)
 _HU_SPREAD = 0.006
@@ -92,10 +93,15 @@ def render_ct(
     start = np.asarray(middle, float) - (np.array(full) - 1) / 2 * step
     grid = Grid(start, step, full)
     tissues = _own_hu(rng, settings)
-    clean, bone, texture, grain, muscle, fat = _anatomy(scene.segment, tissues, settings, grid)
+    clean, bone, texture, grain, muscle, fat, lung = _anatomy(
+        scene.segment, tissues, settings, grid
+    )
     exchange = float(tissues[INDEX["fat"]] - tissues[INDEX["muscle"]])
     add_sheets(clean, muscle, marbling(rng).draw(rng, grid), exchange)
     add_sheets(clean, fat, septa(rng).draw(rng, grid), -exchange)
+    if scene.segment.lungs:
+        filled = float(tissues[INDEX["blood"]] - tissues[INDEX["lung"]])
+        add_sheets(clean, lung, vessels(rng).draw(rng, grid), filled)
     rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
     rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
     clean += (clean + 1000) * rough
@@ -108,7 +114,7 @@ def render_ct(
     per_density = np.float32(hu_per_density(settings.kvp)[_MINERAL])
     clean += mineral * per_density
     seen = clean + hardening(clean, settings, rng)
-    transfer, spectrum = _filters(settings, full[1:])
+    transfer, spectrum = _filters(settings, full[1:], rng.gamma(1.0, 0.8))
     blurred = np.fft.irfft2(np.fft.rfft2(seen) * transfer, s=full[1:])
     noise = np.fft.irfft2(
         np.fft.rfft2(rng.standard_normal(full, dtype=np.float32)) * spectrum, s=full[1:]
@@ -158,7 +164,7 @@ def _own_hu(rng: np.random.Generator, settings: CTSettings) -> Field:
 
 
 def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> tuple[Field, ...]:
-    """Return HU and the shares of bone or air, texture, grain, muscle and fat, each (Z, Y, X)."""
+    """Return HU and the shares of bone or air, texture, grain, muscle, fat and lung (Z, Y, X)."""
     fine, weight = _fine_z(settings, grid, 2.5)
     more = 2 if max(grid.shape[1:]) <= 360 else 1
     heights = fine.axis(0)
@@ -167,7 +173,7 @@ def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> t
     solid[INDEX["air"]] = 1
     used = np.flatnonzero(weight.max(0) > 1e-6)
     shape = (grid.shape[0], *grid.shape[1:])
-    totals = tuple(np.zeros(shape, np.float32) for _ in range(6))
+    totals = tuple(np.zeros(shape, np.float32) for _ in range(7))
     for k in used:
         labels = _labels([(i, o[k]) for i, o in outlines], grid, more)
         layers = [_reduce(table[labels], more) for table in (hu, solid)]
@@ -270,10 +276,19 @@ def _average(fine: Field, weight: Field, more: int) -> Field:
     return np.asarray(planes.reshape(z, y // more, more, x // more, more).mean((2, 4)), np.float32)
 
 
-def _filters(settings: CTSettings, shape: tuple[int, int]) -> tuple[Field, Field]:
-    """Return the kernel's transfer function and the noise's amplitude (Y, X // 2 + 1)."""
+def _filters(settings: CTSettings, shape: tuple[int, int], streaks: float) -> tuple[Field, Field]:
+    """Return the kernel's transfer function and the noise's amplitude (Y, X // 2 + 1).
+
+    Args:
+        settings: Of the scan.
+        shape: (Y, X).
+        streaks: How much more noise there is across x, where bodies are broad, than across y.
+    """
     fy = np.fft.fftfreq(shape[0], settings.pixel_mm)[:, None]
     fx = np.fft.rfftfreq(shape[1], settings.pixel_mm)[None]
     f = np.hypot(fy, fx)
     transfer = settings.transfer(f)
-    return transfer.astype(np.float32), (np.sqrt(f + 0.02) * transfer).astype(np.float32)
+    lengthened = 1 + streaks * (fy / np.maximum(f, 1e-6)) ** 4
+    return transfer.astype(np.float32), (np.sqrt((f + 0.02) * lengthened) * transfer).astype(
+        np.float32
+    )

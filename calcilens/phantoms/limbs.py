@@ -111,8 +111,22 @@ def _muscles(rng: Rng, parts: Parts, fascia: Tube, count: int) -> None:
     some = np.arange(0, KNOTS, 5)  # a muscle changes slowly: five cross-sections tell its shape
     for i in range(count):
         cell = _rounded(np.stack([_cell(seeds[k], i, fascia, int(k)) for k in some]))
-        radius = np.maximum(cell * uneven(rng, len(some), 0.02) - gap * rng.uniform(0.4, 1.8), 0.0)
+        cell = cell * uneven(rng, len(some), 0.02) - gap * rng.uniform(0.1, 1.7)
+        radius = np.maximum(cell - _frayed(rng, len(some)), 0.0)
         parts.add(Tube("muscle", Z[some], seeds[some, i], radius, "fat"), "muscles")
+
+
+def _frayed(rng: Rng, knots: int) -> Float:
+    """Return how far (K, CORNERS) a muscle's outline lies inside a smooth one, mm.
+
+    Bundles make it wavy, and at times fat cuts a cleft into it.
+    """
+    coarse = rng.normal(0, 1, CORNERS)
+    wave = rng.uniform(0, 0.9) * np.abs(coarse + np.roll(coarse, 1)) / 2
+    away = np.abs(np.arange(CORNERS) - rng.integers(CORNERS))
+    cleft = rng.uniform(2, 9) * np.exp(-((np.minimum(away, CORNERS - away) / 1.2) ** 2))
+    both = wave + cleft * (rng.random() < 0.4)
+    return np.asarray(both * rng.uniform(0.6, 1.4, (knots, 1)))
 
 
 def _cell(seeds: Float, index: int, fascia: Tube, knot: int) -> Float:
@@ -158,7 +172,7 @@ def _vessels(rng: Rng, parts: Parts, fascia: Tube, bone: Shaft) -> None:
 
 def _bundle(rng: Rng, parts: Parts, path: Float, size: float, blood: str) -> None:
     """Add an artery of a radius in mm, one or two veins beside it, and the fat around them."""
-    broad, turn = rng.uniform(1.7, 2.6) * size + 1, rng.uniform(0, np.pi)
+    broad, turn = rng.uniform(1.2, 2.4) * size + 1, rng.uniform(0, np.pi)
     sheath = ellipse(np.full(KNOTS, broad * 0.7), np.full(KNOTS, broad), np.full(KNOTS, turn))
     parts.add(Tube("fat", Z, path, sheath * uneven(rng, KNOTS, 0.15), "muscle"))
     side = np.array([np.sin(turn), np.cos(turn)])

@@ -124,7 +124,7 @@ def shell(rng: Rng, parts: Parts, skin: Tube, fat_mm: float) -> Tube:
     room = skin.radius.min() * 0.45
     inner = skin.grown(-thickness - np.minimum(fat_mm, room) * thick, "fascia", "fat")
     parts.add(inner)
-    fascia_mm = rng.uniform(0.5, 1.1)
+    fascia_mm = rng.uniform(0.25, 0.9)
     parts.add(inner.grown(-fascia_mm, "fat", "fascia"))
     return inner
 

@@ -1,7 +1,7 @@
-"""Fine structure of soft tissue in CT: fat between the bundles of a muscle, septa in fat.
+"""Fine structure of soft tissue in CT: fat in muscles, septa in fat, small vessels in lungs.
 
-Both are sheets: where a smooth random field passes through 0. They are too thin and too many to
-be drawn as parts of the anatomy.
+The first two are sheets, where a smooth random field passes through 0; vessels are strands, where
+two of them do. They are too thin and too many to be drawn as parts of the anatomy.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ _LEAST = 0.02
 
 @dataclass(frozen=True)
 class Sheets:
-    """How sheets look.
+    """How sheets or strands look.
 
     Args:
         scale_mm: (z, y, x) distance between them, about.
         width: Their width, as a share of that distance.
         share: How much of the tissue they replace at their middle, 0..1.
         spread: How much of the tissue has them: -1 for hardly any, 1 for all of it.
+        fields: 1 for sheets, 2 for strands.
     """
 
     scale_mm: tuple[float, float, float]
     width: float
     share: float
     spread: float
+    fields: int = 1
 
     def draw(self, rng: np.random.Generator, grid: Grid) -> Field:
         """Return the share (Z, Y, X) that they take of each voxel."""
-        height = _noise(rng, grid, self.scale_mm)
+        off = sum(_noise(rng, grid, self.scale_mm) ** 2 for _ in range(self.fields))
         gate = np.clip(
             1.2 * _noise(rng, grid, (2 * _GATE_MM, _GATE_MM, _GATE_MM)) + self.spread, 0, 1
         )
-        return np.asarray(np.float32(self.share) * np.exp(-((height / self.width) ** 2)) * gate)
+        return np.asarray(np.float32(self.share) * np.exp(-off / self.width**2) * gate)
 
 
 def marbling(rng: np.random.Generator) -> Sheets:
@@ -56,6 +58,12 @@ def septa(rng: np.random.Generator) -> Sheets:
     """Draw the septa between lobules of fat: faint, and thinner than most voxels."""
     scale = (rng.uniform(8, 20), rng.uniform(5, 14), rng.uniform(5, 14))
     return Sheets(scale, rng.uniform(0.04, 0.12), rng.uniform(0.0, 0.35), rng.uniform(-0.5, 0.6))
+
+
+def vessels(rng: np.random.Generator) -> Sheets:
+    """Draw the small vessels of a lung."""
+    scale = rng.uniform(6, 10)
+    return Sheets((scale, scale, scale), rng.uniform(0.09, 0.18), 0.9, rng.uniform(0.1, 0.9), 2)
 
 
 def add_sheets(clean: Field, tissue: Field, sheets: Field, hu: float) -> None:

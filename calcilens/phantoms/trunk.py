@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calcilens.phantoms.segment import KNOTS, Parts, Rng, Segment, Z, curved, shell, straight, veins
-from calcilens.phantoms.tubes import CORNERS, THETA, Tube, ellipse, uneven
+from calcilens.phantoms.segment import KNOTS, Parts, Rng, Segment, Z, shell, straight, veins
+from calcilens.phantoms.tubes import CORNERS, THETA, Float, Tube, ellipse, uneven
 
 
 def pelvis(rng: Rng) -> Segment:
@@ -68,13 +68,32 @@ def _lung(rng: Rng, parts: Parts, side: int, half: float, back: float) -> None:
     lung = _oval("lung", y, x, (0.68 * back, 0.36 * half), within="organ")
     lung = lung.grown((uneven(rng, KNOTS, 0.1) - 1) * lung.radius, "lung", "organ")
     parts.add(lung, "lungs")
-    for _ in range(rng.integers(8, 18)):
-        reach, angle = rng.uniform(0.1, 0.85), rng.uniform(0, 2 * np.pi)
-        cy = y + reach * 0.66 * back * np.sin(angle)
-        cx = x + reach * 0.33 * half * np.cos(angle)
-        radius = rng.uniform(0.8, 3.2) * (1.2 - reach)
-        path = curved(rng, cy, cx, 25.0)
-        parts.add(Tube("blood", Z, path, ellipse(*[np.full(KNOTS, radius)] * 2), "lung"))
+    hilum = np.array([0.0, y, x - side * 0.2 * half])
+    for _ in range(rng.integers(40, 80)):
+        away = np.sqrt(rng.uniform(0.03, 0.85)) * np.array([0.66 * back, 0.33 * half])
+        angle = rng.uniform(0, 2 * np.pi)
+        at = [rng.uniform(-75, 75), y + away[0] * np.sin(angle), x + away[1] * np.cos(angle)]
+        parts.add(_branch(rng, np.array(at), hilum))
+
+
+def _branch(rng: Rng, point: Float, hilum: Float) -> Tube:
+    """Return a piece of a lung vessel, running roughly away from the hilum.
+
+    A plane cuts what runs along it as a long ellipse.
+    """
+    out = point - hilum
+    towards = out / np.linalg.norm(out) + rng.normal(0, 0.45, 3)
+    towards /= np.linalg.norm(towards)
+    towards[0] += np.copysign(0.08, towards[0])
+    radius = max(0.5, rng.lognormal(0.4, 0.5) * np.exp(-np.linalg.norm(out[1:]) / 90))
+    half = rng.uniform(6, 22) * abs(towards[0]) + radius
+    z = point[0] + np.array([-half, 0.0, half])
+    slope = towards[1:] / towards[0]
+    path = point[1:] + (z - point[0])[:, None] * slope + rng.normal(0, 0.8, (3, 2))
+    long = min(np.hypot(1, np.hypot(*slope)), 14.0)
+    turn = np.arctan2(slope[0], slope[1])
+    outline = ellipse(np.full(3, radius), np.full(3, radius * long), np.full(3, turn))
+    return Tube("blood", z, path, outline * np.array([[1.0], [0.9], [0.7]]), "lung")
 
 
 def _trunk(rng: Rng, parts: Parts, fat_mm: tuple[float, float]) -> tuple[Tube, Tube, Tube]:
@@ -132,15 +151,17 @@ def _bowel(rng: Rng, parts: Parts, half: float, back: float) -> None:
 
 def _ribs(rng: Rng, parts: Parts, wall: Tube) -> None:
     """Add ribs that slope through the plane: each is cut as an oval that moves along z."""
-    for i in range(rng.integers(8, 15)):
-        start = rng.uniform(0, 2 * np.pi)
+    count = int(rng.integers(8, 15))
+    for i in range(count):
+        start = 2 * np.pi * (i + rng.uniform(0, 0.6)) / count
         index = (
             np.round((start + 0.012 * (Z + 40 * i)) / (2 * np.pi) * CORNERS).astype(int) % CORNERS
         )
         rows = np.arange(KNOTS)
         reach = wall.radius[rows, index] + 4.0
         towards = np.stack([np.sin(THETA[index]), np.cos(THETA[index])], 1)
-        radius = ellipse(np.full(KNOTS, 7.0), np.full(KNOTS, 3.6), THETA[index])
+        long, thick = rng.uniform(7, 19), rng.uniform(3.0, 4.2)
+        radius = ellipse(np.full(KNOTS, long), np.full(KNOTS, thick), THETA[index])
         rib = Tube("cortex", Z, wall.centre + reach[:, None] * towards, radius, "muscle")
         parts.add(rib, "bones")
         parts.add(rib.grown(-1.1, "trabecular", "cortex"))
