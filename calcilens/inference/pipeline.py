@@ -47,8 +47,7 @@ class Models:
     def explainer(self, model: Model) -> Explainer:
         """Return what makes saliency maps for a model."""
         if id(model) not in self._explainers:
-            trust = model.card.get("saliency", {}).get("trust")
-            self._explainers[id(model)] = Explainer(model.network, trust)
+            self._explainers[id(model)] = Explainer(model.network)
         return self._explainers[id(model)]
 
     def used(self) -> tuple[Model, ...]:

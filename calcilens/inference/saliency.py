@@ -16,12 +16,10 @@ class Explainer:
 
     Args:
         network: A classifier or an ensemble, as `calcilens.models.saliency.Explainer` takes it.
-        trust: Of the model's maps on validation lesions, as its card states it.
     """
 
-    def __init__(self, network: nn.Module, trust: float | None = None) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self._explainer = saliency.Explainer(network)
-        self._stated = trust
 
     def explain(self, given: PatchInput) -> SaliencyMap:
         """Make the map of one lesion and test it."""
@@ -33,10 +31,10 @@ class Explainer:
         return SaliencyMap(values, given.location, method, trust, why is None, why)
 
     def _why_hidden(self, trust: float) -> str | None:
-        if self._stated is not None and self._stated < TRUSTED:
+        if self._explainer.failed:
             return (
-                f"maps of this model failed their test on validation lesions "
-                f"(trust {self._stated:.2f}, at least {TRUSTED} needed)"
+                f"maps of this model failed their test on held-out lesions "
+                f"(trust {self._explainer.stated_trust:.2f}, at least {TRUSTED} needed)"
             )
         if trust < TRUSTED:
             return (

@@ -61,6 +61,7 @@ class Ensemble(nn.Module):
     """
 
     known: Tensor
+    saliency_trust: Tensor
 
     def __init__(
         self, network: Mapping[str, Any], members: int = 1, known: Sequence[str] = PATTERN_KEYS
@@ -74,6 +75,7 @@ class Ensemble(nn.Module):
         self.sets = ConformalSets(self.kinds)
         self.domain = Domain(self.kinds, first.profile.width, first.pooled_width)
         self.abstention = Abstention()
+        self.register_buffer("saliency_trust", torch.tensor(torch.nan))  # not measured as yet
 
     @property
     def first(self) -> LesionClassifier:

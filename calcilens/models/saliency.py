@@ -138,7 +138,13 @@ class Explainer:
         members = getattr(network, "members", None)
         self.members: list[Any] = [network] if members is None else list(members)
         self.method = method_of(self.members[0])
+        self.stated_trust = float(getattr(network, "saliency_trust", torch.nan))
         self._shuffled = shuffled(self.members[0])
+
+    @property
+    def failed(self) -> bool:
+        """Whether the maps of this network failed their test on held-out lesions."""
+        return self.stated_trust < TRUSTED
 
     def maps(self, inputs: Inputs, members: Sequence[Any] | None = None) -> Tensor:
         """Return maps (B, S, S) in 0..1, each with a maximum of 1 unless nothing speaks.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from calcilens.data_manifests.schema import read_manifest, truth
+from calcilens.data_manifests.schema import plain_rows, read_manifest, truth
 from calcilens.errors import ManifestError, compose
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import load_model, save_model
@@ -24,6 +24,8 @@ from calcilens.training.export import card_text, describe, known_patterns, make_
 from calcilens.training.held_out import Truth, learn
 from calcilens.training.predict_rows import answers, see_rows
 from calcilens.training.predictions import join
+from calcilens.training.saliency_trust import learn_trust
+from calcilens.training.samples import LoadLesion
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class CrossValidation:
         held = frame["fold"].to_numpy(int)[:, None] == folds
         seen = see_rows(manifest, ensemble, frame, held, advance)
         learn(ensemble, seen, Truth.of(frame))
+        load, rows = LoadLesion(manifest, ensemble.first.spec), plain_rows(frame)
+        calcified = (frame["finding_truth"] == 1).to_numpy(bool)
+        learn_trust(ensemble, lambda i: load(rows[i]), calcified, held)
         found = answers(ensemble, seen, frame.index).assign(members_used=1)
         judged = join(frame, found.assign(row_id=frame["row_id"]), self.name)
         card = self._card(frame, folds, models[0].card) | figures_of(judged)

@@ -22,6 +22,7 @@ from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
 from calcilens.training.held_out import Truth, learn
 from calcilens.training.predict_rows import see_lesions
+from calcilens.training.saliency_trust import learn_trust
 from calcilens.training.task import LesionTask
 from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
@@ -71,6 +72,8 @@ def _learn_held_out(
     asked = np.arange(len(taught) + len(held))[:, None] >= len(taught)
     rows = pd.concat([train.iloc[taught], held])
     learn(ensemble, see_lesions(ensemble, lesions, asked), Truth.of(rows))
+    calcified = (held["finding_truth"] == 1).to_numpy(bool)
+    learn_trust(ensemble, data.val.plain, calcified, np.ones((len(held), 1), bool))
 
 
 def _require_finite(network: LesionClassifier) -> None:

@@ -94,7 +94,7 @@ def judge_maps(
     Raises:
         ManifestError: There is none.
     """
-    masked = rows[rows["mask"].notna() & (rows["finding_truth"] == 1).fillna(False)]
+    masked = rows[rows["mask"].notna() & (rows["finding_truth"] == 1)]
     if masked.empty:
         raise ManifestError(
             compose("calcified lesions with a mask of the mineral", "none", where="column mask")

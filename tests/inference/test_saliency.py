@@ -95,13 +95,15 @@ def test_the_same_lesion_gives_the_same_map() -> None:
     assert first.trust == again.trust
 
 
-def test_a_model_whose_maps_failed_on_validation_lesions_shows_none() -> None:
+def test_a_model_whose_maps_failed_on_held_out_lesions_shows_none() -> None:
+    network = FakeNetwork()
+    network.register_buffer("saliency_trust", torch.tensor(TRUSTED - 0.1))
     given = given_with(BOXES["off centre"])
     given.pixels.copy_(torch.rand(given.pixels.shape, generator=torch.Generator().manual_seed(3)))
-    seen = Explainer(FakeNetwork(), trust=TRUSTED - 0.1).explain(given)
+    seen = Explainer(network).explain(given)
     assert not seen.shown
     assert seen.why is not None
-    assert "validation lesions" in seen.why
+    assert "held-out lesions" in seen.why
 
 
 def test_a_network_that_sees_no_mineral_shows_no_map() -> None:
