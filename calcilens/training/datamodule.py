@@ -113,7 +113,7 @@ class LesionData(pl.LightningDataModule):
         batch_size: Lesions a step and device.
         workers: Loader processes.
         cache_rate: Share of the patches kept in memory.
-        balance: 0 draws rows as they come, 1 draws all classes equally often.
+        balance: 0 draws rows as they come, 1 all sources and classes equally often.
         seed: Seed of order and augmentation.
     """
 
