@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from calcilens.errors import UsageError, compose
 if TYPE_CHECKING:
     import pandas as pd
 
+    from calcilens.commands.evaluate_table import Judged
     from calcilens.data_manifests.schema import Manifest
+    from calcilens.models.loading import LoadedModel
     from calcilens.training.evaluate import Scores
     from calcilens.training.evaluate_page import About
     from calcilens.training.saliency_rows import SaliencyFigures
@@ -30,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     manifest: Path = typer.Option(..., help="Manifest with the labels: .parquet or .csv."),
-    model: str | None = typer.Option(None, help="Name of a shipped model, or path of its weights."),
+    model: list[str] | None = typer.Option(
+        None, help="Name of a shipped model, or path of its weights; several make one table."
+    ),
     predictions: Path | None = typer.Option(
         None, help="CSV of someone else's predictions: row_id, finding, concern, pattern_<key>."
     ),
@@ -45,84 +49,138 @@ def evaluate(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
 ) -> None:
-    """Judge a model: AUROC, AUPRC and calibration with patient-bootstrap intervals, by group."""
-    if (model is None) == (predictions is None):
-        found = "neither" if model is None else "both"
+    """Judge models: AUROC, AUPRC and calibration with patient-bootstrap intervals, by group."""
+    names = model or []
+    _check_use(names, predictions, saliency)
+    from calcilens.data_manifests.schema import read_manifest
+    from calcilens.models.registry import find
+    from calcilens.training.evaluate import select_rows
+
+    for name in names:
+        find(name)  # a wrong name is said before torch is loaded, which takes seconds
+    labelled = read_manifest(manifest, root=root)
+    rows = select_rows(labelled, split)
+    wanted = Wanted(manifest, labelled, rows, split, include_seen, saliency)
+    if predictions is not None:
+        judged = {predictions.name: _judge_file(wanted, predictions, out)}
+    else:
+        many = len(names) > 1
+        folders = {name: out / Path(name).stem if out and many else out for name in names}
+        judged = {name: _judge_model(wanted, name, folder) for name, folder in folders.items()}
+    _report(judged, as_json)
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What is to be judged, and how."""
+
+    path: Path
+    manifest: Manifest
+    rows: pd.DataFrame
+    split: str
+    include_seen: bool
+    saliency: int
+
+
+def _check_use(names: list[str], predictions: Path | None, saliency: int) -> None:
+    if bool(names) == (predictions is not None):
+        found = "both" if names else "neither"
         raise UsageError(compose("either --model or --predictions", found))
-    if saliency and model is None:
+    if saliency and not names:
         raise UsageError(
             compose("--model", "--predictions, which make no maps", where="--saliency")
         )
-    from calcilens.data_manifests.schema import read_manifest
-    from calcilens.training.evaluate import score, select_rows
-    from calcilens.training.evaluate_page import scores_json, warnings_about, write_evaluation
-    from calcilens.training.predictions import join
+    stems = [Path(name).stem for name in names]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise UsageError(compose("models of different names", f"{twice[0]} twice", where="--model"))
+
+
+def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
+    from calcilens.training.predictions import read_predictions
 
     started = time.perf_counter()
-    labelled = read_manifest(manifest, root=root)
-    rows = select_rows(labelled, split)
-    predicted, named = _predicted(labelled, rows, model, predictions)
-    frame = join(rows, predicted, named["model"])
-    scores = score(frame, include_seen=include_seen)
-    if saliency:
-        scores = replace(scores, saliency=_judge_maps(labelled, rows, str(model), saliency, out))
-    about = _about(manifest, split, named, time.perf_counter() - started)
+    named = {"model": path.name, "model_version": None, "model_sha256": None}
+    return _judge(wanted, read_predictions(path), named, out, started=started)
+
+
+def _judge_model(wanted: Wanted, name: str, out: Path | None) -> Judged:
+    from calcilens.models.loading import load_model
+    from calcilens.training.evaluate import predict
+
+    started = time.perf_counter()
+    model = load_model(name)
+    with progress_bar() as bar:
+        task = bar.add_task("predicting", total=len(wanted.rows))
+        predicted = predict(
+            wanted.manifest, model, wanted.rows, lambda done: bar.update(task, advance=done)
+        )
+    more: dict[str, Any] = {}
+    if wanted.saliency:
+        more["saliency"] = _judge_maps(wanted, model, out)
+    version = model.card.get("version")
+    named = {
+        "model": str(model.card.get("name", name)),
+        "model_version": None if version is None else str(version),
+        "model_sha256": model.sha256,
+    }
+    return _judge(wanted, predicted, named, out, more, started=started)
+
+
+def _judge(
+    wanted: Wanted,
+    predicted: pd.DataFrame,
+    named: dict[str, Any],
+    out: Path | None,
+    more: dict[str, Any] | None = None,
+    *,
+    started: float,
+) -> Judged:
+    """Score predictions, say what is to be warned of, and write the page where it is wanted."""
+    from calcilens.training.evaluate import score
+    from calcilens.training.evaluate_page import warnings_about, write_evaluation
+    from calcilens.training.predictions import join
+
+    frame = join(wanted.rows, predicted, named["model"])
+    scores = replace(score(frame, include_seen=wanted.include_seen), **(more or {}))
+    about = _about(wanted, named, time.perf_counter() - started)
     for warning in warnings_about(scores):
         say(f"warning: {warning}")
     if out is not None:
         say(f"page: {write_evaluation(out, frame, scores, about)}")
-    if as_json:
-        print_json(scores_json(scores, about))
-    else:
-        _show(scores, about)
+    return scores, about
 
 
-def _predicted(
-    manifest: Manifest, rows: pd.DataFrame, model: str | None, predictions: Path | None
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return predictions and the name, version and sha256 of where they come from."""
-    from calcilens.training.evaluate import predict
-    from calcilens.training.predictions import read_predictions
+def _report(judged: dict[str, tuple[Scores, About]], as_json: bool) -> None:
+    from calcilens.training.evaluate_page import scores_json
 
-    if predictions is not None:
-        named = {"model": predictions.name, "model_version": None, "model_sha256": None}
-        return read_predictions(predictions), named
-    from calcilens.models.registry import find
+    if not as_json:
+        from calcilens.commands.evaluate_table import show
 
-    find(str(model))  # a wrong name is said before torch is loaded, which takes seconds
-    from calcilens.models.loading import load_model
-
-    loaded = load_model(str(model))
-    with progress_bar() as bar:
-        task = bar.add_task("predicting", total=len(rows))
-        predicted = predict(manifest, loaded, rows, lambda done: bar.update(task, advance=done))
-    version = loaded.card.get("version")
-    return predicted, {
-        "model": str(loaded.card.get("name", model)),
-        "model_version": None if version is None else str(version),
-        "model_sha256": loaded.sha256,
-    }
+        return show(list(judged.values()))
+    objects = {name: scores_json(*result) for name, result in judged.items()}
+    print_json({"models": objects} if len(objects) > 1 else next(iter(objects.values())))
+    return None
 
 
-def _judge_maps(
-    manifest: Manifest, rows: pd.DataFrame, model: str, limit: int, out: Path | None
-) -> SaliencyFigures:
+def _judge_maps(wanted: Wanted, model: LoadedModel, out: Path | None) -> SaliencyFigures:
     """Return the figures of saliency maps, drawn and listed where an evaluation is written."""
-    from calcilens.models.loading import load_model
     from calcilens.training.saliency_gallery import write_maps
     from calcilens.training.saliency_rows import judge_maps, saliency_figures
 
-    loaded = load_model(model)
+    limit = wanted.saliency
     with progress_bar() as bar:
         task = bar.add_task("saliency", total=limit)
-        judged = judge_maps(manifest, loaded, rows, limit, lambda n: bar.update(task, advance=n))
-    figures = saliency_figures(judged, loaded)
+        judged = judge_maps(
+            wanted.manifest, model, wanted.rows, limit, lambda n: bar.update(task, advance=n)
+        )
+    figures = saliency_figures(judged, model)
     if out is not None:
         write_maps(out, judged)
     return figures
 
 
-def _about(manifest: Path, split: str, named: dict[str, Any], seconds: float) -> About:
+def _about(wanted: Wanted, named: dict[str, Any], seconds: float) -> About:
     import hashlib
 
     from calcilens import DISCLAIMER, __version__
@@ -131,9 +189,9 @@ def _about(manifest: Path, split: str, named: dict[str, Any], seconds: float) ->
 
     return About(
         **named,
-        manifest=manifest.name,
-        manifest_sha256=hashlib.sha256(manifest.read_bytes()).hexdigest(),
-        split=split,
+        manifest=wanted.path.name,
+        manifest_sha256=hashlib.sha256(wanted.path.read_bytes()).hexdigest(),
+        split=wanted.split,
         command=shlex.join(["calcilens", *sys.argv[1:]]),
         calcilens=__version__,
         disclaimer=DISCLAIMER,
@@ -143,47 +201,3 @@ def _about(manifest: Path, split: str, named: dict[str, Any], seconds: float) ->
         min_patients=metrics.MIN_PATIENTS,
         seconds=round(seconds, 3),
     )
-
-
-def _show(scores: Scores, about: About) -> None:
-    """Print the table of figures for a person."""
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"{about.model} on {about.manifest}, split {about.split}: {scores.n} lesions"
-    table = Table("", "lesions", "positive", "AUROC", "AUPRC", "ECE", title=title)
-    for name, found in (("calcified", scores.finding), ("concern", scores.concern)):
-        if found is not None:
-            cells = (
-                _cell(found.auroc, found.auroc_ci95),
-                _cell(found.auprc, found.auprc_ci95),
-                _cell(found.ece, found.ece_ci95),
-            )
-            table.add_row(name, str(found.n), str(found.n_positive), *cells)
-    if scores.pattern is not None:
-        p = scores.pattern
-        area, ece = _cell(p.macro_auroc, p.macro_auroc_ci95), _cell(p.ece, p.ece_ci95)
-        table.add_row("pattern (macro)", str(p.n), "", area, "", ece)
-        if p.accuracy is not None:
-            table.caption = f"pattern: accuracy {p.accuracy:.3f}"
-    console = Console()
-    console.print(table)
-    if scores.saliency is not None:
-        m = scores.saliency
-        console.print(
-            f"saliency of {m.n} lesions: {m.hits:.0%} hits ({m.hits_by_chance:.0%} by chance), "
-            f"AUPRC {m.auprc_over_area:.1f} times the baseline, {m.shown:.0%} pass their test"
-        )
-    for head, reasons in scores.left_out.items():
-        if reasons:
-            parts = ", ".join(f"{n} {why}" for why, n in reasons.items())
-            console.print(f"left out of {head}: {parts}")
-    console.print(
-        f"95 % intervals from {about.resamples} resamples of patients. {about.disclaimer}"
-    )
-
-
-def _cell(value: float | None, bounds: tuple[float, float] | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" + (f"\n{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else "")

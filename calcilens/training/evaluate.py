@@ -15,12 +15,14 @@ import pandas as pd
 from calcilens.data_manifests.columns import SPLITS
 from calcilens.data_manifests.schema import Manifest, truth
 from calcilens.errors import InputError, ManifestError, UsageError, compose
+from calcilens.training.conformal_check import ConformalCheck, conformal_check
 from calcilens.training.figures import BinaryFigures, binary_figures
 from calcilens.training.groups import Group, by_group
 from calcilens.training.left_out import counted, seen_in_training, why_left_out
 from calcilens.training.metrics import RESAMPLES
 from calcilens.training.pattern_figures import PatternFigures, pattern_figures
 from calcilens.training.predictions import HEADS, arrays, join, named
+from calcilens.training.selective import Answered, abstained_by, answered
 
 if TYPE_CHECKING:
     from calcilens.models.loading import LoadedModel
@@ -42,6 +44,13 @@ class Scores:
     pattern: PatternFigures | None
     concern: BinaryFigures | None
     abstained: int
+    """Rows on which the model did not say whether they are calcified."""
+    abstained_by: dict[str, dict[str, int]]
+    """Head -> reason -> number of rows without an answer."""
+    selective: dict[str, Answered | None]
+    """Head -> figures of the rows that it answered; the figures above hold all rows."""
+    conformal_check: ConformalCheck | None
+    """None where no pattern is known, or of too few patients."""
     n_seen_in_training: int | None
     """Rows that every member of the model trained on; None where it is not known."""
     seen_included: bool
@@ -141,14 +150,18 @@ def score(frame: pd.DataFrame, *, include_seen: bool = False, resamples: int = R
     finding, concern = (
         _binary(frame[reasons[head].isna()], head, resamples=resamples) for head in HEADS
     )
+    shown = frame[reasons["pattern"].isna()]
     return Scores(
         n=len(used),
         n_in_split=len(frame),
         n_patients=used["patient_key"].nunique(),
         finding=finding,
-        pattern=_pattern(frame[reasons["pattern"].isna()], resamples=resamples),
+        pattern=_pattern(shown, resamples=resamples),
         concern=concern,
         abstained=int(used["abstained"].sum()),
+        abstained_by=abstained_by(used),
+        selective=answered(used, reasons.loc[used.index], resamples=resamples),
+        conformal_check=_check(shown),
         n_seen_in_training=None if seen is None else int(seen.sum()),
         seen_included=include_seen,
         members_used=None if seen is None else counted(used["members_used"].astype(int)),
@@ -165,3 +178,7 @@ def _pattern(rows: pd.DataFrame, *, resamples: int) -> PatternFigures | None:
     if rows.empty:
         return None
     return pattern_figures(named(rows), rows["patient_key"].to_numpy(), resamples=resamples)
+
+
+def _check(rows: pd.DataFrame) -> ConformalCheck | None:
+    return conformal_check(named(rows), rows["patient_key"].to_numpy()) if len(rows) else None

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from calcilens.training.evaluate import Scores
 from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
 from calcilens.training.left_out import why_left_out
-from calcilens.training.predictions import PATTERN_COLUMNS, arrays
+from calcilens.training.predictions import PATTERN_COLUMNS, WHY_COLUMNS, arrays
 from calcilens.vocabulary import PATTERNS
 
 MISTAKES = 8
@@ -126,7 +126,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = {"finding": "Calcified", "pattern": "Pattern", "concern": "Concern"}
+    names = HEAD_NAMES | {"pattern": "Pattern"}
     heads = {name: getattr(scores, head) for head, name in HEAD_NAMES.items()}
     return environment.get_template("evaluate.html.j2").render(
         about=about,
@@ -136,6 +136,8 @@ def render(
         head_names=HEAD_NAMES,
         pattern_names={p.key: p.label for p in PATTERNS},
         left_out={names[head]: why for head, why in scores.left_out.items() if why},
+        no_answer={names[head]: why for head, why in scores.abstained_by.items() if why},
+        answered={names[head]: kept for head, kept in scores.selective.items() if kept},
         plots=[_plot(name, svg) for name, svg in plots.items()],
         mistakes={HEAD_NAMES[head]: rows for head, rows in mistakes.items() if rows},
         made=_made(scores, about),
@@ -203,7 +205,8 @@ def _made(scores: Scores, about: About) -> dict[str, str]:
 
 def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
     truths = ["finding_truth", "pattern_truth", "concern_truth"]
-    given = [*PATTERN_COLUMNS, "abstained", "members_used", "pattern_set"]
+    given = [*PATTERN_COLUMNS, "out_of_domain", "abstained", *WHY_COLUMNS]
+    given += ["members_used", "pattern_set"]
     table = frame[["row_id", *truths, "finding", "concern", *(c for c in given if c in frame)]]
     for name in ("pattern_truth", "pattern_set"):
         if name in table:

@@ -18,6 +18,7 @@ HEADS = ("finding", "concern")
 PATTERN_COLUMNS = tuple(f"pattern_{key}" for key in PATTERN_KEYS)
 WHY_COLUMNS = tuple(f"abstained_{head}" for head in ("finding", "pattern", "concern"))
 """Why a head gives no answer, in words; empty where it does."""
+NO_REASON = "no reason given"
 _OTHERS = ("abstained", *WHY_COLUMNS, "members_used", "pattern_set", "out_of_domain")
 _NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
@@ -32,12 +33,14 @@ def read_predictions(path: Path) -> pd.DataFrame:
     them in much of Europe.
 
     Optional columns: abstained (0 or 1), members_used (models of an ensemble that did not train
-    on the row's patient; 0 means seen by all), pattern_set (keys joined by `|`).
+    on the row's patient; 0 means seen by all), pattern_set (keys joined by `|`),
+    abstained_finding, abstained_pattern, abstained_concern (why there is no answer; empty where
+    there is one).
 
     Raises:
         InputError: The file is not such a table, names a row twice, or a cell is no probability.
     """
-    texts = {"row_id": str, "pattern_set": str}
+    texts = dict.fromkeys(("row_id", "pattern_set", *WHY_COLUMNS), str)
     try:
         with path.open(encoding="utf-8-sig") as stream:
             semicolons = _semicolons(stream.readline())
@@ -151,15 +154,24 @@ def join(rows: pd.DataFrame, predictions: pd.DataFrame, where: str) -> pd.DataFr
     frame = pd.concat([kept.reset_index(drop=True), right.reset_index(drop=True)], axis=1)
     for head in HEADS:
         frame[head] = frame[head].astype(np.float64) if head in frame else np.nan
-    frame["abstained"] = _flags(frame, "abstained")
-    return frame
+    return _with_abstentions(frame)
 
 
-def _flags(frame: pd.DataFrame, name: str) -> Any:
-    if name not in frame:
-        return False
-    cells = frame[name].map(str).str.lower()
-    return cells.isin(sorted(_TRUE))
+def _with_abstentions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Say of every row whether, and of every head why, there is no answer.
+
+    A flag without any reasons holds for all heads; reasons alone set the flag where the finding
+    has one.
+    """
+    given = {name: frame[name].fillna("") for name in WHY_COLUMNS if name in frame}
+    empty = pd.Series("", frame.index, dtype=object)
+    if "abstained" in frame:
+        flags = frame["abstained"].map(str).str.lower().isin(sorted(_TRUE))
+    else:
+        flags = given.get(WHY_COLUMNS[0], empty) != ""
+    without = empty if given else empty.mask(flags, NO_REASON)
+    whys = {name: given.get(name, without) for name in WHY_COLUMNS}
+    return frame.assign(abstained=flags, **whys)
 
 
 def pattern_table(frame: pd.DataFrame) -> np.ndarray:

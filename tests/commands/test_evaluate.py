@@ -78,6 +78,11 @@ def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) 
         (("--manifest", "m.parquet"), EXIT_USAGE, "either --model or --predictions, found neither"),
         ((*GIVEN, "--model", "x"), EXIT_USAGE, "either --model or --predictions, found both"),
         ((*GIVEN, "--saliency", "9"), EXIT_USAGE, "--saliency: expected --model, found"),
+        (
+            ("--manifest", "m.parquet", "--model", "a/x", "--model", "b/x"),
+            EXIT_USAGE,
+            "--model: expected models of different names, found x twice",
+        ),
         ((*GIVEN, "--split", "holdout"), EXIT_USAGE, "--split: expected all, train, val"),
         ((*GIVEN, "--split", "unused"), EXIT_FAILED, "splits there: test, train, val"),
         (("--manifest", "no.parquet", *GIVEN[2:]), EXIT_FAILED, "no.parquet"),
@@ -96,16 +101,18 @@ def test_a_mistake_ends_in_one_line(
     assert message in err
 
 
-def test_a_model_is_named_and_seen_rows_are_warned_of(
-    run: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let models of any name answer as the guesses do, one row seen by all members."""
     answers = guesses(labelled(tmp_path)).set_index("row_id").assign(members_used=1)
     answers.loc["lesion-7", "members_used"] = 0
-    card = {"name": "tiny", "version": "0.1"}
-    loaded = SimpleNamespace(card=card, name="tiny", sha256="ab" * 32)
+
+    def load_model(name: str) -> SimpleNamespace:
+        return SimpleNamespace(card={"name": name, "version": "0.1"}, name=name, sha256="ab" * 32)
+
     modules: dict[str, dict[str, Any]] = {
         "calcilens.models.registry": {"find": lambda name: None},
-        "calcilens.models.loading": {"load_model": lambda name: loaded},
+        "calcilens.models.loading": {"load_model": load_model},
         "calcilens.training.predict_rows": {
             "predict_manifest": lambda manifest, model, rows: answers.loc[rows["row_id"]]
         },
@@ -114,12 +121,32 @@ def test_a_model_is_named_and_seen_rows_are_warned_of(
         module = ModuleType(name)
         vars(module).update(members)
         monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_model_is_named_and_seen_rows_are_warned_of(run: Any, capsys: Any) -> None:
     assert run("--manifest", "m.parquet", "--model", "tiny", "--json") == EXIT_DONE
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert (found["model"], found["model_sha256"]) == ("tiny", "ab" * 32)
     assert (found["n"], found["n_seen_in_training"]) == (119, 1)
     assert err.startswith("warning: 1 of 120 rows were trained on by every member")
+
+
+@pytest.mark.usefixtures("models")
+def test_several_models_stand_in_one_table_and_one_object(run: Any, capsys: Any) -> None:
+    two = ("--manifest", "m.parquet", "--model", "first", "--model", "second")
+    assert run(*two, "--json", "--out", "both") == EXIT_DONE
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["models"]
+    assert [m["model"] for m in found["models"].values()] == ["first", "second"]
+    for name in ("first", "second"):
+        assert Path(f"both/{name}/evaluation.html").is_file()
+    assert run(*two) == EXIT_DONE
+    table = capsys.readouterr().out
+    assert table.count("Research software") == 1
+    assert "first" in table
+    assert "second" in table
 
 
 def test_figures_are_the_same_in_every_run(run: Any, capsys: Any) -> None:

@@ -117,6 +117,51 @@ def test_where_membership_is_unknown_nothing_is_claimed(frame: pd.DataFrame) -> 
     assert warnings_about(found) == []
 
 
+def test_a_flag_without_a_reason_holds_for_every_head(frame: pd.DataFrame) -> None:
+    found = scored(frame)
+    assert found.abstained == 12
+    assert {head: sum(why.values()) for head, why in found.abstained_by.items()} == dict.fromkeys(
+        ("finding", "pattern", "concern"), 12
+    )
+
+
+def test_abstentions_are_counted_by_head_and_reason(manifest: Manifest) -> None:
+    given = guesses(manifest).drop(columns="abstained")
+    given["abstained_finding"] = ["undecided"] * 5 + [""] * 115
+    given["abstained_pattern"] = (
+        ["not calcified"] * 3 + ["too many patterns fit"] * 4 + [None] * 113
+    )
+    found = scored(join(truth(manifest.frame), given, "guesses"))
+    assert found.abstained_by == {
+        "finding": {"undecided": 5},
+        "pattern": {"too many patterns fit": 4, "not calcified": 3},
+        "concern": {},
+    }
+    assert found.abstained == 5
+
+
+def test_selective_figures_are_those_of_the_answered_rows_alone(frame: pd.DataFrame) -> None:
+    found = scored(frame)
+    kept = scored(frame[~frame["abstained"]])
+    for head in ("finding", "concern"):
+        part = found.selective[head]
+        assert part is not None
+        assert part.figures == getattr(kept, head)
+        assert part.kept == pytest.approx(getattr(kept, head).n / getattr(found, head).n)
+    pattern = found.selective["pattern"]
+    assert pattern is not None
+    assert pattern.figures is not None
+    assert kept.pattern is not None
+    assert pattern.figures.n == kept.pattern.n
+    assert found.finding == scored(frame.assign(abstained_finding="")).finding
+
+
+def test_a_head_that_never_answers_keeps_nothing(frame: pd.DataFrame) -> None:
+    part = scored(frame.assign(abstained_finding="undecided")).selective["finding"]
+    assert part is not None
+    assert (part.kept, part.figures) == (0, None)
+
+
 def test_groups_split_the_rows(frame: pd.DataFrame) -> None:
     frame.loc[3, "diameter_mm"] = np.nan
     groups = scored(frame).by_group
