@@ -101,13 +101,17 @@ def check_leakage(
     return leaks + _pixel_leaks(manifest, pd.DataFrame(splits), advance)
 
 
-def require_no_leakage(manifest: Manifest) -> None:
+def require_no_leakage(manifest: Manifest, advance: Advance | None = None) -> None:
     """Refuse a manifest whose split or folds leak.
+
+    Args:
+        manifest: The rows and their images.
+        advance: Told how many rows are read.
 
     Raises:
         LeakageError: Naming how many pairs of rows leak, and the first of them.
     """
-    leaks = check_leakage(manifest, placed(manifest))
+    leaks = check_leakage(manifest, placed(manifest), advance)
     if leaks:
         first = "; ".join(str(leak) for leak in leaks[:_NAMED_IN_ERROR])
         message = compose(

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 from monai.data import CacheDataset
+from rich.console import Console
+from rich.progress import Progress
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -158,7 +160,7 @@ class LesionData(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read the manifest, check it for leakage and cache the patches."""
         manifest, train, val = self.rows()
-        require_no_leakage(_as_split(manifest, train, val))
+        _require_apart(_as_split(manifest, train, val))
         task = self.trainer.lightning_module if self.trainer else None
         network = task.network if task is not None else None
         if isinstance(network, LesionClassifier):
@@ -187,6 +189,16 @@ class LesionData(pl.LightningDataModule):
         self, dataset: LesionDataset, size: int, **options: Any
     ) -> DataLoader[dict[str, Any]]:
         return DataLoader(dataset, size, num_workers=self.workers, collate_fn=collate, **options)
+
+
+def _require_apart(manifest: Manifest) -> None:
+    """Refuse leakage, and show on a terminal how far the search is."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Looking for leakage", total=None)
+        require_no_leakage(
+            manifest, lambda done, all_: bar.update(task, completed=done, total=all_)
+        )
 
 
 def _as_split(manifest: Manifest, train: pd.DataFrame, val: pd.DataFrame) -> Manifest:
