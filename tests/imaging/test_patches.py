@@ -138,3 +138,11 @@ def test_a_dead_pixel_does_not_decide_the_range_of_a_radiograph() -> None:
 def test_a_box_outside_the_image_is_refused(box: list) -> None:
     with pytest.raises(UsageError, match="a box that meets the image"):
         PatchSpec().locate(box, (10, 20, 20))
+
+
+def test_a_lesion_longer_than_its_stack_keeps_its_length_and_shows_all_planes() -> None:
+    patch = cut(
+        np.zeros((5, 40, 40)), [[-9, 5, 5], [21, 9, 9]], [2, 1, 1], PatchSpec(), key_plane=2
+    )
+    assert patch.extent_mm.tolist() == [60, 4, 4]
+    assert patch.location.planes == (0, 1, 2, 3, 4)
