@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calcilens.phantoms.write import write_study
+from calcilens.phantoms.study import Plan
+from calcilens.phantoms.write import made_whole, write_study
 from tests.data_manifests.made import LABELS, lidc_nodule, save_png, tissue, write_table
 
 PATIENTS = 15
@@ -14,7 +15,8 @@ PATIENTS = 15
 
 def write_documented_data(folder: Path) -> None:
     """Write `my-study`, `roi.json`, `my-data` and a copy of the public LIDC layout."""
-    write_study(folder / "phantom", seed=1)
+    with made_whole(folder / "phantom") as phantom:
+        write_study(phantom, Plan(seed=1))
     (folder / "phantom" / "dicom").rename(folder / "my-study")
     (folder / "phantom" / "roi.json").rename(folder / "roi.json")
     _write_own_data(folder / "my-data")

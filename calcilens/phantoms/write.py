@@ -1,37 +1,53 @@
-"""Write a phantom as a whole DICOM study with its truth beside it."""
+"""Write a simulated study: DICOM objects with their exact truth beside them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import uuid
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from threadpoolctl import threadpool_limits
 
-from calcilens import __version__
 from calcilens.errors import InputError, compose
-from calcilens.phantoms.leg import LegPhantom, simulate_leg
+from calcilens.imaging.geometry import Affine
+from calcilens.phantoms.dicom_objects import ct_plane
+from calcilens.phantoms.study import Plan, Visit, change, study_truth, visits
 
-_NAMESPACE = uuid.UUID("5d0c6a0e-6c0c-4c3f-9d0e-3f1f5b6f7a11")
-_INTERCEPT = -1024
+FOLLOW_UP = "follow-up"
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+Masks = dict[str, NDArray[np.bool_]]
 
 
-def write_study(out: Path, seed: int = 0) -> Path:
-    """Simulate a leg and write it: `dicom/*.dcm`, `truth.json` and `roi.json`.
-
-    The same seed gives the same files, UIDs included.
+@dataclass(frozen=True, eq=False)
+class Series:
+    """What was written of one image.
 
     Args:
-        out: Folder to make; it must be missing or empty.
-        seed: Seed of the phantom.
+        visit: Of which study.
+        folder: Of the visit: `dicom`, `masks` and the truth lie in it.
+        name: Of the image.
+        files: Its DICOM files, in the order of the planes.
+        masks: (Z, Y, X) bool, one a lesion, by its id.
+    """
 
-    Returns:
-        The folder with the DICOM files.
+    visit: Visit
+    folder: Path
+    name: str
+    files: tuple[Path, ...]
+    masks: Masks
+
+
+@contextmanager
+def made_whole(out: Path) -> Iterator[Path]:
+    """Give a folder to write into, which becomes `out` at the end, or vanishes on an error.
 
     Raises:
         InputError: `out` holds something already.
@@ -40,138 +56,86 @@ def write_study(out: Path, seed: int = 0) -> Path:
         raise InputError(
             compose("a folder that is missing or empty", "something else", where=f"--out {out}")
         )
-    phantom = simulate_leg(seed)
-    folder = out / "dicom"
-    folder.mkdir(parents=True)
-    try:
-        _write_all(phantom, out, seed)
-    except BaseException:  # half a study must not be taken for a whole one
-        for part in (folder, out / "truth.json", out / "roi.json"):
-            shutil.rmtree(part, ignore_errors=True)
-            if part.is_file():
-                part.unlink()
-        raise
-    return folder
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as part:
+        whole = Path(part) / out.name
+        whole.mkdir()
+        yield whole
+        if out.exists():
+            out.rmdir()
+        shutil.move(whole, out)
 
 
-def _write_all(phantom: LegPhantom, out: Path, seed: int) -> None:
-    for plane in range(len(phantom.hu)):
-        dataset = _plane(phantom, plane, seed)
-        dataset.save_as(out / "dicom" / f"ct-{plane:03d}.dcm", enforce_file_format=True)
-    _write_json(out / "truth.json", truth(phantom, seed))
-    _write_json(out / "roi.json", roi(phantom, seed))
+def write_study(out: Path, plan: Plan) -> list[Series]:
+    """Write a study, and its follow-up in `out/follow-up`.
+
+    Each has `dicom/*.dcm`, `masks/*.nii.gz`, `truth.json` and `roi.json`. The same plan gives
+    the same files, UIDs included.
+
+    Args:
+        out: Folder that is there.
+        plan: What to make.
+    """
+    written: list[Series] = []
+    days = visits(plan)
+    with threadpool_limits(1):  # the last bit of a sum hangs on the number of threads
+        for visit in days:
+            folder = out / FOLLOW_UP if visit.number else out
+            truth = study_truth(visit)
+            series = _write_ct(visit, folder, truth)
+            if visit.number:
+                truth["change"] = change(days[0], visit)
+            _write_json(folder / "truth.json", truth)
+            _write_json(folder / "roi.json", {"lesions": _boxes(truth)})
+            written += series
+    return written
 
 
-def truth(phantom: LegPhantom, seed: int) -> dict[str, Any]:
-    """Return what was simulated: boxes, volumes, HU and pattern of every lesion."""
-    lesions = [
-        {
-            "pattern": lesion.pattern,
-            "box_vox": bounds(mask).tolist(),
-            "box_mm": phantom.affine.box_mm(bounds(mask)).tolist(),
-            "radii_mm": list(lesion.radii_mm),
-            "rim_mm": lesion.rim_mm,
-            "soft_tissue_mass": lesion.mass_mm > 0,
-            "volume_mm3": lesion.mineral_mm3,
-            "mask_volume_mm3": float(mask.sum() * np.prod(phantom.affine.spacing_mm)),
-            "mineral_hu": lesion.hu,
-            "mean_hu": float(phantom.clean[mask].mean()),
-            "max_hu": float(phantom.clean[mask].max()),
-        }
-        for lesion, mask in zip(phantom.lesions, phantom.masks, strict=True)
-    ]
-    return {
-        "phantom": "leg",
-        "version": __version__,
-        "seed": seed,
-        "study_uid": _uid(seed, "study"),
-        "series_uid": _uid(seed, "series"),
-        "lesions": lesions,
-    }
+def _write_ct(visit: Visit, folder: Path, truth: dict[str, Any]) -> list[Series]:
+    """Write the planes and masks of a CT; add to the truth where the lesions lie in it."""
+    scan = visit.scan
+    image = scan.render(visit.tissue_rng())
+    for name in ("dicom", "masks"):
+        (folder / name).mkdir(parents=True)
+    files = []
+    for plane in range(len(image.hu)):
+        files.append(folder / "dicom" / f"ct-{plane:03d}.dcm")
+        ct_plane(visit, image, plane).save_as(files[-1], enforce_file_format=True)
+    pixel, step = scan.settings.pixel_mm, scan.settings.interval_mm
+    affine = Affine.from_dicom(
+        tuple(image.start[::-1]), (1, 0, 0, 0, 1, 0), (pixel, pixel), (0, 0, step)
+    )
+    truth["series_uid"] = visit.uid("series")
+    masks: Masks = {}
+    for lesion, mask in zip(truth["lesions"], image.masks, strict=True):
+        masks[lesion["id"]] = mask
+        lesion["box_vox"] = bounds(mask).tolist()
+        lesion["mask"] = f"masks/{lesion['id']}.nii.gz"
+        lesion["mask_volume_mm3"] = round(float(mask.sum() * np.prod(affine.spacing_mm)), 2)
+        _write_nifti(folder / lesion["mask"], mask, affine)
+    return [Series(visit, folder, "ct", tuple(files), masks)]
 
 
-def roi(phantom: LegPhantom, seed: int) -> dict[str, Any]:
+def _boxes(truth: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the lesions in the form that `calcilens predict --roi` reads."""
-    series = _uid(seed, "series")
-    boxes = [bounds(mask).tolist() for mask in phantom.masks]
-    return {"lesions": [{"series_uid": series, "box": box} for box in boxes]}
+    return [
+        {"series_uid": truth["series_uid"], "box": lesion["box_vox"]} for lesion in truth["lesions"]
+    ]
 
 
 def bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the half-open (2, 3) box of a mask that is not empty, (z, y, x)."""
+    """Return the half-open (2, N) box of a mask that is not empty."""
     where = np.argwhere(mask)
     return np.stack([where.min(0), where.max(0) + 1])
 
 
-def _uid(seed: int, part: str) -> str:
-    """Return a UID derived from a UUID (PS3.5 B.2): the same for the same seed and part."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, f'leg/{seed}/{part}').int}"
+def _write_nifti(path: Path, mask: NDArray[np.bool_], affine: Affine) -> None:
+    """Write a mask (Z, Y, X) as NIfTI does: (X, Y, Z), RAS."""
+    to_ras = _LPS_TO_RAS @ affine.matrix[:, [2, 1, 0, 3]]
+    picture = nibabel.Nifti1Image(mask.astype(np.uint8).transpose(2, 1, 0), to_ras)
+    picture.header.set_xyzt_units("mm")
+    nibabel.save(picture, path)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-def _plane(phantom: LegPhantom, plane: int, seed: int) -> Dataset:
-    """Return one CT Image (PS3.3 A.3) of the phantom."""
-    dataset = Dataset()
-    for module in (_study_module(seed), _series_module(seed), _acquisition_module()):
-        dataset.update(module)
-    dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = _uid(seed, f"plane/{plane}")
-    dataset.InstanceNumber = plane + 1
-    position = phantom.affine.to_mm((plane, 0, 0))
-    dataset.ImagePositionPatient = [round(float(v), 4) for v in position]
-    dataset.SliceLocation = round(float(position[2]), 4)
-    _set_pixels(dataset, phantom, plane)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return dataset
-
-
-def _study_module(seed: int) -> Dataset:
-    d = Dataset()
-    d.SpecificCharacterSet = "ISO_IR 192"
-    d.PatientName, d.PatientID = "Phantom^Leg", f"PHANTOM-LEG-{seed}"
-    d.PatientBirthDate, d.PatientSex = "", ""
-    d.StudyInstanceUID = _uid(seed, "study")
-    d.StudyDate, d.StudyTime, d.StudyID = "20250101", "120000", "1"
-    d.AccessionNumber, d.ReferringPhysicianName = "", ""
-    d.StudyDescription = "Simulated leg"
-    return d
-
-
-def _series_module(seed: int) -> Dataset:
-    d = Dataset()
-    d.Modality, d.SeriesInstanceUID, d.SeriesNumber = "CT", _uid(seed, "series"), 1
-    d.SeriesDescription, d.BodyPartExamined, d.Laterality = "Simulated, axial", "LEG", "R"
-    d.PatientPosition, d.FrameOfReferenceUID = "FFS", _uid(seed, "frame")
-    d.PositionReferenceIndicator = ""
-    d.Manufacturer, d.ManufacturerModelName = "Calcilens", "Leg phantom"
-    d.SoftwareVersions = __version__
-    return d
-
-
-def _acquisition_module() -> Dataset:
-    d = Dataset()
-    d.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    d.ContentDate = d.AcquisitionDate = "20250101"
-    d.ContentTime = d.AcquisitionTime = "120000"
-    d.AcquisitionNumber, d.KVP, d.ConvolutionKernel = 1, 120, "SOFT TISSUE"
-    d.BurnedInAnnotation = "NO"
-    d.ImageComments = "Simulated, not a patient"
-    return d
-
-
-def _set_pixels(dataset: Dataset, phantom: LegPhantom, plane: int) -> None:
-    stored = (phantom.hu[plane].astype(np.int32) - _INTERCEPT).astype("<u2")
-    dataset.Rows, dataset.Columns = stored.shape
-    dataset.PixelSpacing = list(phantom.affine.spacing_mm[1:])
-    dataset.SliceThickness = phantom.affine.spacing_mm[0]
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelRepresentation = 0
-    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = _INTERCEPT, 1, "HU"
-    dataset.WindowCenter, dataset.WindowWidth = 60, 400
-    dataset.PixelData = stored.tobytes()

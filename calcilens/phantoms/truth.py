@@ -1,0 +1,159 @@
+"""What is true of a simulated lesion, worked out on a fine model of it before any scanner.
+
+The model is a lattice of at most 0.4 mm in which the lesion's solids are painted and bone is cut
+out as the outlines say. Mineral is what holds at least 0.06 g/cm3 of hydroxyapatite: as much as
+lifts muscle to 130 HU at about 120 kVp. Surfaces of skin and bone are points on their outlines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.ndimage import binary_erosion
+from scipy.spatial import cKDTree
+
+from calcilens.imaging.measure import diameter_mm
+from calcilens.phantoms.materials import BASE_NAMES, BONES, INDEX, hu_per_density, tissue_hu
+from calcilens.phantoms.scene import Lesion, concern_reasons
+from calcilens.phantoms.segment import Segment
+from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint
+from calcilens.phantoms.tubes import Tube
+
+MINERAL_G_CM3 = 0.06
+_FINEST_MM, _COARSEST_MM, _POINTS = 0.15, 0.4, 150
+_SOME, _FAR_MM = 40, 40.0
+_LEVEL_MM, _FINER = 0.5, 4
+"""Distance of the outlines that make a surface, and points between two corners of one."""
+_BONE_INDEX = np.array([INDEX[name] for name in BONES])
+HOW = {
+    "model": f"solids painted every {_FINEST_MM} to {_COARSEST_MM} mm, bone cut out; no scanner",
+    "volume_mm3": f"where hydroxyapatite is at least {MINERAL_G_CM3} g/cm3",
+    "box_mm": "bounds of that volume: lowest and highest (x, y, z), LPS",
+    "box_vox": "bounds of the mask in the image, (z, y, x), the end not included",
+    "mask": "voxels of which at least a quarter is mineral",
+    "max_diameter_mm": "largest distance in 3D within that volume",
+    "mass_mg": "all hydroxyapatite of the lesion",
+    "mean_hu": "of that volume at the scan's tube voltage, without blur and noise",
+    "skin_distance_mm": "shortest way in 3D from that volume to the outline of the skin",
+    "bone_distance_mm": "shortest way in 3D from that volume to the outline of a bone",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A lesion on a fine lattice.
+
+    Args:
+        grid: Where.
+        density: (Z, Y, X) g/cm3 of mineral.
+        tissue: (Z, Y, X) index of the soft tissue there.
+    """
+
+    grid: Grid
+    density: Field
+    tissue: NDArray[np.uint8]
+
+    @property
+    def mineral(self) -> NDArray[np.bool_]:
+        """(Z, Y, X) where there is mineral."""
+        return np.asarray(self.density >= MINERAL_G_CM3)
+
+    def points(self, where: NDArray[np.bool_]) -> Float:
+        """Return the points (N, 3) of the lattice that are set, mm."""
+        return np.asarray(self.grid.start + np.argwhere(where) * self.grid.step)
+
+
+def fine_model(lesion: Lesion, segment: Segment) -> Model:
+    """Paint a lesion into the tissue around it."""
+    low, high = lesion.parts.part(lesion.parts.density > 0).box()
+    step = float(np.clip((high - low).max() / _POINTS, _FINEST_MM, _COARSEST_MM))
+    shape = np.ceil((high - low) / step).astype(int) + 7
+    grid = Grid(low - 3 * step, np.full(3, step), (int(shape[0]), int(shape[1]), int(shape[2])))
+    density, tissue = paint(lesion.parts, grid)
+    around = np.stack(list(_tissues(segment.tubes, grid)))
+    if not lesion.erosion:
+        is_bone = np.isin(around, _BONE_INDEX)
+        density[is_bone] = 0
+        tissue[is_bone] = KEEP
+    return Model(grid, density, np.where(tissue == KEEP, around, tissue))
+
+
+def _tissues(tubes: Iterable[Tube], grid: Grid) -> Iterable[NDArray[np.uint8]]:
+    """Yield the tissue (Y, X) of every level of a grid."""
+    outlines = [(INDEX[t.tissue], t.outlines(grid.axis(0))) for t in tubes]
+    for k in range(grid.shape[0]):
+        picture = Image.new("L", grid.shape[:0:-1], INDEX["air"])
+        draw = ImageDraw.Draw(picture)
+        for index, corners in outlines:
+            at = (corners[k] - grid.start[1:]) / grid.step[1:]
+            if (np.ptp(at, axis=0) >= 0.5).any():
+                draw.polygon(at[:, ::-1].ravel().tolist(), fill=index)
+        yield np.asarray(picture)
+
+
+def lesion_truth(lesion: Lesion, segment: Segment, kvp: float) -> dict[str, Any]:
+    """Return what is true of a lesion as it lies in the scanner.
+
+    Args:
+        lesion: In the pose of the scan.
+        segment: In the same pose.
+        kvp: Tube voltage that HU are given for.
+    """
+    model = fine_model(lesion, segment)
+    there = model.mineral
+    voxel_mm3 = float(np.prod(model.grid.step))
+    rise = hu_per_density(kvp)[BASE_NAMES.index("mineral")]
+    hu = tissue_hu(kvp)[model.tissue[there]] + model.density[there] * rise
+    rim = model.points(there & ~binary_erosion(there))
+    half = model.grid.step[0] / 2
+    box = np.stack([rim.min(0) - half, rim.max(0) + half])
+    reasons = concern_reasons(lesion)
+    return {
+        "patterns": list(lesion.patterns),
+        "concern": bool(reasons),
+        "concern_reasons": list(reasons),
+        "soft_tissue_mass": lesion.mass,
+        "centroid_mm": _rounded(model.points(there).mean(0)[::-1]),
+        "box_mm": [_rounded(corner[::-1]) for corner in box],
+        "volume_mm3": round(float(there.sum() * voxel_mm3), 2),
+        "mass_mg": round(float(model.density.sum() * voxel_mm3), 2),
+        "max_diameter_mm": round(diameter_mm(there, model.grid.step), 2),
+        "mean_hu": round(float(hu.mean()), 1),
+        "max_hu": round(float(hu.max()), 1),
+        "skin_distance_mm": _gap_mm(rim, [segment.skin], half),
+        "bone_distance_mm": _gap_mm(rim, segment.bones, half),
+    }
+
+
+def _rounded(values: Float) -> list[float]:
+    return [round(float(v), 3) for v in values]
+
+
+def _gap_mm(rim: Float, tubes: Iterable[Tube], half: float) -> float | None:
+    """Return the distance between points and the nearest of some outlines, mm; None without."""
+    low, high = rim.min(0), rim.max(0)
+    heights = np.arange(low[0] - _FAR_MM, high[0] + _FAR_MM, _LEVEL_MM)
+    surfaces = [_surface(tube, heights) for tube in tubes]
+    if not surfaces:
+        return None
+    surface = np.concatenate(surfaces)
+    # Some points first: they say how near the others have to be to count.
+    bound = float(np.min(cKDTree(surface).query(rim[::_SOME])[0])) + half
+    near = surface[((surface >= low - bound) & (surface <= high + bound)).all(1)]
+    nearest = float(np.min(cKDTree(rim).query(near, distance_upper_bound=bound)[0]))
+    return round(max(nearest - half, 0), 2)
+
+
+def _surface(tube: Tube, heights: Float) -> Float:
+    """Return points (N, 3) on a tube."""
+    corners = tube.outlines(heights)
+    after = np.roll(corners, -1, 1)
+    shares = np.arange(_FINER) / _FINER
+    points = [corners * (1 - s) + after * s for s in shares]
+    level = np.broadcast_to(heights[:, None, None], (*corners.shape[:2], 1))
+    return np.concatenate([np.concatenate([level, p], -1).reshape(-1, 3) for p in points])
