@@ -183,8 +183,9 @@ def _plan(studies: list[Study], placed: dict[str, list[Placed]] | None, as_json:
         return print_json({"dry_run": True, "studies": plans})
     for plan in plans:
         given = plan["lesions_given"]
-        lesions = "lesions searched on CT" if given is None else f"{given} lesions given"
-        say(f"{plan['study_uid']}: {plan['images']} images, {lesions}; nothing was written")
+        lesions = "lesions searched on CT" if given is None else f"lesions given: {given}"
+        images = "1 image" if plan["images"] == 1 else f"{plan['images']} images"
+        say(f"{plan['study_uid']}: {images}, {lesions}; nothing was written")
     return None
 
 

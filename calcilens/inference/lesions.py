@@ -18,7 +18,12 @@ from calcilens.vocabulary import ConcernLevel
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether the lesion is calcified."""
+    """Whether the lesion is calcified.
+
+    Args:
+        abstained: Whether the model gives no verdict; `why` says the reason. A probability may
+            still be there: undecided, or of a lesion out of domain.
+    """
 
     probability: float | None = None
     abstained: bool = True
@@ -30,7 +35,10 @@ class Patterns:
     """Which pattern, given that the lesion is calcified.
 
     Args:
-        set: The likeliest patterns, enough to hold `coverage` where that is calibrated.
+        set: The patterns that cannot be ruled out, the likeliest first. Of lesions that truly show
+            a pattern, the share `coverage` has it in the set; None where that is not calibrated,
+            and the set then holds nine tenths of the probability.
+        abstained: Whether the model names none; `why` says the reason.
     """
 
     probabilities: dict[str, float] = field(default_factory=dict)

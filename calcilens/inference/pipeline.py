@@ -135,7 +135,7 @@ def _judge(
     if isinstance(cut, str):
         return Answer.abstain(cut, str(model.card.get("name"))), None
     said = watch.time("predictions", lambda: answer(model, cut))
-    if said.finding.abstained:
+    if said.finding.probability is None:
         return said, None
     return said, watch.time("saliency", lambda: models.explainer(model).explain(cut))
 

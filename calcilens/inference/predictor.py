@@ -13,14 +13,28 @@ from torch import Tensor, nn
 
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Image, Radiograph
-from calcilens.imaging.patches import PatchLocation, PatchSpec, cut, extract
+from calcilens.imaging.patches import PatchLocation, PatchSpec, cut_stored
 from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
+from calcilens.models.abstention import OUT_OF_DOMAIN, REASONS, Reason
+from calcilens.models.conformal import USUAL_LEVEL
 from calcilens.vocabulary import PATTERN_KEYS, ConcernLevel, concern_level, pattern
 
 DEFAULT_THRESHOLDS = (1 / 3, 2 / 3)
 """Of concern, for a card that states none."""
 PATTERN_MASS = 0.9
-"""Share of the probability that the likeliest patterns hold together."""
+"""Share of the probability that the likeliest patterns hold together, for a model without
+conformal sets."""
+_UNLIKE = "unlike in the images that the model was trained on"
+WORDS = {
+    Reason.NO_CONTENT: "all pixels around the lesion have the same value",
+    Reason.STRANGE_BRIGHTNESS: f"out of domain: brightness in and around the lesion is {_UNLIKE}",
+    Reason.STRANGE_STRUCTURE: f"out of domain: structures in and around the lesion are {_UNLIKE}",
+    Reason.UNDECIDED: "undecided: near one half, too many answers on held-out lesions were wrong",
+    Reason.NOT_CALCIFIED: "the model sees no calcification, so that a pattern has no meaning",
+    Reason.NO_PATTERN: "no pattern is as likely as it mostly was on lesions that truly show it",
+    Reason.TOO_MANY: "so many patterns are possible that naming one would mostly be wrong",
+}
+"""Why there is no answer, as a report says it."""
 
 
 class Model(Protocol):
@@ -79,37 +93,29 @@ def spacing_of(image: Image) -> tuple[float, float, float]:
 
 def patch_input(image: Image, candidate: Candidate, spec: PatchSpec) -> PatchInput | str:
     """Cut the patch of a lesion, or say in words why it cannot be judged."""
-    stack = stack_of(image)
-    raw = extract(stack, spec.locate(candidate.box, stack.shape)).astype(np.float32)
-    if not np.isfinite(raw).all():
+    patch = cut_stored(stack_of(image), candidate.box, spacing_of(image), spec)
+    if not np.isfinite(patch.pixels).all():
         return "the pixels around the lesion hold values that are not numbers"
-    middle = raw[len(raw) // 2]
-    if middle.min() == middle.max():
-        return "all pixels around the lesion have the same value"
-    patch = cut(stack, candidate.box, spacing_of(image), spec)
-    arrays = (patch.pixels, patch.box, patch.extent_mm)
-    pixels, box, extent_mm = (torch.from_numpy(array)[None] for array in arrays)
-    return PatchInput(pixels, box, extent_mm, patch.location)
+    scaled = spec.scale(patch.pixels, calibrated=not isinstance(image, Radiograph))
+    pixels, box, extent_mm = map(torch.from_numpy, (scaled, patch.box, patch.extent_mm))
+    return PatchInput(pixels[None], box[None], extent_mm[None], patch.location)
 
 
 def answer(model: Model, given: PatchInput) -> Answer:
     """Ask a model about one lesion."""
+    network: Any = model.network
     with torch.inference_mode():
-        said = model.network.predict(*given.tensors)  # type: ignore[operator]
-    card = model.card
-    name = str(card.get("name", "unnamed"))
-    strange = _out_of_domain(said, card)
+        said = network.predict(*given.tensors)
+    card, name = model.card, str(model.card.get("name", "unnamed"))
     heads = set(card.get("heads", ("finding", "pattern", "concern")))
-    finding = _probability(said.finding)
-    patterns = _patterns(said.pattern[0].tolist(), card, heads)
-    concern = _WITHHELD if strange.flag else _concern(said, card, heads, patterns)
-    return Answer(_finding(finding, heads), patterns, concern, strange, name)
-
-
-_WITHHELD = Concern(
-    model_reasons=["no answer: the lesion looks unlike the images that the model was trained on"]
-)
-"""No level, least of all a low one, where the model has no ground to stand on."""
+    why = [REASONS[code] for code in said.why[0].tolist()]
+    if Reason.NO_CONTENT in why:
+        strange = _out_of_domain(said, Reason.NO_CONTENT)
+        return Answer.abstain(WORDS[Reason.NO_CONTENT], name, out_of_domain=strange)
+    finding = _finding(_probability(said.finding), heads, why[0])
+    patterns = _patterns(said, card, heads, why[1], USUAL_LEVEL if network.sets.fitted else None)
+    concern = _concern(said, card, heads, patterns, why[2])
+    return Answer(finding, patterns, concern, _out_of_domain(said, why[0]), name)
 
 
 def _probability(value: Tensor) -> float | None:
@@ -117,37 +123,49 @@ def _probability(value: Tensor) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _finding(probability: float | None, heads: set[str]) -> Finding:
+def _finding(probability: float | None, heads: set[str], why: Reason) -> Finding:
     if "finding" not in heads:
         return Finding(why="this model was not trained to tell calcified from not calcified")
     if probability is None:
         return Finding(why="the model gave no number")
-    return Finding(probability, abstained=False)
+    return Finding(probability, abstained=bool(why), why=WORDS.get(why))
 
 
-def _patterns(values: list[float], card: Mapping[str, Any], heads: set[str]) -> Patterns:
+def _patterns(
+    said: Any, card: Mapping[str, Any], heads: set[str], why: Reason, coverage: float | None
+) -> Patterns:
     known = [k for k in card.get("patterns", PATTERN_KEYS) if k in PATTERN_KEYS]
     if "pattern" not in heads or len(known) < 2:
         return Patterns(why="this model was not trained to tell patterns apart")
-    chances = {k: float(v) for k, v in zip(PATTERN_KEYS, values, strict=True) if k in known}
+    values = zip(PATTERN_KEYS, said.pattern[0].tolist(), strict=True)
+    chances = {k: v for k, v in values if k in known}
     if not np.isfinite(list(chances.values())).all():
         return Patterns(why="the model gave no number")
     ranked = sorted(chances, key=lambda k: -chances[k])
-    mass = np.cumsum([chances[k] for k in ranked])
-    likely = ranked[: int(np.searchsorted(mass, PATTERN_MASS)) + 1]
-    return Patterns(chances, likely, None, abstained=False)
+    if coverage is None:
+        mass = np.cumsum([chances[k] for k in ranked])
+        likely = ranked[: int(np.searchsorted(mass, PATTERN_MASS)) + 1]
+    else:
+        inside = dict(zip(PATTERN_KEYS, said.pattern_set[0].tolist(), strict=True))
+        likely = [k for k in ranked if inside[k]]
+    return Patterns(chances, likely, coverage, abstained=bool(why), why=WORDS.get(why))
 
 
-def _concern(said: Any, card: Mapping[str, Any], heads: set[str], patterns: Patterns) -> Concern:
+def _concern(
+    said: Any, card: Mapping[str, Any], heads: set[str], patterns: Patterns, why: Reason
+) -> Concern:
+    """Give no level, least of all a low one, where the model has no ground to stand on."""
     probability = _probability(said.concern)
     if "concern" not in heads or probability is None:
         reason = "this model was not trained to judge concern"
         return Concern(model_reasons=[f"no answer: {reason}"])
+    if why:
+        return Concern(model_reasons=[f"no answer: {WORDS[why]}"])
     thresholds = card.get("concern_thresholds", DEFAULT_THRESHOLDS)
     level = concern_level(probability, thresholds)
     reasons = [_threshold_reason(probability, level, thresholds)]
-    if patterns.set and not patterns.abstained:
-        first = pattern(patterns.set[0])
+    if not patterns.abstained:
+        first = pattern(max(patterns.probabilities, key=patterns.probabilities.__getitem__))
         reasons.append(f"likeliest pattern if calcified: {first.label}, {first.reading.value}")
     return Concern(probability, level.value, reasons)
 
@@ -162,8 +180,6 @@ def _threshold_reason(probability: float, level: ConcernLevel, thresholds: Any) 
     return f"probability {probability:.2f} is {bounds[level]}"
 
 
-def _out_of_domain(said: Any, card: Mapping[str, Any]) -> OutOfDomain:
-    value = getattr(said, "out_of_domain", None)
-    score = None if value is None else _probability(value)
-    limit = card.get("out_of_domain_limit")
-    return OutOfDomain(score, None if score is None or limit is None else score > float(limit))
+def _out_of_domain(said: Any, why: Reason) -> OutOfDomain:
+    score = _probability(said.out_of_domain)
+    return OutOfDomain(score, None if score is None else why in OUT_OF_DOMAIN)

@@ -24,6 +24,8 @@ class Reason(StrEnum):
 
 
 REASONS = tuple(Reason)
+OUT_OF_DOMAIN = (Reason.NO_CONTENT, Reason.STRANGE_BRIGHTNESS, Reason.STRANGE_STRUCTURE)
+"""Reasons why no head can answer."""
 
 
 class Abstention(nn.Module):

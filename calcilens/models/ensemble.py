@@ -42,7 +42,8 @@ class Prediction(NamedTuple):
     concern: Tensor
     """(B,)"""
     out_of_domain: Tensor
-    """(B,) distance from the training set; what lies beyond `Domain.limit` is out of domain."""
+    """(B,) distance from the training set; what lies beyond `Domain.limit` is out of domain.
+    NaN for a model that was not taught what is usual."""
     pattern_set: Tensor
     """(B, 18) bool: the conformal set; all False for a model without one."""
     why: Tensor
@@ -163,7 +164,7 @@ class Ensemble(nn.Module):
         distances = self.distances(seen)
         strange = self._strange(seen, distances)
         why = self.abstention(strange, finding, sets if self.sets.fitted else None)
-        far = distances.amax(1)
+        far = torch.where(self.domain.limit.isfinite(), distances.amax(1), torch.nan)
         return Prediction(finding, pattern, logits.concern.sigmoid(), far, sets, why)
 
     def distances(self, seen: Seen) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,8 @@ from calcilens.imaging.patches import PatchSpec
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.imaging.study import Study
 from calcilens.models import views
+from calcilens.models.abstention import REASONS, Reason
+from calcilens.models.ensemble import Prediction
 from calcilens.vocabulary import PATTERN_KEYS
 
 STUDY_UID, SERIES_UID, FRAME_UID = "1.2.826.1", "1.2.826.1.1", "1.2.826.1.9"
@@ -25,7 +29,6 @@ class Said(NamedTuple):
     finding: Tensor
     pattern: Tensor
     concern: Tensor
-    out_of_domain: Tensor
 
 
 class FakeNetwork(nn.Module):
@@ -33,10 +36,21 @@ class FakeNetwork(nn.Module):
 
     Args:
         spot: (y, x) in patch pixels: if given, only brightness there counts.
+        inside: Patterns in the conformal set; None for a network without sets.
+        why: Why finding, pattern and concern have no answer.
     """
 
-    def __init__(self, spot: tuple[int, int] | None = None, view: int = 64) -> None:
+    def __init__(
+        self,
+        spot: tuple[int, int] | None = None,
+        view: int = 64,
+        *,
+        inside: Sequence[str] | None = None,
+        why: tuple[Reason, Reason, Reason] = (Reason.ANSWERED,) * 3,
+    ) -> None:
         super().__init__()
+        self.sets = SimpleNamespace(fitted=inside is not None)
+        self.inside, self.why = inside or (), why
         self.encoder = nn.Conv2d(5, 8, 4, stride=4, bias=False)
         generator = torch.Generator().manual_seed(1)
         self.encoder.weight.data = torch.randn(self.encoder.weight.shape, generator=generator)
@@ -75,11 +89,18 @@ class FakeNetwork(nn.Module):
             total = total + (mixed * where[:, 0]).mean((1, 2))
         pattern = torch.zeros(len(pixels), len(PATTERN_KEYS))
         pattern[:, :3] = torch.tensor([0.6, 0.3, 0.1])
-        return Said(total, pattern, total, torch.zeros(len(pixels)))
+        return Said(total, pattern, total)
 
-    def predict(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Said:
+    def predict(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Prediction:
         said: Said = self(pixels, box, extent_mm)
-        return said._replace(finding=said.finding.sigmoid(), concern=said.concern.sigmoid())
+        return Prediction(
+            said.finding.sigmoid(),
+            said.pattern,
+            said.concern.sigmoid(),
+            torch.full((len(pixels),), 0.25),
+            torch.tensor([[key in self.inside for key in PATTERN_KEYS]]),
+            torch.tensor([[REASONS.index(reason) for reason in self.why]]),
+        )
 
 
 def card(**changes: Any) -> dict[str, Any]:

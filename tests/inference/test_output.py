@@ -17,11 +17,13 @@ from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.inference import output
 from calcilens.inference.batch import Outcome, Wishes, run_all
+from calcilens.inference.export.html import build, percent
 from calcilens.inference.export.viewer import CODE_KNOTS, HU_KNOTS, letters, payload, to_codes
 from calcilens.inference.output import FORMATS, folder_name
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import schema, to_json
-from tests.inference.made import STUDY_UID, FakeModel, ct, film, lesion_in, study
+from calcilens.models.abstention import Reason
+from tests.inference.made import STUDY_UID, FakeModel, FakeNetwork, ct, film, lesion_in, study
 
 
 def run(out: Path, *images: object, given: bool = False, **wishes: bool) -> list[Outcome]:
@@ -220,6 +222,44 @@ def test_the_page_says_why_a_radiograph_is_not_judged(tmp_path: Path) -> None:
     text = page(tmp_path, film())
     assert "No radiograph model is installed" in text
     assert "20 × 20 pixels" in text
+
+
+def shown(network: FakeNetwork) -> str:
+    image = ct()
+    models = Models(ct=FakeModel(network))
+    return build(run_study(study(image), models, [(image, lesion_in(image))]))
+
+
+def test_the_page_names_what_is_not_ruled_out() -> None:
+    text = shown(FakeNetwork(inside=["diffuse", "laminated"]))
+    assert "· Diffuse or Laminated" in text
+    assert "Not ruled out: Diffuse, Laminated." in text
+    assert "90 % had it in their set" in text
+    assert "No answer" not in text
+
+
+def test_the_page_says_why_there_is_no_answer_and_shows_the_numbers_there_are() -> None:
+    answered = Reason.ANSWERED
+    undecided = shown(FakeNetwork(why=(Reason.UNDECIDED, answered, answered)))
+    assert "· undecided" in undecided
+    assert "<strong>No answer.</strong> Undecided: near one half" in undecided
+    assert "Do not rely" not in undecided
+    far = shown(FakeNetwork(why=(Reason.STRANGE_BRIGHTNESS,) * 3))
+    assert "· out of domain" in far
+    assert "Do not rely on the numbers below." in far
+    assert far.count("No answer: out of domain: brightness in and around the lesion is") == 2
+    blank = shown(FakeNetwork(why=(Reason.NO_CONTENT,) * 3))
+    assert "Measured, not judged" in blank
+    assert "All pixels around the lesion have the same value." in blank
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "< 1 %"), (0.004, "< 1 %"), (0.006, "1 %"), (0.5, "50 %"), (0.994, "99 %")],
+)
+def test_no_probability_is_said_to_be_0_or_100_percent(share: float, words: str) -> None:
+    assert percent(share) == words
+    assert percent(1 - share) != "100 %"
 
 
 def test_a_study_with_many_lesions_stays_below_8_mb(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from calcilens.imaging.images import Volume
+from calcilens.imaging.patches import PatchSpec
 from calcilens.inference.pipeline import MOST_LESIONS, NO_RADIOGRAPH_MODEL, Models, run_study
-from calcilens.inference.predictor import PatchInput, answer, patch_input
+from calcilens.inference.predictor import WORDS, PatchInput, answer, patch_input
+from calcilens.models.abstention import Reason
+from calcilens.models.ensemble import Ensemble
 from tests.inference.made import FakeModel, FakeNetwork, card, ct, film, lesion_in, study
 
 
@@ -49,27 +52,90 @@ def test_a_model_that_knows_one_pattern_does_not_choose_among_patterns() -> None
     assert answer(model, cut(model)).pattern.abstained
 
 
-def test_a_lesion_out_of_domain_is_flagged_beside_its_numbers() -> None:
-    model = FakeModel(card=card(out_of_domain_limit=-1.0))
+FAR = Reason.STRANGE_STRUCTURE
+
+
+def test_a_lesion_out_of_domain_gets_no_verdict_but_keeps_its_numbers() -> None:
+    model = FakeModel(FakeNetwork(why=(FAR, FAR, FAR)))
     said = answer(model, cut(model))
     assert said.out_of_domain.flag is True
+    for head in (said.finding, said.pattern):
+        assert head.abstained
+        assert str(head.why).startswith("out of domain: structures")
     assert said.finding.probability is not None
-    assert said.concern.probability is None
+    assert (said.concern.probability, said.concern.level) == (None, "unknown")
+    assert "out of domain" in said.concern.model_reasons[0]
+    assert answer(FakeModel(), cut(model)).out_of_domain.flag is False
+
+
+def test_a_model_that_was_not_taught_what_is_usual_flags_nothing() -> None:
+    model = FakeModel(Ensemble({}).eval())
+    said = answer(model, cut(model)).out_of_domain
+    assert (said.score, said.flag) == (None, None)
+
+
+def test_an_undecided_finding_keeps_its_probability_and_says_why() -> None:
+    none = Reason.ANSWERED
+    model = FakeModel(FakeNetwork(why=(Reason.UNDECIDED, none, none)))
+    said = answer(model, cut(model))
+    assert said.finding.abstained
+    assert said.finding.probability is not None
+    assert str(said.finding.why).startswith("undecided")
+    assert not said.pattern.abstained
+    assert said.concern.probability is not None
+
+
+@pytest.mark.parametrize("why", [Reason.NOT_CALCIFIED, Reason.NO_PATTERN, Reason.TOO_MANY])
+def test_a_pattern_that_cannot_be_named_says_why_and_concern_does_not_lean_on_it(
+    why: Reason,
+) -> None:
+    model = FakeModel(FakeNetwork(inside=[], why=(Reason.ANSWERED, why, Reason.ANSWERED)))
+    said = answer(model, cut(model))
+    assert said.pattern.abstained
+    assert said.pattern.why
+    assert not said.finding.abstained
+    assert not any("pattern" in reason for reason in said.concern.model_reasons)
+
+
+def test_the_set_is_the_conformal_one_in_the_order_of_probability_with_its_coverage() -> None:
+    model = FakeModel(FakeNetwork(inside=["laminated", "central"]))
+    said = answer(model, cut(model)).pattern
+    assert said.set == ["central", "laminated"]
+    assert said.coverage == 0.9
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(WORDS) == set(Reason) - {Reason.ANSWERED}
+
+
+def test_a_patch_that_is_all_one_value_is_not_judged() -> None:
+    image = ct()
+    blank = Volume(np.full_like(image.hu, 7), image.affine, "1", "2", None, image.planes)
+    model = FakeModel(Ensemble({}).eval())
+    given = patch_input(blank, lesion_in(blank), model.spec)
+    assert isinstance(given, PatchInput)
+    said = answer(model, given)
+    assert said.finding.probability is None
+    assert "the same value" in str(said.finding.why)
     assert said.concern.level == "unknown"
-    usual = FakeModel(card=card(out_of_domain_limit=1e9))
-    assert answer(usual, cut(usual)).out_of_domain.flag is False
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"), [(7.0, "the same value"), (np.nan, "not numbers"), (np.inf, "not numbers")]
-)
-def test_patches_without_content_are_not_judged(value: float, reason: str) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_patches_with_values_that_are_no_numbers_are_not_judged(value: float) -> None:
     image = ct()
     hu = np.full(image.hu.shape, value, np.float32)
     broken = Volume(hu, image.affine, "1", "2", None, image.planes)
     found = patch_input(broken, lesion_in(broken), FakeModel().spec)
     assert isinstance(found, str)
-    assert reason in found
+    assert "not numbers" in found
+
+
+def test_ct_is_cut_in_hu_and_a_radiograph_is_not() -> None:
+    spec = PatchSpec(1, 64, "hu_and_relative")
+    for image, known in ((ct(), True), (film(), False)):
+        given = patch_input(image, lesion_in(image), spec)
+        assert isinstance(given, PatchInput)
+        assert bool(given.pixels[:, 1:].any()) is known
 
 
 def test_a_number_that_is_none_is_not_reported() -> None:

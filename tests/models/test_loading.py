@@ -170,6 +170,7 @@ def test_weights_from_before_calibration_had_modules_answer_as_they_did(
     network.calibration.offset.copy_(torch.tensor([[[0.2, -0.4]]]))
     network.domain.profile.mean.fill_(0.1)
     network.domain.scale[0, 1] = torch.inf
+    network.domain.limit.fill_(1)
     wanted = predict(network)
     moved = {"calibration.": "", "domain.profile.mean": "usual", "domain.profile.": ""}
     state = {}

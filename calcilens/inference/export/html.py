@@ -15,7 +15,7 @@ from markupsafe import Markup
 from calcilens import DISCLAIMER, __version__
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.inference.export.viewer import payload
-from calcilens.inference.lesions import Lesion
+from calcilens.inference.lesions import Lesion, Patterns
 from calcilens.inference.report import StudyReport, model_facts
 from calcilens.vocabulary import pattern
 
@@ -43,6 +43,7 @@ def build(report: StudyReport) -> str:
     environment = Environment(
         loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
     )
+    environment.filters["percent"] = percent
     return environment.get_template("report.html.j2").render(
         csp=_policy(style, script),
         style=Markup(style),  # noqa: S704 our own file
@@ -104,9 +105,10 @@ def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
         "id": lesion.id,
         "where": _where(lesion, images),
         "level": said.concern.level,
-        "level_text": "no answer" if said.finding.abstained else said.concern.level,
+        "level_text": "no answer" if said.concern.probability is None else said.concern.level,
         "headline": _headline(lesion),
         "size": _size(lesion),
+        "judged": said.finding.probability is not None,
         "abstained": _sentence(said.finding.why) if said.finding.abstained else None,
         "finding": said.finding.probability,
         "concern": said.concern.probability,
@@ -117,7 +119,7 @@ def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
         "saliency": _saliency(lesion),
         "origin": _sentence(lesion.candidate.why).rstrip("."),
         "strange": _strange(lesion),
-        "flagged": bool(lesion.answer.out_of_domain.flag),
+        "flagged": bool(said.out_of_domain.flag),
     }
 
 
@@ -138,10 +140,23 @@ def _headline(lesion: Lesion) -> str:
     said = lesion.answer
     if said.finding.probability is None:
         return "Measured, not judged"
-    words = f"Calcified {said.finding.probability * 100:.0f} %"
-    if said.pattern.set and said.finding.probability >= 0.5:
-        words += f" · {pattern(said.pattern.set[0]).label}"
-    return words
+    words = f"Calcified {percent(said.finding.probability)}"
+    if said.out_of_domain.flag:
+        return f"{words} · out of domain"
+    if said.finding.abstained:
+        return f"{words} · undecided"
+    named = [pattern(key).label for key in said.pattern.set]
+    if said.pattern.abstained or not named:
+        return words
+    calibrated = said.pattern.coverage is not None
+    return f"{words} · {' or '.join(named) if calibrated else named[0]}"
+
+
+def percent(share: float) -> str:
+    """Return a probability in words; never 0 or 100 %, which no model can know."""
+    if share < 0.005:
+        return "< 1 %"
+    return "> 99 %" if share >= 0.995 else f"{share * 100:.0f} %"
 
 
 def _size(lesion: Lesion) -> str:
@@ -159,11 +174,23 @@ def _patterns(lesion: Lesion) -> dict[str, Any]:
     others = sum(p for _, p in rest)
     return {
         "pattern_why": (said.why or "none").rstrip(".") if said.abstained else None,
+        "pattern_set": _set(said),
         "patterns": [
             {"label": pattern(k).label, "look": pattern(k).look, "value": p} for k, p in shown
         ],
-        "pattern_rest": f"{len(rest)} others together {others * 100:.0f} %." if rest else None,
+        "pattern_rest": f"{len(rest)} others together {percent(others)}." if rest else None,
     }
+
+
+def _set(said: Patterns) -> str | None:
+    """Say which patterns cannot be ruled out, where that is calibrated."""
+    if said.coverage is None or not said.probabilities:
+        return None
+    named = ", ".join(pattern(key).label for key in said.set) or "none"
+    return (
+        f"Not ruled out: {named}. Of held-out lesions that truly showed a pattern, "
+        f"{percent(said.coverage)} had it in their set."
+    )
 
 
 def _figures(lesion: Lesion) -> list[dict[str, Any]]:
