@@ -37,12 +37,19 @@ def hardening(clean: Field, settings: CTSettings, rng: np.random.Generator) -> F
     small = [_shrink(layer) for layer in (bone, metal)]
     if max(float(s.sum(2).max()) for s in small) * cell_cm < _WORTHWHILE_CM * 0.3:
         return 0.0
-    matrix = _system()
-    rays = [matrix @ s.reshape(len(s), -1).T * cell_cm for s in small]
+    rays = [_rays(s, cell_cm) for s in small]
     error = _error(rays[0], rays[1], settings, rng)
     planes = _reconstruct(error, cell_cm)
     water = 0.195  # 1/cm around 65 keV: what HU are relative to
     return smooth(planes / water * 1000, clean.shape)
+
+
+def _rays(layer: Field, cell_cm: float) -> Field:
+    """Return line integrals (angles * detectors, Z) through planes (Z, side, side)."""
+    planes = layer.reshape(len(layer), -1).T
+    if not planes.any():  # most bodies hold no metal
+        return np.zeros((_ANGLES * _detectors(), len(layer)), np.float32)
+    return np.asarray(_system() @ planes * np.float32(cell_cm), np.float32)
 
 
 def _shrink(layer: NDArray[np.floating]) -> Field:

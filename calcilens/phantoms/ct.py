@@ -48,6 +48,8 @@ _FINE = (
 _SOLID_BONE = np.array([t.name in BONES for t in TISSUES], np.float32)
 _HU_SPREAD = 0.006
 """How much the density of a tissue differs between people, and between scanners."""
+_AIR_SPREAD = 0.2
+"""The same of lungs, by how deep a breath was taken."""
 _MINERAL = BASE_NAMES.index("mineral")
 
 
@@ -93,18 +95,7 @@ def render_ct(
     start = np.asarray(middle, float) - (np.array(full) - 1) / 2 * step
     grid = Grid(start, step, full)
     tissues = _own_hu(rng, settings)
-    clean, bone, texture, grain, muscle, fat, lung = _anatomy(
-        scene.segment, tissues, settings, grid
-    )
-    exchange = float(tissues[INDEX["fat"]] - tissues[INDEX["muscle"]])
-    add_sheets(clean, muscle, marbling(rng).draw(rng, grid), exchange)
-    add_sheets(clean, fat, septa(rng).draw(rng, grid), -exchange)
-    if scene.segment.lungs:
-        filled = float(tissues[INDEX["blood"]] - tissues[INDEX["lung"]])
-        add_sheets(clean, lung, vessels(rng).draw(rng, grid), filled)
-    rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
-    rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
-    clean += (clean + 1000) * rough
+    clean, bone = _body(rng, scene.segment, tissues, settings, grid)
     mineral = np.zeros(full, np.float32)
     shares = []
     for lesion in scene.lesions:
@@ -112,15 +103,9 @@ def render_ct(
         mineral += one
         shares.append(share)
     per_density = np.float32(hu_per_density(settings.kvp)[_MINERAL])
-    clean += mineral * per_density
-    seen = clean + hardening(clean, settings, rng)
-    transfer, spectrum = _filters(settings, full[1:], rng.gamma(1.0, 0.8))
-    blurred = np.fft.irfft2(np.fft.rfft2(seen) * transfer, s=full[1:])
-    noise = np.fft.irfft2(
-        np.fft.rfft2(rng.standard_normal(full, dtype=np.float32)) * spectrum, s=full[1:]
-    )
-    hu = blurred + noise * (settings.noise_hu / max(float(noise.std()), 1e-6))
-    rise = np.fft.irfft2(np.fft.rfft2(mineral * per_density) * transfer, s=full[1:])
+    risen = mineral * per_density
+    clean += risen
+    hu, rise = _acquired(rng, clean, risen, settings)
     inner = (slice(None), slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
     return CTImage(
         np.clip(np.rint(hu[inner]), LOWEST_HU, HIGHEST_HU).astype(np.int16),
@@ -130,6 +115,37 @@ def render_ct(
         float(rise[inner].max(initial=0.0)),
         start + _MARGIN * step * np.array([0, 1, 1]),
     )
+
+
+def _body(
+    rng: np.random.Generator, segment: Segment, tissues: Field, settings: CTSettings, grid: Grid
+) -> tuple[Field, Field]:
+    """Return HU and the share of bone or air, (Z, Y, X), of a body without lesions."""
+    clean, bone, texture, grain, muscle, fat, lung = _anatomy(segment, tissues, settings, grid)
+    exchange = float(tissues[INDEX["fat"]] - tissues[INDEX["muscle"]])
+    add_sheets(clean, muscle, marbling(rng).draw(rng, grid), exchange)
+    add_sheets(clean, fat, septa(rng).draw(rng, grid), -exchange)
+    if segment.lungs:
+        filled = float(tissues[INDEX["blood"]] - tissues[INDEX["lung"]])
+        add_sheets(clean, lung, vessels(rng).draw(rng, grid), filled)
+    rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
+    rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
+    clean += (clean + 1000) * rough
+    return clean, bone
+
+
+def _acquired(
+    rng: np.random.Generator, clean: Field, risen: Field, settings: CTSettings
+) -> tuple[Field, Field]:
+    """Return the scanner's HU, and those that the lesions' mineral adds, (Z, Y, X)."""
+    seen = clean + hardening(clean, settings, rng)
+    shape = (clean.shape[1], clean.shape[2])
+    transfer, spectrum = _filters(settings, shape, rng.gamma(1.0, 0.8))
+    size = settings.noise_hu / float(np.sqrt((spectrum**2).mean()))
+    white = np.fft.rfft2(rng.standard_normal(clean.shape, dtype=np.float32))
+    hu = np.fft.irfft2(np.fft.rfft2(seen) * transfer + white * (spectrum * size), s=shape)
+    rise = np.fft.irfft2(np.fft.rfft2(risen) * transfer, s=shape)
+    return np.asarray(hu, np.float32), np.asarray(rise, np.float32)
 
 
 def _mask(share: Field) -> NDArray[np.bool_]:
@@ -160,6 +176,7 @@ def _own_hu(rng: np.random.Generator, settings: CTSettings) -> Field:
     """Return the HU of every tissue in one person's scan: bodies and calibrations differ."""
     hu = tissue_hu(settings.kvp)
     density = rng.normal(0, _HU_SPREAD, len(hu)) + rng.normal(0, _HU_SPREAD)
+    density[INDEX["lung"]] += rng.normal(0, _AIR_SPREAD)
     return np.asarray(hu + (hu + 1000) * density, np.float32)
 
 
@@ -176,8 +193,9 @@ def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> t
     totals = tuple(np.zeros(shape, np.float32) for _ in range(7))
     for k in used:
         labels = _labels([(i, o[k]) for i, o in outlines], grid, more)
-        layers = [_reduce(table[labels], more) for table in (hu, solid)]
-        layers += [table[labels[::more, ::more]] for table in _FINE]
+        layers = [_reduce(table.take(labels), more) for table in (hu, solid)]
+        few = labels[::more, ::more]
+        layers += [table.take(few) for table in _FINE]
         for z in np.flatnonzero(weight[:, k] > 1e-6):
             for total, layer in zip(totals, layers, strict=True):
                 total[z] += weight[z, k] * layer

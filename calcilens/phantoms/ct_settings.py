@@ -84,7 +84,8 @@ def draw_ct(rng: np.random.Generator, domain: str, size_mm: float) -> CTSettings
         thickness = float(rng.uniform(0.5, max(0.8, 0.25 * size_mm)))
     interval = thickness * float(rng.choice([1.0, 1.0, 1.0, 0.8, 0.5]))
     family = KERNELS[kernel]
-    noise = float(rng.uniform(*ranges.noise_hu)) * (1.5 if kernel in ("bone", "lung") else 1.0)
+    sharp = float(rng.uniform(1.0, 2.4)) if kernel in ("bone", "lung") else 1.0
+    noise = float(rng.uniform(*ranges.noise_hu)) * sharp
     return CTSettings(
         kvp=float(rng.choice(ranges.kvp)),
         pixel_mm=_pixel(rng, size_mm),

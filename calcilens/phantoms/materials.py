@@ -70,7 +70,7 @@ TISSUES: tuple[Tissue, ...] = (
     Tissue("contrast_blood", {"soft": 1.047, "iodine": 0.008}),
     Tissue("organ", {"soft": 1.050}, 0.010),
     Tissue("tumour", {"soft": 1.040}, 0.014),
-    Tissue("lung", {"soft": 0.16}, 0.10, 0.10),
+    Tissue("lung", {"soft": 0.16}, 0.30, 0.40),
     Tissue("gas", {"soft": 0.01}),
     Tissue("cortex", {"soft": 0.78, "mineral": 0.96}, 0.02, 0.02),
     Tissue("trabecular", {"fat": 0.62, "soft": 0.22, "mineral": 0.17}, 0.03, 0.07),

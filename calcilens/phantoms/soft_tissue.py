@@ -62,8 +62,8 @@ def septa(rng: np.random.Generator) -> Sheets:
 
 def vessels(rng: np.random.Generator) -> Sheets:
     """Draw the small vessels of a lung."""
-    scale = rng.uniform(6, 10)
-    return Sheets((scale, scale, scale), rng.uniform(0.09, 0.18), 0.9, rng.uniform(0.1, 0.9), 2)
+    scale = rng.uniform(5, 9)
+    return Sheets((scale, scale, scale), rng.uniform(0.12, 0.26), 0.9, rng.uniform(0.3, 1.2), 2)
 
 
 def add_sheets(clean: Field, tissue: Field, sheets: Field, hu: float) -> None:

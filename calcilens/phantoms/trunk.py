@@ -69,7 +69,7 @@ def _lung(rng: Rng, parts: Parts, side: int, half: float, back: float) -> None:
     lung = lung.grown((uneven(rng, KNOTS, 0.1) - 1) * lung.radius, "lung", "organ")
     parts.add(lung, "lungs")
     hilum = np.array([0.0, y, x - side * 0.2 * half])
-    for _ in range(rng.integers(40, 80)):
+    for _ in range(rng.integers(60, 120)):
         away = np.sqrt(rng.uniform(0.03, 0.85)) * np.array([0.66 * back, 0.33 * half])
         angle = rng.uniform(0, 2 * np.pi)
         at = [rng.uniform(-75, 75), y + away[0] * np.sin(angle), x + away[1] * np.cos(angle)]
