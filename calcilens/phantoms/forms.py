@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 
 from calcilens.phantoms import places
 from calcilens.phantoms.places import Place
 from calcilens.phantoms.segment import Rng, Segment
 from calcilens.phantoms.solids import Float, Solids, joined, solids
+
+View = Literal["axial", "frontal"]
+"""Where an image looks along: z in CT, y in a radiograph."""
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -46,15 +52,58 @@ def fitting(place: Place, size: float, least: float = 4.0) -> float:
     return float(min(size, max(2.3 * place.room_mm, least)))
 
 
-def host(segment: Segment, place: Place) -> str:
-    """Return the soft tissue that a nodule is made of at a place."""
-    return "tumour" if segment.lungs or segment.fascia.depth(place.point) > 0 else "oedema"
+@dataclass(frozen=True, eq=False)
+class Nodule:
+    """A well-defined soft-tissue nodule, for mineral to be put into.
+
+    Args:
+        place: Where, with the nodule's own directions.
+        radii: (3,) half axes, mm.
+        body: Its soft tissue.
+        rim: Fat around it, where it lies in muscle: what makes it seen at all there.
+    """
+
+    place: Place
+    radii: Float
+    body: Solids
+    rim: tuple[Solids, ...] = ()
+
+    @property
+    def size_mm(self) -> float:
+        """Longest diameter."""
+        return 2 * float(self.radii.max())
+
+    def with_mineral(self, *mineral: Solids) -> Solids:
+        """Return the nodule with mineral painted into it."""
+        return joined([*self.rim, self.body, *mineral])
 
 
-def nodule(rng: Rng, segment: Segment, size: float) -> tuple[Place, Float, Float, Solids]:
-    """Return place, half axes, directions and the soft body of a well-defined nodule."""
-    place = places.anywhere(rng, segment, size / 2)
-    size = fitting(place, size)
-    radii, axes = shape(rng, size / 2, 0.18), places.turned(rng)
-    tissue = host(segment, place)
-    return place, radii, axes, solids(place.point, radii, 0, tissue=tissue, axes=axes, edge=0.1)
+def nodule(rng: Rng, segment: Segment, size: float, *, lobes: int = 0) -> Nodule:
+    """Draw a nodule in lung, fat or muscle.
+
+    Args:
+        rng: Draws it.
+        segment: The body.
+        size: Its longest diameter, mm, where there is room.
+        lobes: Bulges of its outline.
+    """
+    found = places.anywhere(rng, segment, size / 2)
+    radii = shape(rng, fitting(found, size) / 2, 0.18)
+    place = Place(found.point, places.turned(rng), found.room_mm)
+    deep = not segment.lungs and segment.fascia.depth(place.point) > 0
+    tissue = str(rng.choice(["tumour", "oedema", "fluid"])) if deep else "tumour"
+    at = placed(place, within(rng, lobes, 0.3, 0.6) * radii)
+    body = _lobed(place, radii, at, tissue, 0.0)
+    if not deep:
+        return Nodule(place, radii, body)
+    rim_mm = rng.uniform(0.5, 1.2) + 0.015 * size * rng.random()
+    return Nodule(place, radii, body, (_lobed(place, radii, at, "fat", rim_mm),))
+
+
+def _lobed(place: Place, radii: Float, lobes: Float, tissue: str, more_mm: float) -> Solids:
+    """Return an ellipsoid with smaller ones (N, 3) on it."""
+    main = solids(place.point, radii + more_mm, 0, tissue=tissue, axes=place.axes, edge=0.1)
+    if not len(lobes):
+        return main
+    bulges = solids(lobes, radii * 0.65 + more_mm, 0, tissue=tissue, axes=place.axes, edge=0.1)
+    return joined([main, bulges])

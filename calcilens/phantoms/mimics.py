@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from calcilens.phantoms import places
@@ -27,22 +29,21 @@ def _bony(point: Float, radii: Float, axes: Float, cortex_mm: float) -> Solids:
 
 
 def bone_fragment(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """An angular piece of bone beside a bone."""
-    bone = segment.bones[rng.integers(len(segment.bones))]
-    z = float(np.clip(rng.uniform(-40, 40), bone.z[0] + 4, bone.z[-1] - 4))
-    surface, normal = bone.surface(z, rng.uniform(0, 2 * np.pi))
+    """Draw an angular piece of bone beside a bone, in a haematoma."""
     size = min(size, 25.0)
-    radii = size / 2 * np.array([1.0, rng.uniform(0.25, 0.6), rng.uniform(0.4, 0.9)])
-    point = surface + normal * (radii[1] + rng.uniform(0.8, 5.0))
-    axes = places.turned(rng)
-    whole = _bony(point, radii, axes, max(0.12 * size, 0.8))
-    side = placed(Place(point, axes, 0), within(rng, 2, 0.9, 1.1) * radii)
-    bitten = solids(side, radii * 0.55, 0, tissue="oedema", axes=places.turned(rng), edge=0.05)
-    return _absent("bone_fragment", joined([whole, bitten]), box=whole.box())
+    radii = size / 2 * np.array([1.0, rng.uniform(0.35, 0.7), rng.uniform(0.5, 0.9)])
+    place = places.on_bone(rng, segment, float(radii[1]) + rng.uniform(0.8, 5.0))
+    turned = replace(place, axes=places.turned(rng))
+    whole = _bony(turned.point, radii, turned.axes, max(0.12 * size, 0.8))
+    # Balls of blood cut its sides off, so that corners are left.
+    ball = 0.5 * size
+    sides = within(rng, 4, 0.999, 1.0) * (rng.uniform(0.5, 0.85, (4, 1)) * radii + ball)
+    blood = solids(placed(turned, sides), ball, 0, tissue="oedema", edge=0.02)
+    return _absent("bone_fragment", joined([whole, blood]), box=whole.box())
 
 
 def sesamoid(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A smooth small bone in or near a tendon."""
+    """Draw a smooth small bone in or near a tendon."""
     place = places.in_tendon(rng, segment)
     radii = shape(rng, min(size, 22.0) / 2, 0.25)
     parts = _bony(place.point, radii, place.axes, float(np.clip(0.14 * radii.min(), 0.6, 1.5)))
@@ -50,8 +51,8 @@ def sesamoid(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def contrast_vessel(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A vessel full of contrast medium."""
-    tube, z = places.on_vessel(rng, segment, vein=rng.random() < 0.3)
+    """Draw a vessel full of contrast medium."""
+    tube, z = places.on_vessel(rng, segment, size, vein=rng.random() < 0.3)
     z = float(np.clip(z, -40, 40))
     heights = np.arange(z - size / 2, z + size / 2 + 0.1, 1.0)
     middle, radius = tube.at(heights)
@@ -62,7 +63,7 @@ def contrast_vessel(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def metal(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A clip, pellet, screw or wire."""
+    """Draw a clip, pellet, screw or wire."""
     place = places.in_muscle(rng, segment, 6)
     tissue = str(rng.choice(["steel", "titanium"]))
     long = min(size, 45.0) / 2
@@ -79,7 +80,7 @@ def metal(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def foreign_body(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A splinter of glass, wood or plastic under the skin."""
+    """Draw a splinter of glass, wood or plastic under the skin."""
     place = places.under_skin(rng, segment, 4)
     tissue = str(rng.choice(["glass", "glass", "wood", "plastic"]))
     long = min(size, 25.0) / 2
@@ -89,7 +90,7 @@ def foreign_body(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def plain_mass(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A soft-tissue mass without mineral: of concern, but no calcification."""
+    """Draw a soft-tissue mass without mineral: of concern, but no calcification."""
     place = places.anywhere(rng, segment, size / 2)
     size = max(fitting(place, size), 8.0)
     radii, axes = shape(rng, size / 2), places.turned(rng)
@@ -104,7 +105,7 @@ def plain_mass(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def nothing(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A box around nothing in particular."""
+    """Draw a box around nothing in particular."""
     place = places.anywhere(rng, segment, size / 2)
     half = shape(rng, size / 2)
     empty = solids(place.point, half, 0)
@@ -112,29 +113,25 @@ def nothing(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def bone_edge(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A box on the edge of a bone, as a search may propose it."""
-    bone = segment.bones[rng.integers(len(segment.bones))]
-    z = float(np.clip(rng.uniform(-40, 40), bone.z[0] + 1, bone.z[-1] - 1))
-    surface, _ = bone.surface(z, rng.uniform(0, 2 * np.pi))
+    """Draw a box on the edge of a bone, as a search may propose it."""
     half = shape(rng, min(size, 30.0) / 2)
-    return _absent("bone_edge", solids(surface, half, 0))
+    return _absent("bone_edge", solids(places.on_bone(rng, segment, 0.0).point, half, 0))
 
 
 def enthesophyte(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A spur that grows out of a bone."""
-    bone = segment.bones[rng.integers(len(segment.bones))]
-    z = float(np.clip(rng.uniform(-35, 35), bone.z[0] + 4, bone.z[-1] - 4))
-    surface, normal = bone.surface(z, rng.uniform(0, 2 * np.pi))
+    """Draw a spur that grows out of a bone."""
+    root = places.on_bone(rng, segment, 0.0)
     long = min(size, 20.0)
-    lean = normal + np.array([rng.normal(0, 0.8), 0, 0])
-    axes = places.frame(lean, np.array([1.0, 0, 0]))
+    lean = root.axes[1] + np.array([rng.normal(0, 0.6), 0, 0])
+    axes = places.frame(lean, root.axes[0])
     radii = np.array([long * 0.6, long * rng.uniform(0.14, 0.3), long * rng.uniform(0.2, 0.4)])
-    point = surface + axes[0] * radii[0] * 0.75
-    return _absent("enthesophyte", _bony(point, radii, axes, 1.0))
+    spur = _bony(root.point + axes[0] * radii[0] * 0.75, radii, axes, 1.0)
+    base = _bony(root.point, np.array([0.3, 1.3, 1.3]) * radii, axes, 1.0)
+    return _absent("enthesophyte", joined([base, spur]), box=spur.box())
 
 
 def streak(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A box beside metal, where streaks run."""
+    """Draw a box beside metal, where streaks run."""
     place = places.in_muscle(rng, segment, 8)
     rod = solids(place.point, [18.0, 3.0, 3.0], 0, tissue="steel", axes=np.eye(3), edge=0.05)
     angle = rng.uniform(0, 2 * np.pi)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calcilens.phantoms import clusters, lesions, mimics, sheets
+from calcilens.phantoms import clusters, lesions, lines, mimics, sheets
 from calcilens.phantoms.anatomy import LIMBS, SITES, Rng, Segment
+from calcilens.phantoms.forms import View
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import joined
 from calcilens.vocabulary import PATTERN_KEYS
 
-Draw = Callable[[Rng, Segment, float], Lesion]
 JOINTS = tuple(name for name, limb in LIMBS.items() if limb.joint)
 _SOFT = tuple(LIMBS)
 """Limbs: what the soft-tissue patterns are about."""
@@ -27,31 +27,34 @@ class Kind:
         draw: Makes one in a segment, of about a size in mm.
         size_mm: Range of its size.
         sites: Where it occurs.
+        by_view: Whether `draw` also takes where the image looks along: some patterns are told
+            from one side only.
     """
 
-    draw: Draw
+    draw: Callable[..., Lesion]
     size_mm: tuple[float, float]
     sites: tuple[str, ...] = _SOFT
+    by_view: bool = False
 
 
 PATTERN_KINDS: dict[str, Kind] = {
     "diffuse": Kind(lesions.diffuse, (2.5, 60), SITES),
-    "central": Kind(lesions.central, (6, 40), SITES),
-    "laminated": Kind(lesions.laminated, (6, 45), SITES),
-    "popcorn": Kind(lesions.popcorn, (9, 80), SITES),
+    "central": Kind(lesions.central, (8, 40), SITES),
+    "laminated": Kind(lesions.laminated, (9, 45), SITES),
+    "popcorn": Kind(lesions.popcorn, (12, 80), SITES),
     "stippled": Kind(lesions.stippled, (12, 110), SITES),
-    "eccentric": Kind(lesions.eccentric, (8, 90), SITES),
+    "eccentric": Kind(lesions.eccentric, (9, 90), SITES),
     "peripheral_zonal": Kind(lesions.peripheral_zonal, (10, 90)),
     "sheet_like": Kind(sheets.sheet_like, (18, 120)),
     "lobulated": Kind(lesions.lobulated, (12, 100), JOINTS),
     "phlebolith": Kind(clusters.phlebolith, (2.5, 9), (*_SOFT, "pelvis")),
-    "vascular_tram_track": Kind(sheets.vascular_tram_track, (15, 110)),
+    "vascular_tram_track": Kind(lines.vascular_tram_track, (15, 110), by_view=True),
     "nodular_subcutaneous": Kind(clusters.nodular_subcutaneous, (20, 110), (*_SOFT, "pelvis")),
     "rice_grain": Kind(clusters.rice_grain, (20, 110)),
-    "crescentic": Kind(sheets.crescentic, (14, 80)),
+    "crescentic": Kind(lines.crescentic, (14, 80), by_view=True),
     "rings_and_arcs": Kind(lesions.rings_and_arcs, (12, 110)),
     "cloud_like": Kind(lesions.cloud_like, (5, 28), JOINTS),
-    "linear_chondral": Kind(sheets.linear_chondral, (8, 40), JOINTS),
+    "linear_chondral": Kind(sheets.linear_chondral, (8, 40), JOINTS, by_view=True),
     "plaque_like": Kind(sheets.plaque_like, (35, 120)),
 }
 MIMIC_KINDS: dict[str, Kind] = {
@@ -108,7 +111,11 @@ def sites_of(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def draw_lesion(
-    rng: Rng, segment: Segment, names: tuple[str, ...], size_mm: float | None = None
+    rng: Rng,
+    segment: Segment,
+    names: tuple[str, ...],
+    size_mm: float | None = None,
+    view: View = "axial",
 ) -> Lesion:
     """Draw a lesion of one or two patterns, or a mimic, in a segment.
 
@@ -117,13 +124,15 @@ def draw_lesion(
         segment: Where.
         names: Keys of patterns, or one mimic.
         size_mm: Its size; drawn from its kind's range where not given.
+        view: How it will be looked at: axial in CT, frontal on a radiograph.
     """
     drawn = []
     for name in names:
         kind = kind_of(name)
         low, high = kind.size_mm
         size = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if size_mm is None else size_mm
-        drawn.append(kind.draw(rng, segment, size))
+        more = {"view": view} if kind.by_view else {}
+        drawn.append(kind.draw(rng, segment, size, **more))
     return drawn[0] if len(drawn) == 1 else _mixed(*drawn)
 
 

@@ -150,7 +150,29 @@ def in_tendon(rng: Rng, segment: Segment) -> Place:
     return Place(point, frame(fibre, outward), float(tendon.at(z)[1].max()))
 
 
-def on_vessel(rng: Rng, segment: Segment, *, vein: bool) -> tuple[Tube, float]:
-    """Return a vessel and a height on it."""
+def on_bone(rng: Rng, segment: Segment, away_mm: float) -> Place:
+    """Return a place at a distance from a bone's surface, its second axis outward."""
+    bone = segment.bones[rng.integers(len(segment.bones))]
+    z = float(np.clip(rng.uniform(-40, 40), bone.z[0] + 4, bone.z[-1] - 4))
+    surface, normal = bone.surface(z, rng.uniform(0, 2 * np.pi))
+    axes = frame(np.array([1.0, 0, 0]), normal)
+    return Place(surface + normal * away_mm, axes, away_mm)
+
+
+def on_vessel(rng: Rng, segment: Segment, long_mm: float, *, vein: bool) -> tuple[Tube, float]:
+    """Return a vessel and a height, such that it lies outside bone over a length about there."""
     tubes = (segment.veins if vein else segment.vessels) or segment.vessels or segment.veins
-    return tubes[rng.integers(len(tubes))], float(rng.uniform(-_REACH_MM, _REACH_MM))
+    ends = (-long_mm / 2, 0.0, long_mm / 2)
+
+    def draw() -> tuple[float, Tube, float]:
+        tube = tubes[rng.integers(len(tubes))]
+        z = float(rng.uniform(-_REACH_MM, _REACH_MM))
+        clear = [segment.bone_clearance(path_at(tube, z + end)[0]) for end in ends]
+        return min(clear) - float(tube.at(z)[1].mean()), tube, z
+
+    drawn = draw()
+    for _ in range(_TRIES):
+        if drawn[0] >= 0:
+            break
+        drawn = max(drawn, draw(), key=lambda found: found[0])
+    return drawn[1], drawn[2]

@@ -1,14 +1,15 @@
-"""Lesions that are lines, plates and tubes."""
+"""Lesions that are plates: along fascia and muscle, at the edge of a mass, in cartilage."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from calcilens.phantoms import places
-from calcilens.phantoms.forms import log_uniform, placed, within
+from calcilens.phantoms.forms import View, log_uniform, placed, within
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.segment import Rng, Segment
 from calcilens.phantoms.solids import Float, Solids, joined, solids
+from calcilens.phantoms.tubes import Tube
 
 
 def plates(
@@ -29,26 +30,24 @@ def plates(
 
 
 def sheet_like(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """Plates along the fascia, between muscles or under the skin."""
-    kind = rng.random()
-    if kind < 0.5:
-        surface = segment.fascia
-    elif kind < 0.8:
-        surface = segment.muscles[rng.integers(len(segment.muscles))]
-    else:
-        surface = segment.skin.grown(-rng.uniform(2.5, 5.0), "fat", "fat")
+    """Draw plates along the fascia, between muscles or under the skin."""
+    surface = _plane_of_tissue(rng, segment)
     z0, angle0 = rng.uniform(-40, 40), rng.uniform(0, 2 * np.pi)
     reach = max(float(surface.at(z0)[1].mean()), 8.0)
     wide = min(size / 2 / reach, np.pi * 0.9)
     tall = size / 2 * rng.uniform(0.5, 1.0)
     layers = int(rng.choice([1, 1, 1, 2]))
-    count = int(np.clip(size * rng.uniform(0.5, 1.1), 10, 70))
-    points, normals = [], []
+    count = int(np.clip(size * rng.uniform(0.6, 1.2), 12, 80))
+    points: list[Float] = []
+    normals: list[Float] = []
     for _ in range(count):
         z, angle = z0 + rng.uniform(-1, 1) * tall, angle0 + rng.uniform(-1, 1) * wide
         point, normal = surface.surface(z, angle)
-        points.append(point - normal * rng.integers(0, layers) * 5.0 + normal * rng.normal(0, 0.3))
-        normals.append(normal)
+        point = point - normal * rng.integers(0, layers) * 5.0 + normal * rng.normal(0, 0.3)
+        if not points or segment.bone_clearance(point) > 1:
+            points.append(point)
+            normals.append(normal)
+    count = len(points)
     up = np.tile([1.0, 0, 0], (count, 1))
     disc = np.clip(size * rng.uniform(0.05, 0.12, count), 2.0, 8.0)
     solid = plates(
@@ -58,13 +57,24 @@ def sheet_like(rng: Rng, segment: Segment, size: float) -> Lesion:
     return Lesion(("sheet_like",), "sheet_like", solid, solid.box(), rough_mm=0.6, grain=0.25)
 
 
+def _plane_of_tissue(rng: Rng, segment: Segment) -> Tube:
+    """Return the deep fascia, the outline of a muscle, or a surface in the fat."""
+    kind = rng.random()
+    if kind < 0.5:
+        return segment.fascia
+    if kind < 0.8:
+        return segment.muscles[rng.integers(len(segment.muscles))]
+    return segment.skin.grown(-rng.uniform(2.5, 5.0), "fat", "fat")
+
+
 def plaque_like(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A fusiform mass in a muscle with plates at its edge and a liquefied centre."""
-    place = places.in_muscle(rng, segment, size * 0.18)
-    radii = size / 2 * np.array([1.0, rng.uniform(0.28, 0.45), rng.uniform(0.3, 0.5)])
+    """Draw a fusiform mass in a muscle with plates at its edge and a liquefied centre."""
+    place = _spindle(rng, segment, size)
+    across = size / 2 * rng.uniform(0.3, 0.5, 2)
+    radii = np.array([size / 2, *np.minimum(across, max(place.room_mm, 6.0))])
     body = solids(place.point, radii, 0, tissue="oedema", axes=place.axes, edge=0.1)
     liquid = solids(place.point, radii * 0.82, 0, tissue="fluid", axes=place.axes, edge=0.2)
-    count = int(np.clip(size * rng.uniform(0.4, 0.9), 12, 60))
+    count = int(np.clip(size * rng.uniform(0.6, 1.1), 20, 70))
     towards = within(rng, count, 0.999, 1.0)
     towards = towards[np.argsort(towards[:, 1])][: int(count * rng.uniform(0.6, 1.0))]
     points = placed(place, towards * radii * 0.94)
@@ -74,137 +84,75 @@ def plaque_like(rng: Rng, segment: Segment, size: float) -> Lesion:
         rng, points, normals, np.tile(place.axes[0], (len(points), 1)), wide=disc,
         thin=rng.uniform(0.7, 1.8, len(points)), density=log_uniform(rng, 0.25, 0.8),
     )  # fmt: skip
+    solid = joined([body, liquid, edge])
     box = joined([body, edge]).box()
-    return Lesion(
-        ("plaque_like",),
-        "plaque_like",
-        joined([body, liquid, edge]),
-        box,
-        rough_mm=size * 0.01,
-        grain=0.2,
-    )
+    return Lesion(("plaque_like",), "plaque_like", solid, box, rough_mm=size * 0.01, grain=0.2)
 
 
-def vascular_tram_track(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """Mineral in the wall of an artery: two parallel lines from the side, a ring across."""
-    tube, z0 = places.on_vessel(rng, segment, vein=False)
-    z0 = float(np.clip(z0, -40, 40))
-    heights = np.arange(z0 - size / 2, z0 + size / 2, 1.2)
-    patch = np.sin(heights / rng.uniform(3, 9) + rng.uniform(0, 6)) + rng.normal(
-        0, 0.3, len(heights)
-    )
-    dense = heights[patch > rng.uniform(-1.0, -0.2)]
-    heights = dense if len(dense) > 4 else heights
-    wall = rng.uniform(0.5, 1.1)
-    density = log_uniform(rng, 0.3, 0.95)
-    outer, inner, gaps = [], [], []
-    blood = tube.tissue
-    turn = rng.uniform(0, 2 * np.pi)
-    for z in heights:
-        point, direction = places.path_at(tube, float(z))
-        radius = max(float(tube.at(float(z))[1].mean()), 1.2)
-        axes = places.frame(direction, np.array([0.0, 1, 0]))
-        outer.append((point, np.array([1.3, radius + wall / 2, radius + wall / 2]), axes))
-        inner.append((point, np.array([1.9, radius - wall / 2, radius - wall / 2]), axes))
-        if rng.random() < 0.5:
-            angle = turn + rng.normal(0, 0.9)
-            side = axes[1] * np.cos(angle) + axes[2] * np.sin(angle)
-            gaps.append((point + side * radius, np.array([1.4, 0.9, 0.9]) * radius * 0.6, axes))
-    parts = [
-        _many(outer, density * rng.uniform(0.7, 1.2, len(outer)), None),
-        _many(gaps, 0.0, None) if gaps else None,
-        _many(inner, 0.0, blood),
-    ]
-    solid = joined([p for p in parts if p is not None])
-    return Lesion(
-        ("vascular_tram_track",),
-        "vascular_tram_track",
-        solid,
-        solid.box(),
-        rough_mm=0.2,
-        grain=0.25,
-    )
+def _spindle(rng: Rng, segment: Segment, size: float) -> places.Place:
+    """Return the roomiest of several places in muscle, looked at over a length in mm."""
+
+    def room(place: places.Place) -> float:
+        ends = place.point + np.array([[-0.35], [0.0], [0.35]]) * size * place.axes[0]
+        return min(segment.bone_clearance(end) for end in ends)
+
+    return max((places.in_muscle(rng, segment, size * 0.2) for _ in range(8)), key=room)
 
 
-def _many(
-    items: list[tuple[Float, Float, Float]], density: Float | float, tissue: str | None
-) -> Solids:
-    centre, radii, axes = (np.array(values) for values in zip(*items, strict=True))
-    return solids(centre, radii, density, tissue=tissue, axes=axes, edge=0.2)
+def linear_chondral(rng: Rng, segment: Segment, size: float, view: View = "axial") -> Lesion:
+    """Draw a thin line parallel to a joint surface, in its cartilage.
 
-
-def crescentic(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A crescent or serpiginous line in the soft tissue."""
-    near = places.under_skin if rng.random() < 0.4 else places.in_muscle
-    place = near(rng, segment, 6.0)
-    t = np.linspace(0, 1, int(np.clip(size * 1.6, 24, 110)))
-    if rng.random() < 0.5:  # an arc
-        sweep = rng.uniform(1.5, 4.2)
-        radius = size / 2 / max(np.sin(min(sweep, np.pi) / 2), 0.3)
-        flat = (
-            np.stack([np.sin((t - 0.5) * sweep), np.cos((t - 0.5) * sweep) - 1, 0 * t], 1) * radius
-        )
-    else:  # a coil or a wavy line
-        waves, swing = rng.uniform(1.0, 3.5), rng.uniform(0.10, 0.28)
-        flat = size * np.stack(
-            [
-                t - 0.5,
-                swing * np.sin(2 * np.pi * waves * t),
-                0.5 * swing * np.cos(2 * np.pi * waves * t),
-            ],
-            1,
-        )
-    flat += np.cumsum(rng.normal(0, 0.06, flat.shape), 0)
-    # Across the limb, along it, or anyhow: the worm lies as it likes.
-    kind = rng.random()
-    turn = (
-        np.eye(3)[[2, 1, 0]]
-        if kind < 0.45
-        else np.eye(3)[[0, 2, 1]]
-        if kind < 0.8
-        else places.turned(rng)
-    )
-    points = placed(place, (flat - flat.mean(0)) @ turn)
-    thick = rng.uniform(0.5, 1.4) * (1 + 0.4 * np.sin(np.pi * t))[:, None]
-    broken = np.sin(t * rng.uniform(6, 30) + rng.uniform(0, 6)) > rng.uniform(-1.4, -0.4)
-    broken[:3] = True
-    solid = solids(points[broken], thick[broken], log_uniform(rng, 0.25, 0.9), edge=0.3)
-    return Lesion(("crescentic",), "crescentic", solid, solid.box(), rough_mm=0.2, grain=0.2)
-
-
-def linear_chondral(rng: Rng, segment: Segment, size: float) -> Lesion:
-    """A thin line parallel to a joint surface, in its cartilage."""
+    It is a layer of mineral, and a line where the image looks along it: beside the bone's end
+    in an axial plane, over its end from the front.
+    """
     bone = segment.bones[rng.integers(len(segment.bones))]
-    upper = bone.z.mean() > 0
-    end = bone.z[0] if upper else bone.z[-1]
-    side = 1 if upper else -1
-    flat = rng.random() < 0.35
-    away, thin = rng.uniform(1.2, 2.4), rng.uniform(0.35, 0.7)
-    centre, radius = bone.at(end + 12 * side)
-    reach = float(radius.mean())
-    half = min(size / 2 / reach, 1.6)
-    angles = rng.uniform(0, 2 * np.pi) + np.arange(-half, half, 0.9 / reach)
-    angles = angles[
-        np.sin(np.arange(len(angles)) * rng.uniform(0.05, 0.3)) > rng.uniform(-1.3, -0.6)
-    ]
-    points, normals = [], []
-    if flat:  # over the bone's end: a line when seen from the side
-        for share in np.arange(rng.uniform(0.6, 0.8), 0.97, 1.2 / reach):
-            ring = centre[0] + share * reach * np.stack([np.sin(angles), np.cos(angles)], 1)
-            points += [np.array([end - side * away, *p]) for p in ring]
-            normals += [np.array([1.0, 0.0, 0.0])] * len(ring)
-    else:  # along the bone's side: a line in an axial plane
-        for z in end + side * np.arange(rng.uniform(3, 5), rng.uniform(6, 14), 1.0):
-            for angle in angles:
-                point, normal = bone.surface(float(z), float(angle))
-                points.append(point + normal * away)
-                normals.append(normal)
+    over = rng.random() < (0.85 if view == "frontal" else 0.0)
+    points, normals = (_over_end if over else _beside_end)(rng, bone, size)
     count = len(points)
     solid = plates(
-        rng, np.array(points), np.array(normals), np.tile([0.2, 0.7, 0.7], (count, 1)),
-        wide=np.full(count, rng.uniform(0.9, 1.3)), thin=np.full(count, thin),
-        density=log_uniform(rng, 0.3, 0.8),
+        rng, points, normals, np.tile([0.2, 0.7, 0.7], (count, 1)),
+        wide=np.full(count, rng.uniform(0.9, 1.3)), thin=np.full(count, rng.uniform(0.35, 0.7)),
+        density=log_uniform(rng, 0.35, 0.9),
     )  # fmt: skip
     return Lesion(
         ("linear_chondral",), "linear_chondral", solid, solid.box(), rough_mm=0.15, grain=0.2
     )
+
+
+def _end_of(bone: Tube) -> tuple[float, int]:
+    """Return the height of a bone's end at the joint, and the side of the joint it lies on."""
+    side = 1 if bone.z.mean() > 0 else -1
+    return float(bone.z[0] if side > 0 else bone.z[-1]), side
+
+
+def _directions(rng: Rng, size: float, reach: float) -> Float:
+    """Return directions along an arc of a length in mm, with gaps."""
+    half = min(size / 2 / reach, 1.6)
+    angles = rng.uniform(0, 2 * np.pi) + np.arange(-half, half, 0.9 / reach)
+    wave = np.sin(np.arange(len(angles)) * rng.uniform(0.05, 0.3))
+    return np.asarray(angles[wave > rng.uniform(-1.3, -0.6)])
+
+
+def _over_end(rng: Rng, bone: Tube, size: float) -> tuple[Float, Float]:
+    """Return points and normals of a layer over a bone's end: an arc as wide as its outer part."""
+    end, side = _end_of(bone)
+    centre, radius = bone.at(end + 12 * side)
+    reach = float(radius.mean())
+    angles = _directions(rng, size, reach)
+    away = rng.uniform(1.0, 1.8)
+    shares = np.arange(rng.uniform(0.6, 0.8), 0.97, 1.2 / reach)
+    ring = np.stack([np.sin(angles), np.cos(angles)], 1)
+    flat = centre[0] + (shares[:, None, None] * reach * ring).reshape(-1, 2)
+    points = np.column_stack([np.full(len(flat), end - side * away), flat])
+    return points, np.tile([1.0, 0.0, 0.0], (len(points), 1))
+
+
+def _beside_end(rng: Rng, bone: Tube, size: float) -> tuple[Float, Float]:
+    """Return points and normals of a layer along the side of a bone's end."""
+    end, side = _end_of(bone)
+    angles = _directions(rng, size, float(bone.at(end + 12 * side)[1].mean()))
+    away = rng.uniform(2.0, 3.4)
+    heights = end + side * np.arange(rng.uniform(3, 5), rng.uniform(7, 14), 1.0)
+    drawn = [bone.surface(float(z), float(angle)) for z in heights for angle in angles]
+    points, normals = (np.array(part) for part in zip(*drawn, strict=True))
+    return points + normals * away, normals
