@@ -54,9 +54,9 @@ def patches(
 def write_set(
     out: Path,
     n: int,
-    modality: str,
+    modality: Modality,
     seed: int,
-    domain: str,
+    domain: Domain,
     workers: int,
     *,
     backgrounds: Path | None = None,
@@ -64,9 +64,10 @@ def write_set(
     """Write patches and their manifest; return a summary."""
     from calcilens.data_manifests.builders.phantoms import build_phantoms
     from calcilens.data_manifests.schema import write_manifest
-    from calcilens.phantoms.patches import Job, write_patches
+    from calcilens.phantoms.drafts import Job
+    from calcilens.phantoms.patches import write_patches
 
-    job = Job(str(modality), seed, str(domain), out, backgrounds)
+    job = Job(modality.value, seed, domain.value, out, backgrounds)
     with progress_bar() as bar:
         task = bar.add_task(f"simulating {job.modality}", total=n)
         write_patches(job, n, workers=workers, advance=lambda done: bar.advance(task, done))
