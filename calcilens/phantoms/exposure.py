@@ -19,7 +19,8 @@ PHOTONS_PER_UGY_MM2 = 30_000.0
 """At the voltages of diagnostic X-rays (Boone and Seibert 1997)."""
 _EXCESS = 1.15
 """Noise power of a detector that integrates energy, over that of one that counts photons."""
-_SCOUT_MM, _AROUND_MM, _SCATTER_MM = 5.0, 60.0, 22.0
+_NOISE_BLUR = 0.4
+_SCOUT_MM, _AROUND_MM, _SCATTER_MM = 7.0, 60.0, 22.0
 _GRID_PASSES = 0.2
 _LEAKAGE = 3e-4
 DARKEST = 1e-4
@@ -107,12 +108,18 @@ def exposed(
 
 
 def detected(signal: Field, photons: float, xray: XRay, rng: np.random.Generator) -> Field:
-    """Return the signal with quantum noise, blur of the detector and its unevenness."""
+    """Return the signal with blur of the detector, quantum noise and its own unevenness.
+
+    Noise is blurred less than what it lies on (Lubberts, J Opt Soc Am 1968).
+    """
+    sigma = xray.blur_mm / xray.pixel_mm
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
-    noisy = signal + noise * np.sqrt(np.maximum(signal, 0) * np.float32(_EXCESS / photons))
-    blurred = gaussian_filter(noisy, xray.blur_mm / xray.pixel_mm, truncate=3)
+    noise *= np.sqrt(np.maximum(signal, 0) * np.float32(_EXCESS / photons))
+    noise = gaussian_filter(noise, _NOISE_BLUR * sigma, truncate=3)
+    noise += gaussian_filter(signal, sigma, truncate=3)
     grain = rng.standard_normal(signal.shape, dtype=np.float32)
-    return np.asarray(np.maximum(blurred * (1 + np.float32(xray.structure) * grain), DARKEST))
+    noise *= 1 + np.float32(xray.structure) * grain
+    return np.asarray(np.maximum(noise, DARKEST))
 
 
 def noise_at(signal: Field, photons: float, xray: XRay) -> Field:

@@ -38,9 +38,17 @@ def open_share(opened: Float, frame: Frame, rng: np.random.Generator) -> Field |
 def letters(
     opened: Float, box: Float, xray: XRay, frame: Frame, rng: np.random.Generator
 ) -> Field | None:
-    """Return a marker's letters (Y, X), 0..1, in a corner of what is exposed; None without.
+    """Return a marker's letters (Y, X), 0..1, in a corner of what is exposed.
 
-    A corner is left out where the letters would hide the lesion.
+    Args:
+        opened: (2, 2) what the blades leave open, pixels of the frame.
+        box: (2, 2) of the lesion, pixels of the frame.
+        xray: Settings.
+        frame: Of the image.
+        rng: Draws corner and size.
+
+    Returns:
+        None without a marker, and where it would hide the lesion in every corner.
     """
     if not xray.marker:
         return None
@@ -50,13 +58,12 @@ def letters(
     size = np.array([y1 - y0, x1 - x0])
     low = np.maximum(opened[0], 0) + 0.3 * height
     high = np.minimum(opened[1], frame.shape) - size - 0.3 * height
-    corner = np.where(rng.random(2) < 0.5, low, high)
-    covered = np.prod(
-        np.clip(np.minimum(corner + size, box[1]) - np.maximum(corner, box[0]), 0, None)
-    )
-    if (high < low).any() or covered > _COVERED * np.prod(box[1] - box[0]):
-        return None
-    picture = Image.new("L", (frame.shape[1], frame.shape[0]))
-    place = (float(corner[1] - x0), float(corner[0] - y0))
-    ImageDraw.Draw(picture).text(place, xray.marker, font=font, fill=255)
-    return np.asarray(picture, np.float32) / np.float32(255)
+    for corner in rng.permutation([low, high, [low[0], high[1]], [high[0], low[1]]]):
+        over = np.minimum(corner + size, box[1]) - np.maximum(corner, box[0])
+        hidden = np.prod(np.clip(over, 0, None)) / np.prod(box[1] - box[0])
+        if (high > low).all() and hidden <= _COVERED:
+            picture = Image.new("L", (frame.shape[1], frame.shape[0]))
+            place = (float(corner[1] - x0), float(corner[0] - y0))
+            ImageDraw.Draw(picture).text(place, xray.marker, font=font, fill=255)
+            return np.asarray(picture, np.float32) / np.float32(255)
+    return None

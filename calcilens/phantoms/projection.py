@@ -149,30 +149,28 @@ def masses(tubes: Sequence[Tube], raster: Raster) -> Field:
         return np.zeros((len(CHANNELS), *raster.shape), np.float32)
     change = AMOUNTS[[INDEX[t.tissue] for t in kept]] - _beneath(kept, heights, raster)
     steep = np.array([_steep(t) for t in kept])
-    out = _slow([t for t in kept if not _steep(t)], change[~steep], heights, raster)
+    slow = [t for t, fast in zip(kept, steep, strict=True) if not fast]
+    out = _slow(slow, change[~steep], heights, raster)
     if steep.any():
-        corners = np.array([t.outlines(heights) for t in kept if _steep(t)])
+        quick = [t for t, fast in zip(kept, steep, strict=True) if fast]
+        corners = np.array([t.outlines(heights) for t in quick])
         out += _integrated(corners, change[steep], raster)
     return np.maximum(out, 0)
 
 
 def _in_reach(tube: Tube, heights: Float, raster: Raster) -> bool:
     """Return whether any ray of a raster may meet a tube."""
-    if tube.z[0] > heights.max() or tube.z[-1] < heights.min():
-        return False
-    wide = tube.radius.max(1)
-    first, last = raster.axis(1)[[0, -1]]
-    x = tube.centre[:, 1]
-    return bool((x + wide).max() > first and (x - wide).min() < last)
+    first, last = _bounds(tube)
+    left, right = raster.axis(1)[[0, -1]]
+    high_enough = first[0] <= heights.max() and last[0] >= heights.min()
+    return bool(high_enough and first[2] < right and last[2] > left)
 
 
 def _steep(tube: Tube) -> bool:
     """Return whether a tube's outline changes too quickly along z to be drawn out."""
-    step = np.diff(tube.z)
-    moved = np.abs(np.diff(tube.centre, axis=0)).max(1) + np.abs(np.diff(tube.radius, axis=0)).max(
-        1
-    )
-    return bool((moved > _STEEP * step).any())
+    shape = np.hstack([tube.centre, tube.radius[:, :: CORNERS // _SPOKES]])
+    moved = np.abs(shape[1:] - shape[:-1]).max(1)
+    return bool((moved > _STEEP * (tube.z[1:] - tube.z[:-1])).any())
 
 
 def _slow(tubes: Sequence[Tube], change: Float, heights: Float, raster: Raster) -> Field:
@@ -206,15 +204,27 @@ def _beneath(tubes: Sequence[Tube], heights: Float, raster: Raster) -> Float:
         x = centre[:, 1, None, None] + reach * np.cos(THETA[spoke])
         points.append(np.stack([np.broadcast_to(z[:, None, None], y.shape), y, x]).reshape(3, -1))
     z, y, x = np.stack(points, 1)
+    low, high = (np.stack([f(part, 1) for part in (z, y, x)], 1) for f in (np.min, np.max))
     label = np.full(y.shape, INDEX["air"])
     for i, tube in enumerate(tubes[:-1]):
-        later = slice(i + 1, None)
-        label[later][inside(tube, z[later], y[later], x[later])] = INDEX[tube.tissue]
+        first, last = _bounds(tube)
+        near = np.asarray((last >= low).all(1) & (first <= high).all(1))
+        near[: i + 1] = False
+        if near.any():
+            there = inside(tube, z[near], y[near], x[near])
+            label[near] = np.where(there, INDEX[tube.tissue], label[near])
     first, last = raster.axis(1)[[0, -1]]
     share = np.repeat(np.tile(_SHARES, len(_SAMPLE_HEIGHTS)), len(spoke))
     weight = share * ((x > first) & (x < last)) + 1e-6
     total = (AMOUNTS[label] * weight[..., None]).sum(1)
     return np.asarray(total / weight.sum(1)[:, None])
+
+
+def _bounds(tube: Tube) -> tuple[Float, Float]:
+    """Return the least and the greatest (z, y, x) of a tube."""
+    reach = tube.radius.max(1)[:, None]
+    first, last = (tube.centre - reach).min(0), (tube.centre + reach).max(0)
+    return np.array([tube.z[0], *first]), np.array([tube.z[-1], *last])
 
 
 def inside(tube: Tube, z: Float, y: Float, x: Float) -> NDArray[np.bool_]:
@@ -267,18 +277,12 @@ def _integrated(corners: Float, change: Float, raster: Raster) -> Field:
 def tissues(tubes: Sequence[Tube], z: Float, y: Float, x: Float) -> NDArray[np.uint8]:
     """Return the tissue (Z, Y, X) at the points of a lattice."""
     heights = np.clip(z, *tubes[0].z[[0, -1]])
+    lower, upper = (np.array([f(a) for a in (heights, y, x)]) for f in (np.min, np.max))
     out = np.full((len(z), len(y), len(x)), INDEX["air"], np.uint8)
     for tube in tubes:
-        reach = tube.radius.max(1)
-        if _apart(tube.z, 0.0, heights) or any(
-            _apart(tube.centre[:, i], reach, axis) for i, axis in enumerate((y, x))
-        ):
+        first, last = _bounds(tube)
+        if (first > upper).any() or (last < lower).any():
             continue
         there = inside(tube, heights[:, None, None], y[None, :, None], x[None, None, :])
         out[there] = INDEX[tube.tissue]
     return out
-
-
-def _apart(centre: Float, reach: Float | float, axis: Float) -> bool:
-    """Return whether a tube misses a lattice along one axis."""
-    return bool((centre + reach).max() < axis.min() or (centre - reach).min() > axis.max())

@@ -77,7 +77,7 @@ def render_radiograph(
     mass, mineral = _masses(scene, frame, rng)
     opened = opening(box, xray, frame)
     share = open_share(opened, frame, rng)
-    marker = letters(opened, box, xray, frame, rng)
+    marker = _marker(opened, box, xray, frame, rng)
     primary = transmitted(mass, xray)
     if marker is not None and not xray.burnt_in:
         primary *= np.exp(-_LEAD * marker)
@@ -115,6 +115,14 @@ def _masses(scene: Scene, frame: Frame, rng: np.random.Generator) -> tuple[Field
         mass[_BASES] += cast.change
     mass[_MINERAL] += mineral
     return np.maximum(mass[_BASES], 0), mineral
+
+
+def _marker(
+    opened: Float, box: Float, xray: XRay, frame: Frame, rng: np.random.Generator
+) -> Field | None:
+    """Return a marker's letters (Y, X) on a frame, clear of its margin."""
+    inside = letters(opened - _MARGIN, box - _MARGIN, xray, frame.grown(-_MARGIN), rng)
+    return None if inside is None else np.pad(inside, _MARGIN)
 
 
 def projected_box(lesion: Lesion, frame: Frame) -> Float:

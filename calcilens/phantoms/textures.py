@@ -66,21 +66,28 @@ def _clouds(rng: np.random.Generator, frame: Frame) -> Field:
 
 
 def _trabeculae(rng: np.random.Generator, frame: Frame) -> Field:
-    """Return a net of fine bright lines (Y, X), mostly along the bone, around 0."""
+    """Return a net of fine bright lines (Y, X), mostly along the bone, around 0.
+
+    Fine struts near one side of the bone stand out as lines; the many layers behind add up to
+    coarser, softer ones.
+    """
     f_z, f_x = _frequencies(frame)
-    lean = rng.normal(0, 0.25)
-    along = np.cos(lean) * f_z + np.sin(lean) * f_x
-    across = np.cos(lean) * f_x - np.sin(lean) * f_z
-    period = rng.uniform(1.4, 2.2)
-    main = _lines(rng, frame, along, across, period)
-    cross = _lines(rng, frame, across, along, period * 1.2)
-    return np.asarray(0.8 * main + 0.45 * cross, np.float32)
+    lean, period = rng.normal(0, 0.2), rng.uniform(0.7, 1.2)
+    total = np.zeros(frame.shape, np.float32)
+    for turn, share in zip(rng.normal([0.15, -0.25, 1.3], 0.15), (0.5, 0.4, 0.25), strict=True):
+        c, s = np.cos(lean + turn), np.sin(lean + turn)
+        total += np.float32(share) * _lines(
+            rng, frame, c * f_z + s * f_x, c * f_x - s * f_z, period
+        )
+    coarse = 0.5 * (rng.uniform(2.0, 3.5) ** 2)
+    soft = _shaped(rng, frame, np.exp(-coarse * (2 * f_z**2 + f_x**2)))
+    return np.asarray(total + np.float32(0.5) * soft, np.float32)
 
 
 def _lines(
     rng: np.random.Generator, frame: Frame, along: Float, across: Float, period_mm: float
 ) -> Field:
-    """Return bright lines where noise that is drawn out along them passes through 0."""
+    """Return bright lines, drawn out along them, where noise passes through 0."""
     width = np.exp(-0.5 * ((np.abs(across) - 0.5 / period_mm) * 2.2 * period_mm) ** 2)
-    noise = _shaped(rng, frame, width * np.exp(-0.5 * (along * 3.2 * period_mm) ** 2))
+    noise = _shaped(rng, frame, width * np.exp(-0.5 * (along * 6.0 * period_mm) ** 2))
     return np.asarray((0.798 - np.abs(noise)) / 0.603, np.float32)

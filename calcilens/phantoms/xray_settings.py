@@ -91,14 +91,18 @@ class _Range:
 
 _RANGES: dict[Domain, _Range] = {
     "usual": _Range(
-        ((50, 55, 60), (60, 65, 70), (75, 80, 85, 90)),
-        (0.10, 0.20),
-        (0.08, 0.16),
-        (1.2, 8),
-        (10, 12),
+        kvp=((50, 55, 60), (60, 65, 70), (75, 80, 85, 90)),
+        pixel_mm=(0.10, 0.20),
+        blur_mm=(0.06, 0.13),
+        dose_ugy=(0.6, 5),
+        bits=(10, 12),
     ),
     "unseen": _Range(
-        ((46, 63), (57, 74), (71, 98, 110)), (0.21, 0.30), (0.17, 0.24), (0.5, 1.1), (11, 14)
+        kvp=((46, 63), (57, 74), (71, 98, 110)),
+        pixel_mm=(0.21, 0.30),
+        blur_mm=(0.14, 0.20),
+        dose_ugy=(0.25, 0.55),
+        bits=(11, 14),
     ),
 }
 
@@ -124,7 +128,7 @@ def draw_xray(rng: np.random.Generator, domain: Domain, site: str, size_mm: floa
         scatter=float(rng.uniform(0.5, 1.0)),
         grid=bool(rng.random() < (0.05, 0.6, 0.97)[thick]),
         dose_ugy=float(np.exp(rng.uniform(*np.log(ranges.dose_ugy)))),
-        structure=float(rng.uniform(0.001, 0.006)),
+        structure=float(rng.uniform(0.001, 0.008)),
         bits=int(rng.choice(ranges.bits)),
         processing=str(rng.choice(FAMILIES[domain])),
         sharpness=float(rng.uniform(0, 1)),
@@ -133,7 +137,7 @@ def draw_xray(rng: np.random.Generator, domain: Domain, site: str, size_mm: floa
         turn=float(np.radians(rng.uniform(-20, 20) + 90 * rng.choice([0, 0, 0, 1, 2, 3]))),
         blades_mm=_blades(rng),
         masked=bool(rng.random() < 0.4),
-        marker=str(rng.choice(_LETTERS)) if rng.random() < 0.12 else "",
+        marker=str(rng.choice(_LETTERS)) if rng.random() < 0.07 else "",
         burnt_in=bool(rng.random() < 0.4),
     )
 
