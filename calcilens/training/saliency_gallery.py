@@ -54,6 +54,6 @@ def _draw(left: Axes, right: Axes, one: JudgedMap) -> None:
     right.imshow(colours, interpolation="nearest")
     y, x = np.unravel_index(one.values.argmax(), one.values.shape)
     right.plot(x, y, "+", color="white" if one.numbers["hit"] else "red", markersize=7)
-    left.set_title(", ".join(one.patterns) or "calcified", size=7)
+    left.set_title(",\n".join(one.patterns) or "calcified", size=7)
     verdict = "hit" if one.numbers["hit"] else "miss"
     right.set_title(f"{verdict}, trust {one.numbers['trust']:.2f}", size=7)

@@ -191,7 +191,7 @@ def saliency_figures(judged: Sequence[JudgedMap], model: LoadedModel) -> Salienc
     resampled = resample(patient, mean_of(table["hit"].to_numpy()))
     rest = {
         "hits_ci95": interval(resampled),
-        "auprc_over_area": mean["auprc"] / mean["area"],
+        "auprc_over_area": float(mean["auprc"] / mean["area"]),
         "trust": float(table["trust"].median()),
         "by_pattern": _by_pattern(judged, table),
     }
