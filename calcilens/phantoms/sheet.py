@@ -11,24 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from calcilens.phantoms.ct_patches import visible_ct, voxel_box
 from calcilens.phantoms.drafts import Job, draw_scene
 from calcilens.phantoms.patterns import MIMIC_KINDS
+from calcilens.phantoms.radiograph_patches import pixel_box, visible_radiograph
 from calcilens.phantoms.solids import Field
 from calcilens.vocabulary import PATTERNS
 
 COLUMNS, EXAMPLES = 2, 4
-TILE_PX, GAP_PX, HEAD_PX = 128, 3, 19
-WINDOW_HU = (-200.0, 700.0)
-"""Shown as black and white: fat stays visible, and mineral of middling density has shades."""
+TILE_PX, GAP_PX, HEAD_PX = 160, 3, 19
+WINDOW_HU, GAMMA = (-200.0, 1200.0), 0.6
+"""Black and white, and the curve between them: soft tissue and dense mineral both have shades."""
 LEAST_SIDE_MM = 24.0
 """A tile shows at least this much, so that a small lesion is seen in its surroundings."""
 AROUND = 2.0
 """A tile is this many times as wide as its box."""
 SCALE_MM = 10.0
-UNKNOWN_PIXEL_MM = 0.15
 _BOX, _SCALE, _TEXT, _GROUND = 250, 251, 252, 253
 _COLOURS = {_BOX: (255, 196, 0), _SCALE: (90, 200, 255), _TEXT: (20, 20, 20), _GROUND: (255,) * 3}
 _GREYS = 32
@@ -42,12 +43,12 @@ class Example:
     Args:
         grey: (Y, X) 0..1.
         box: (2, 2) half-open, start and stop in (row, column).
-        pixel_mm: Side of a pixel; None where it is not known.
+        pixel_mm: Side of a pixel.
     """
 
     grey: Field
-    box: np.ndarray
-    pixel_mm: float | None
+    box: NDArray[np.int64]
+    pixel_mm: float
 
 
 def ct_example(job: Job, number: int) -> Example:
@@ -57,14 +58,25 @@ def ct_example(job: Job, number: int) -> Example:
     box = voxel_box(draft.lesion.box, image.start, spacing, image.hu.shape)
     low, high = WINDOW_HU
     plane = image.hu[len(image.hu) // 2].astype(np.float32)
-    return Example(np.clip((plane - low) / (high - low), 0, 1), np.array(box)[:, 1:], spacing[1])
+    grey = np.clip((plane - low) / (high - low), 0, 1) ** GAMMA
+    return Example(grey, np.array(box)[:, 1:], spacing[1])
+
+
+def radiograph_example(job: Job, number: int) -> Example:
+    """Return a radiograph patch from its darkest to its brightest, but for 1 in 100 pixels."""
+    _, _, image = visible_radiograph(job, number)
+    low, high = np.percentile(image.pixels, [0.5, 99.5])
+    grey = np.clip((image.pixels - low) / max(high - low, 1.0), 0, 1)
+    return Example(grey.astype(np.float32), np.array(pixel_box(image))[:, 1:], image.spacing_mm)
+
+
+EXAMPLE_OF = {"ct": ct_example, "radiograph": radiograph_example}
 
 
 def write_sheet(
     job: Job,
     path: Path,
     *,
-    example: Callable[[Job, int], Example] = ct_example,
     advance: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Write a contact sheet as PNG.
@@ -72,7 +84,6 @@ def write_sheet(
     Args:
         job: The set that examples are taken from; nothing is written to its folder.
         path: The picture.
-        example: Makes the picture of one lesion.
         advance: Told how many rows were done since the last call.
     """
     labels = {p.key: p.label for p in PATTERNS}
@@ -88,7 +99,7 @@ def write_sheet(
         x, y = i // rows * wide + 2 * GAP_PX, i % rows * tall
         draw.text((x, y + 2), label, fill=_TEXT, font=ImageFont.load_default(13))
         for k, number in enumerate(found[kind]):
-            tile = _tile(example(job, number))
+            tile = _tile(EXAMPLE_OF[job.modality](job, number))
             sheet.paste(tile, (x + k * (TILE_PX + GAP_PX), y + HEAD_PX))
         advance(1)
     sheet.save(path, optimize=True)
@@ -117,7 +128,7 @@ def _palette() -> list[int]:
 
 def _tile(shown: Example) -> Image.Image:
     """Return a square cut around a lesion's box, with the box and a bar of 10 mm."""
-    least = LEAST_SIDE_MM / (shown.pixel_mm or UNKNOWN_PIXEL_MM)
+    least = LEAST_SIDE_MM / shown.pixel_mm
     side = max(AROUND * float((shown.box[1] - shown.box[0]).max()), least)
     low = shown.box.mean(0) - side / 2
     beyond = int(np.ceil(max(-low.min(), (low + side - shown.grey.shape).max(), 0)))
@@ -131,7 +142,6 @@ def _tile(shown: Example) -> Image.Image:
     draw = ImageDraw.Draw(tile)
     start, stop = (shown.box - low) / zoom
     draw.rectangle((start[1] - 2, start[0] - 2, stop[1] + 1, stop[0] + 1), outline=_BOX)
-    if shown.pixel_mm is not None:
-        long = SCALE_MM / shown.pixel_mm / zoom
-        draw.rectangle((5, TILE_PX - 8, 5 + long, TILE_PX - 7), fill=_SCALE)
+    long = SCALE_MM / shown.pixel_mm / zoom
+    draw.rectangle((5, TILE_PX - 8, 5 + long, TILE_PX - 7), fill=_SCALE)
     return tile
