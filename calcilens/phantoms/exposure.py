@@ -9,8 +9,9 @@ import numpy as np
 from scipy.fft import dctn, idctn
 from scipy.ndimage import gaussian_filter
 
+from calcilens.phantoms.frames import Frame, Raster, sampled
 from calcilens.phantoms.materials import BASE_NAMES, beam
-from calcilens.phantoms.projection import Frame, Raster, masses, sampled
+from calcilens.phantoms.projection import masses
 from calcilens.phantoms.solids import Field, Float
 from calcilens.phantoms.tubes import Tube
 from calcilens.phantoms.xray_settings import XRay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from calcilens.phantoms.projection import Frame
+from calcilens.phantoms.frames import Frame
 from calcilens.phantoms.solids import Field, Float
 from calcilens.phantoms.xray_settings import XRay
 

@@ -1,7 +1,4 @@
-"""Projection: where an image's pixels lie, and how much of every material a ray passes.
-
-The beam runs along +y, parallel; a divergent one is a magnification, which the spacing in the
-plane of the lesion holds. Image rows go down (-z) and columns to the left of the patient (+x).
+"""Projection: how much of every material the rays through a body pass.
 
 A tube's outline is a polygon, so that the length of a ray inside it is a piecewise linear
 function of x: it bends at the corners only. Bends are scattered onto the nodes of a raster and
@@ -11,12 +8,11 @@ summed twice along x, which is exact there, and adds up any number of tubes at o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from numpy.typing import NDArray
 
+from calcilens.phantoms.frames import Raster
 from calcilens.phantoms.materials import BASE_NAMES, INDEX, TISSUES, composition
 from calcilens.phantoms.solids import Field, Float
 from calcilens.phantoms.tubes import CORNERS, THETA, Tube
@@ -45,90 +41,6 @@ def _amounts() -> Float:
 AMOUNTS = _amounts()
 
 
-@dataclass(frozen=True, eq=False)
-class Raster:
-    """Points in the plane (z, x) along the axes of the scanner.
-
-    Args:
-        start: (2,) point (0, 0), mm.
-        step: (2,) mm.
-        shape: Number of points along z and x.
-    """
-
-    start: Float
-    step: Float
-    shape: tuple[int, int]
-
-    def axis(self, i: int) -> Float:
-        """Return the coordinates along z (0) or x (1), mm."""
-        return np.asarray(self.start[i] + np.arange(self.shape[i]) * self.step[i])
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """Where the pixels of an image lie in the plane of the lesion.
-
-    Args:
-        centre: (2,) middle of the image (z, x), mm.
-        spacing_mm: Side of a pixel.
-        shape: Rows and columns.
-        turn: Angle by which the image's content appears turned anticlockwise, radians.
-    """
-
-    centre: Float
-    spacing_mm: float
-    shape: tuple[int, int]
-    turn: float = 0.0
-
-    @property
-    def axes(self) -> Float:
-        """(2, 2): what a step of one row, and of one column, adds to (z, x), mm."""
-        c, s = np.cos(self.turn), np.sin(self.turn)
-        return self.spacing_mm * np.array([[-c, -s], [-s, c]])
-
-    def points(self, pixels: ArrayLike) -> Float:
-        """Return the points (N, 2) as (z, x), mm, of pixels (N, 2) as (row, column)."""
-        off = np.asarray(pixels, float) - (np.array(self.shape) - 1) / 2
-        return np.asarray(self.centre + off @ self.axes)
-
-    def pixels(self, points: ArrayLike) -> Float:
-        """Return the pixels (N, 2) as (row, column) of points (N, 2) as (z, x), mm."""
-        off = np.asarray(points, float) - self.centre
-        return np.asarray(off @ np.linalg.inv(self.axes) + (np.array(self.shape) - 1) / 2)
-
-    def grown(self, pixels: int) -> Frame:
-        """Return a frame with a margin of that many pixels."""
-        return replace(self, shape=(self.shape[0] + 2 * pixels, self.shape[1] + 2 * pixels))
-
-    def bounds(self) -> Float:
-        """Return (2, 2): the least and the greatest (z, x) of its corners, mm."""
-        rows, columns = (n - 1.0 for n in self.shape)
-        corners = self.points([[0.0, 0.0], [0.0, columns], [rows, 0.0], [rows, columns]])
-        return np.stack([corners.min(0), corners.max(0)])
-
-    def raster(self, step: ArrayLike) -> Raster:
-        """Return a raster that covers the frame."""
-        s = np.broadcast_to(np.asarray(step, float), (2,)).copy()
-        low, high = self.bounds()
-        count = np.ceil((high - low) / s).astype(int) + 5
-        return Raster(low - 2 * s, s, (int(count[0]), int(count[1])))
-
-
-def sampled(values: Field, raster: Raster, frame: Frame) -> Field:
-    """Return values of a raster (Z, X) at the pixels of a frame, bilinear; 0 outside."""
-    to_raster = frame.axes / raster.step
-    origin = (frame.points([[0.0, 0.0]])[0] - raster.start) / raster.step
-    (row_z, row_x), (column_z, column_x) = to_raster
-    # Pillow counts from the corner of a pixel, we from its middle.
-    shift_x = origin[1] + 0.5 - (row_x + column_x) / 2
-    shift_z = origin[0] + 0.5 - (row_z + column_z) / 2
-    at = (column_x, row_x, shift_x, column_z, row_z, shift_z)
-    picture = Image.fromarray(np.ascontiguousarray(values, np.float32))
-    size = (frame.shape[1], frame.shape[0])
-    out = picture.transform(size, Image.Transform.AFFINE, at, Image.Resampling.BILINEAR)
-    return np.asarray(out, np.float32)
-
-
 def masses(tubes: Sequence[Tube], raster: Raster) -> Field:
     """Integrate tubes along y.
 
@@ -149,12 +61,8 @@ def masses(tubes: Sequence[Tube], raster: Raster) -> Field:
         return np.zeros((len(CHANNELS), *raster.shape), np.float32)
     change = AMOUNTS[[INDEX[t.tissue] for t in kept]] - _beneath(kept, heights, raster)
     steep = np.array([_steep(t) for t in kept])
-    slow = [t for t, fast in zip(kept, steep, strict=True) if not fast]
-    out = _slow(slow, change[~steep], heights, raster)
-    if steep.any():
-        quick = [t for t, fast in zip(kept, steep, strict=True) if fast]
-        corners = np.array([t.outlines(heights) for t in quick])
-        out += _integrated(corners, change[steep], raster)
+    out = _slow([kept[i] for i in np.flatnonzero(~steep)], change[~steep], heights, raster)
+    out += _integrated([kept[i] for i in np.flatnonzero(steep)], change[steep], heights, raster)
     return np.maximum(out, 0)
 
 
@@ -175,17 +83,13 @@ def _steep(tube: Tube) -> bool:
 
 def _slow(tubes: Sequence[Tube], change: Float, heights: Float, raster: Raster) -> Field:
     """Integrate tubes that change slowly along z at few heights, and draw them out."""
-    out = np.zeros((len(CHANNELS), *raster.shape), np.float32)
-    if not tubes:
-        return out
-    count = int(np.clip(np.ceil(np.ptp(heights) / _SLOW_MM) + 1, 2, raster.shape[0]))
+    count = int(np.clip(np.ceil(np.ptp(heights) / _SLOW_MM) + 1, 2, max(raster.shape[0], 2)))
     some = np.linspace(heights.min(), heights.max(), count)
-    step = np.array([1.0, raster.step[1]])
-    few = Raster(np.array([0.0, raster.start[1]]), step, (count, raster.shape[1]))
-    drawn = _integrated(np.array([t.outlines(some) for t in tubes]), change, few)
+    drawn = _integrated(tubes, change, some, raster)
     place = np.interp(heights, some, np.arange(count))
     low = np.minimum(place.astype(int), count - 2)
     share = (place - low).astype(np.float32)[:, None]
+    out = np.zeros((len(CHANNELS), *raster.shape), np.float32)
     for channel in np.flatnonzero(drawn.any((1, 2))):
         out[channel] = drawn[channel, low] * (1 - share) + drawn[channel, low + 1] * share
     return out
@@ -193,17 +97,7 @@ def _slow(tubes: Sequence[Tube], change: Float, heights: Float, raster: Raster) 
 
 def _beneath(tubes: Sequence[Tube], heights: Float, raster: Raster) -> Float:
     """Return (T, channels): what each tube takes the place of, on average in reach."""
-    spoke = np.arange(0, CORNERS, CORNERS // _SPOKES)
-    points = []
-    for tube in tubes:
-        low, high = max(tube.z[0], heights.min()), min(tube.z[-1], heights.max())
-        z = low + (high - low) * np.array(_SAMPLE_HEIGHTS)
-        centre, radius = tube.at(z)
-        reach = radius[:, None, spoke] * np.array(_SHARES)[:, None]
-        y = centre[:, 0, None, None] + reach * np.sin(THETA[spoke])
-        x = centre[:, 1, None, None] + reach * np.cos(THETA[spoke])
-        points.append(np.stack([np.broadcast_to(z[:, None, None], y.shape), y, x]).reshape(3, -1))
-    z, y, x = np.stack(points, 1)
+    z, y, x = np.stack([_points(tube, heights) for tube in tubes], 1)
     low, high = (np.stack([f(part, 1) for part in (z, y, x)], 1) for f in (np.min, np.max))
     label = np.full(y.shape, INDEX["air"])
     for i, tube in enumerate(tubes[:-1]):
@@ -213,11 +107,23 @@ def _beneath(tubes: Sequence[Tube], heights: Float, raster: Raster) -> Float:
         if near.any():
             there = inside(tube, z[near], y[near], x[near])
             label[near] = np.where(there, INDEX[tube.tissue], label[near])
-    first, last = raster.axis(1)[[0, -1]]
-    share = np.repeat(np.tile(_SHARES, len(_SAMPLE_HEIGHTS)), len(spoke))
-    weight = share * ((x > first) & (x < last)) + 1e-6
+    left, right = raster.axis(1)[[0, -1]]
+    share = np.tile(np.repeat(_SHARES, _SPOKES), len(_SAMPLE_HEIGHTS))
+    weight = share * ((x > left) & (x < right)) + 1e-6
     total = (AMOUNTS[label] * weight[..., None]).sum(1)
     return np.asarray(total / weight.sum(1)[:, None])
+
+
+def _points(tube: Tube, heights: Float) -> Float:
+    """Return points (3, N) as (z, y, x) spread in the part of a tube that is in reach."""
+    spoke = np.arange(0, CORNERS, CORNERS // _SPOKES)
+    low, high = max(tube.z[0], heights.min()), min(tube.z[-1], heights.max())
+    z = low + (high - low) * np.array(_SAMPLE_HEIGHTS)
+    centre, radius = tube.at(z)
+    reach = radius[:, None, spoke] * np.array(_SHARES)[:, None]
+    y = centre[:, 0, None, None] + reach * np.sin(THETA[spoke])
+    x = centre[:, 1, None, None] + reach * np.cos(THETA[spoke])
+    return np.stack([np.broadcast_to(z[:, None, None], y.shape), y, x]).reshape(3, -1)
 
 
 def _bounds(tube: Tube) -> tuple[Float, Float]:
@@ -246,32 +152,41 @@ def inside(tube: Tube, z: Float, y: Float, x: Float) -> NDArray[np.bool_]:
     return np.asarray(there & (off_y**2 + off_x**2 < limit**2))
 
 
-def _integrated(corners: Float, change: Float, raster: Raster) -> Field:
-    """Sum chords of outlines (T, Z, CORNERS, 2), weighted by `change` (T, channels)."""
-    rows, columns = raster.shape
-    # Two corners never share a column, so that every slope is finite.
-    at = (corners[..., 1] - raster.start[1]) / raster.step[1] + _JITTER * (np.arange(CORNERS) % 2)
-    along = np.roll(at, -1, -1) - at
-    rise = np.roll(corners[..., 0], -1, -1) - corners[..., 0]
-    slope = rise / np.where(np.abs(along) < _JITTER / 10, _JITTER / 10, along)
-    bends = (np.roll(slope, 1, -1) - slope) / _MM_PER_CM
+def _integrated(tubes: Sequence[Tube], change: Float, heights: Float, raster: Raster) -> Field:
+    """Sum chords of tubes at heights (Z,), weighted by `change` (T, channels): (channels, Z, X)."""
+    rows, columns = len(heights), raster.shape[1]
+    out = np.zeros((len(CHANNELS), rows, columns), np.float32)
+    where = [np.flatnonzero((heights >= t.z[0]) & (heights <= t.z[-1])) for t in tubes]
+    if not sum(len(part) for part in where):
+        return out
+    outlines = [t.outlines(heights[part]) for t, part in zip(tubes, where, strict=True)]
+    at, bends = _bends(np.concatenate(outlines), raster)
     # A bend left of the raster is extrapolated onto its first two nodes: index 0 is node -1.
     wide = columns + 2
     low = np.clip(np.floor(at), -1, columns - 1)
-    share = at - low
-    first = (low + 1).astype(np.int64) + (np.arange(rows) * wide)[None, :, None]
-    out = np.zeros((len(CHANNELS), rows, columns), np.float32)
+    node = (low + 1).astype(np.int64) + np.concatenate(where)[:, None] * wide
+    ahead = bends * (at - low)
+    here = bends - ahead
+    owner = np.repeat(np.arange(len(tubes)), [len(part) for part in where])
     for channel, factor in enumerate(change.T):
-        used = np.abs(factor) > _LEAST_CHANGE
+        used = np.abs(factor[owner]) > _LEAST_CHANGE
         if not used.any():
             continue
-        weight = bends[used] * factor[used, None, None]
-        ahead = weight * share[used]
-        place = first[used].ravel()
-        bins = np.bincount(place, (weight - ahead).ravel(), rows * wide)
-        bins[1:] += np.bincount(place, ahead.ravel(), rows * wide)[:-1]
+        place, weight = node[used].ravel(), factor[owner[used], None]
+        bins = np.bincount(place, (here[used] * weight).ravel(), rows * wide)
+        bins[1:] += np.bincount(place, (ahead[used] * weight).ravel(), rows * wide)[:-1]
         out[channel] = np.cumsum(np.cumsum(bins.reshape(rows, wide), 1), 1)[:, :columns]
     return out
+
+
+def _bends(corners: Float, raster: Raster) -> tuple[Float, Float]:
+    """Return where chords of outlines (N, CORNERS, 2) bend, in nodes, and by how many cm a node."""
+    # Two corners never share a column, so that every slope is finite.
+    at = (corners[..., 1] - raster.start[1]) / raster.step[1] + _JITTER * (np.arange(CORNERS) % 2)
+    along = np.roll(at, -1, 1) - at
+    rise = np.roll(corners[..., 0], -1, 1) - corners[..., 0]
+    slope = rise / np.where(np.abs(along) < _JITTER / 10, _JITTER / 10, along)
+    return at, (np.roll(slope, 1, 1) - slope) / _MM_PER_CM
 
 
 def tissues(tubes: Sequence[Tube], z: Float, y: Float, x: Float) -> NDArray[np.uint8]:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calcilens.phantoms.exposure import detected, exposed, noise_at, scout, transmitted
+from calcilens.phantoms.frames import Frame, sampled
 from calcilens.phantoms.markings import letters, open_share, opening
 from calcilens.phantoms.materials import BASE_NAMES
 from calcilens.phantoms.processing import processed
-from calcilens.phantoms.projection import CHANNELS, Frame, masses, sampled
+from calcilens.phantoms.projection import CHANNELS, masses
 from calcilens.phantoms.scene import Lesion, Scene
 from calcilens.phantoms.shadows import shadow
 from calcilens.phantoms.solids import Field, Float

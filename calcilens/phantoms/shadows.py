@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calcilens.phantoms.frames import Frame, Raster, sampled
 from calcilens.phantoms.materials import BASE_NAMES, BONES, INDEX, composition
-from calcilens.phantoms.projection import Frame, Raster, sampled, tissues
+from calcilens.phantoms.projection import tissues
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import KEEP, Field, Float, Solids, smooth
 from calcilens.phantoms.tubes import Tube

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from calcilens.phantoms.frames import Frame
 from calcilens.phantoms.materials import BASE_NAMES
-from calcilens.phantoms.projection import CHANNELS, Frame
+from calcilens.phantoms.projection import CHANNELS
 from calcilens.phantoms.solids import Field, Float
 
 _TRABECULAR, _LUNG = CHANNELS.index("trabecular"), CHANNELS.index("lung")

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calcilens.phantoms.anatomy import SITES, draw_segment, posed
+from calcilens.phantoms.frames import Frame, Raster, sampled
 from calcilens.phantoms.materials import BASE_NAMES, INDEX, beam, composition
 from calcilens.phantoms.patterns import PATTERN_KINDS, draw_lesion, sites_of
-from calcilens.phantoms.projection import CHANNELS, Frame, Raster, inside, masses, sampled, tissues
+from calcilens.phantoms.projection import CHANNELS, inside, masses, tissues
 from calcilens.phantoms.shadows import shadow
 from calcilens.phantoms.solids import Grid, paint
 from calcilens.phantoms.tubes import Tube, ellipse

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from calcilens.phantoms.anatomy import draw_segment
 from calcilens.phantoms.ct_settings import DOMAINS
 from calcilens.phantoms.exposure import Blurs, scout, transmitted
+from calcilens.phantoms.frames import Frame
 from calcilens.phantoms.materials import BASE_NAMES
 from calcilens.phantoms.patterns import draw_lesion
 from calcilens.phantoms.processing import processed
-from calcilens.phantoms.projection import Frame
 from calcilens.phantoms.radiograph import (
     LEAST_G_CM2,
     MASK_SHARE,
