@@ -62,7 +62,7 @@ class CTImage:
         clean: (Z, Y, X) float32: without noise and before the kernel.
         masks: (Z, Y, X) bool, one a lesion: voxels of which a quarter or more is mineral.
         mineral: (Z, Y, X) float32: g/cm3 of the lesions' mineral, averaged over the voxel.
-        contrast_hu: Highest rise of HU that mineral makes in the image, behind the kernel.
+        contrast_hu: (Z,) highest rise of HU that mineral makes in each plane, behind the kernel.
         start: (3,) centre of voxel (0, 0, 0), mm.
     """
 
@@ -70,7 +70,7 @@ class CTImage:
     clean: Field
     masks: tuple[NDArray[np.bool_], ...]
     mineral: Field
-    contrast_hu: float
+    contrast_hu: Field
     start: Float
 
 
@@ -112,7 +112,7 @@ def render_ct(
         clean[inner],
         tuple(_mask(share[inner]) for share in shares),
         mineral[inner],
-        float(rise[inner].max(initial=0.0)),
+        rise[inner].max((1, 2), initial=0.0),
         start + _MARGIN * step * np.array([0, 1, 1]),
     )
 

@@ -31,6 +31,7 @@ LEAST_RISE_HU = 70.0
 
 
 def write_ct(job: Job, number: int) -> dict[str, Any]:
+    """Write a CT stack and its mask as NIfTI; return its truth."""
     draft, settings, image = visible_ct(job, number)
     name = patch_id(number)
     spacing = (settings.interval_mm, settings.pixel_mm, settings.pixel_mm)
@@ -49,7 +50,7 @@ def write_ct(job: Job, number: int) -> dict[str, Any]:
         "kernel": settings.kernel,
         "thickness_mm": settings.thickness_mm,
         "noise_hu": round(settings.noise_hu, 2),
-        "contrast_hu": round(image.contrast_hu, 1),
+        "contrast_hu": round(float(image.contrast_hu[PLANES // 2]), 1),
     }
 
 
@@ -60,9 +61,10 @@ def visible_ct(job: Job, number: int) -> tuple[Draft, CTSettings, CTImage]:
         settings = draw_ct(rng, job.domain, draft.lesion.size_mm)
         image = ct_patch(draft.scene, settings, rng)
         wanted = max(LEAST_CONTRAST * settings.noise_hu, LEAST_RISE_HU)
-        if not draft.lesion.patterns or image.contrast_hu >= wanted:
+        contrast_hu = float(image.contrast_hu[PLANES // 2])
+        if not draft.lesion.patterns or contrast_hu >= wanted:
             break
-        factor = wanted / max(image.contrast_hu, 1.0) * 1.1
+        factor = wanted / max(contrast_hu, 1.0) * 1.1
         if factor < 4:
             draft = draft.denser(factor)
             image = ct_patch(draft.scene, settings, rng)

@@ -73,8 +73,8 @@ _RANGES: dict[str, _Range] = {
 def draw_ct(rng: np.random.Generator, domain: str, size_mm: float) -> CTSettings:
     """Draw how a lesion of that size is scanned.
 
-    Thin planes are used for small lesions, as in practice. In the domain `unseen` one scan in
-    three has thin planes as well, so that small lesions can be seen there at all.
+    Small lesions are scanned with thin planes and small pixels in both domains, as in practice:
+    what nobody could see is no truth to learn from.
     """
     ranges = _RANGES[domain]
     kernel = str(rng.choice(ranges.kernels))
@@ -102,4 +102,5 @@ def draw_ct(rng: np.random.Generator, domain: str, size_mm: float) -> CTSettings
 def _pixel(rng: np.random.Generator, size_mm: float) -> float:
     """Return a pixel's side, mm: large lesions are scanned with a large field of view."""
     low = 0.35 if size_mm < 40 else 0.5
-    return round(float(max(rng.uniform(low, 0.95), size_mm * 1.75 / 300)), 4)
+    high = min(0.95, 0.4 + size_mm / 25)
+    return round(float(max(rng.uniform(low, high), size_mm * 1.75 / 300)), 4)

@@ -29,7 +29,7 @@ def joint(rng: Rng, parts: Parts, fascia: Tube, bone: Shaft, limb_mm: float) -> 
     parts.add(capsule)
     ends = []
     for side in (1, -1):
-        cap = rng.uniform(7, 14) if side > 0 else rng.uniform(2.5, 5)
+        cap = rng.uniform(9, 16) if side > 0 else rng.uniform(5, 9)
         away = side * np.array([gap / 2, cap])
         ends.append(_end(rng, bone, shape, away, wide * rng.uniform(0.95, 1.05)))
     parts.add(fluid)
@@ -67,8 +67,10 @@ def _end(rng: Rng, bone: Shaft, shape: Float, reach_mm: Float, wide: float) -> T
     gap_mm, cap_mm = np.abs(reach_mm)
     shaft = bone.radius_mm
     away = np.concatenate([np.linspace(0.02, 1, 9) ** 2 * cap_mm, np.linspace(cap_mm + 4, 148, 18)])
-    rounding = np.sqrt(np.clip(1 - ((cap_mm - away) / cap_mm) ** 2, 0, 1))
-    rounding[away > cap_mm] = 1.0
+    # A dome above the joint, a plate with rounded corners below it.
+    power = 2.0 if side > 0 else 2.8
+    into = np.clip((cap_mm - away) / cap_mm, 0, 1)
+    rounding = (1 - into**power) ** (1 / power)
     flare = rng.uniform(28, 45)
     radius = shaft + (wide - shaft) * np.exp(-((np.maximum(away - 14, 0) / flare) ** 2))
     blend = np.exp(-((away / 60) ** 2))[:, None]

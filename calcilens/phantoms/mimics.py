@@ -34,10 +34,10 @@ def bone_fragment(rng: Rng, segment: Segment, size: float) -> Lesion:
     radii = size / 2 * np.array([1.0, rng.uniform(0.35, 0.7), rng.uniform(0.5, 0.9)])
     place = places.on_bone(rng, segment, float(radii[1]) + rng.uniform(0.8, 5.0))
     turned = replace(place, axes=places.turned(rng))
-    whole = _bony(turned.point, radii, turned.axes, max(0.12 * size, 0.8))
-    # Balls of blood cut its sides off, so that corners are left.
-    ball = 0.5 * size
-    sides = within(rng, 4, 0.999, 1.0) * (rng.uniform(0.5, 0.85, (4, 1)) * radii + ball)
+    whole = _bony(turned.point, radii, turned.axes, float(np.clip(0.12 * size, 0.6, 1.4)))
+    # Balls of blood cut its sides off, so that corners are left and cortex is broken.
+    ball = 0.6 * size
+    sides = within(rng, 5, 0.999, 1.0) * (rng.uniform(0.35, 0.8, (5, 1)) * radii + ball)
     blood = solids(placed(turned, sides), ball, 0, tissue="oedema", edge=0.02)
     return _absent("bone_fragment", joined([whole, blood]), box=whole.box())
 
@@ -122,12 +122,16 @@ def enthesophyte(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Draw a spur that grows out of a bone."""
     root = places.on_bone(rng, segment, 0.0)
     long = min(size, 20.0)
-    lean = root.axes[1] + np.array([rng.normal(0, 0.6), 0, 0])
+    lean = root.axes[1] + np.array([rng.normal(0, 0.4), 0, 0])
     axes = places.frame(lean, root.axes[0])
-    radii = np.array([long * 0.6, long * rng.uniform(0.14, 0.3), long * rng.uniform(0.2, 0.4)])
-    spur = _bony(root.point + axes[0] * radii[0] * 0.75, radii, axes, 1.0)
-    base = _bony(root.point, np.array([0.3, 1.3, 1.3]) * radii, axes, 1.0)
-    return _absent("enthesophyte", joined([base, spur]), box=spur.box())
+    bend = axes[1] * rng.normal(0, 0.12) + axes[2] * rng.normal(0, 0.12)
+    broad = long * rng.uniform(0.2, 0.34)
+    t = np.linspace(0, 1, 6)[:, None]
+    path = root.point + long * (t * axes[0] + t**2 * bend)
+    wide = broad * (1.0 - 0.75 * t) * np.array([1.0, 1.0, 1.3]) + np.array([0.12 * long, 0, 0])
+    cortex = solids(path, wide, 0, tissue="cortex", axes=axes, edge=0.05)
+    inside = solids(path, np.maximum(wide - 1.0, 0.2), 0, tissue="trabecular", axes=axes, edge=0.05)
+    return _absent("enthesophyte", joined([cortex, inside]), box=cortex.box())
 
 
 def streak(rng: Rng, segment: Segment, size: float) -> Lesion:
@@ -135,7 +139,7 @@ def streak(rng: Rng, segment: Segment, size: float) -> Lesion:
     place = places.in_muscle(rng, segment, 8)
     rod = solids(place.point, [18.0, 3.0, 3.0], 0, tissue="steel", axes=np.eye(3), edge=0.05)
     angle = rng.uniform(0, 2 * np.pi)
-    away = rng.uniform(8, 25)
+    away = rng.uniform(7, 15)
     middle = place.point + away * np.array([0.0, np.sin(angle), np.cos(angle)])
     half = shape(rng, min(size, 18.0) / 2)
     return _absent("streak", rod, box=np.stack([middle - half, middle + half]))

@@ -130,11 +130,10 @@ def _tile(shown: Example) -> Image.Image:
     """Return a square cut around a lesion's box, with the box and a bar of 10 mm."""
     least = LEAST_SIDE_MM / shown.pixel_mm
     side = max(AROUND * float((shown.box[1] - shown.box[0]).max()), least)
-    low = shown.box.mean(0) - side / 2
-    beyond = int(np.ceil(max(-low.min(), (low + side - shown.grey.shape).max(), 0)))
-    grey = Image.fromarray(np.pad(shown.grey.astype(np.float32), beyond))
-    first, last = low + beyond, low + beyond + side
-    frame = (first[1], first[0], last[1], last[0])
+    side = min(side, float(min(shown.grey.shape)))
+    low = np.clip(shown.box.mean(0) - side / 2, 0, np.array(shown.grey.shape) - side)
+    frame = (low[1], low[0], low[1] + side, low[0] + side)
+    grey = Image.fromarray(np.ascontiguousarray(shown.grey, np.float32))
     cut = grey.resize((TILE_PX, TILE_PX), Image.Resampling.BICUBIC, box=frame)
     zoom = side / TILE_PX
     values = np.clip(np.asarray(cut), 0, 1) * (_GREYS - 1)

@@ -76,6 +76,7 @@ def plaque_like(rng: Rng, segment: Segment, size: float) -> Lesion:
     liquid = solids(place.point, radii * 0.82, 0, tissue="fluid", axes=place.axes, edge=0.2)
     count = int(np.clip(size * rng.uniform(0.6, 1.1), 20, 70))
     towards = within(rng, count, 0.999, 1.0)
+    towards = towards[np.abs(towards[:, 0]) < 0.85]  # plates that meet at the tips make a star
     towards = towards[np.argsort(towards[:, 1])][: int(count * rng.uniform(0.6, 1.0))]
     points = placed(place, towards * radii * 0.94)
     normals = (towards / radii) @ place.axes
