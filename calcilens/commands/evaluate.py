@@ -170,7 +170,7 @@ def _judge_maps(wanted: Wanted, model: LoadedModel, out: Path | None) -> Salienc
 
     limit = wanted.saliency
     with progress_bar() as bar:
-        task = bar.add_task("saliency", total=min(limit, int(rows["mask"].notna().sum())))
+        task = bar.add_task("saliency", total=min(limit, int(wanted.rows["mask"].notna().sum())))
         judged = judge_maps(
             wanted.manifest, model, wanted.rows, limit, lambda n: bar.update(task, advance=n)
         )
