@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from calcilens.phantoms.segment import KNOTS, Parts, Rng, Segment, Z, shell, straight, veins
-from calcilens.phantoms.tubes import CORNERS, THETA, Float, Tube, ellipse, uneven
+from calcilens.phantoms.skeleton import (
+    LUMBAR,
+    THORACIC,
+    add_hip_bone,
+    add_ribs,
+    add_sacrum,
+    add_spine,
+)
+from calcilens.phantoms.tubes import CORNERS, Float, Tube, ellipse, uneven
 
 
 def pelvis(rng: Rng) -> Segment:
@@ -17,7 +25,9 @@ def pelvis(rng: Rng) -> Segment:
     for side in (-1, 1):
         _hip_wall(rng, parts, side, half, back)
     _bowel(rng, parts, half, back)
-    _spine(rng, parts, back)
+    sacrum = rng.uniform(5, 45)
+    add_spine(rng, parts, LUMBAR, back, lowest_mm=sacrum)
+    add_sacrum(rng, parts, back, sacrum)
     blood = "contrast_blood" if rng.random() < 0.3 else "blood"
     for side in (-1, 1):
         radius = rng.uniform(4, 8)
@@ -37,12 +47,7 @@ def _hip_wall(rng: Rng, parts: Parts, side: int, half: float, back: float) -> No
     for y, x, tall, wide in muscles:
         oval = _oval("muscle", y * back, side * x * half, (tall, wide), within="fat")
         parts.add(oval, "muscles")
-    wing = _oval(
-        "cortex", 0.25 * back, side * 0.5 * half, (rng.uniform(38, 52), rng.uniform(5, 9)),
-        turn=side * rng.uniform(0.3, 0.8), within="muscle",
-    )  # fmt: skip
-    parts.add(wing, "bones")
-    parts.add(wing.grown(-rng.uniform(1.2, 2.2), "trabecular", "cortex"))
+    add_hip_bone(rng, parts, side, half, back)
 
 
 def thorax(rng: Rng) -> Segment:
@@ -53,11 +58,11 @@ def thorax(rng: Rng) -> Segment:
     half, back = float(fascia.radius[0, 0]), float(fascia.radius[0, CORNERS // 4])
     for side in (-1, 1):
         _lung(rng, parts, side, half, back)
-    parts.add(_oval("organ", -0.15 * back, -8.0, (0.4 * back, 0.22 * half), within="fat"))
+    _heart(rng, parts, half, back)
     blood = "contrast_blood" if rng.random() < 0.4 else "blood"
     parts.add(_oval(blood, 0.3 * back, 14.0, (12, 12), within="fat"), "vessels")
-    _ribs(rng, parts, inside)
-    _spine(rng, parts, back)
+    add_ribs(rng, parts, inside)
+    add_spine(rng, parts, THORACIC, back)
     veins(rng, parts, skin, fascia)
     return parts.segment("thorax", skin, fascia)
 
@@ -74,6 +79,24 @@ def _lung(rng: Rng, parts: Parts, side: int, half: float, back: float) -> None:
         angle = rng.uniform(0, 2 * np.pi)
         at = [rng.uniform(-75, 75), y + away[0] * np.sin(angle), x + away[1] * np.cos(angle)]
         parts.add(_branch(rng, np.array(at), hilum))
+
+
+def _heart(rng: Rng, parts: Parts, half: float, back: float) -> None:
+    """Add heart, mediastinum, and the domes under the lungs."""
+    wide = rng.uniform(0.1, 0.15) * half
+    parts.add(_oval("organ", 0.05 * back, 4.0, (0.5 * back, wide), within="fat"))
+    t = np.sin(np.linspace(-1.5, 1.5, 15))
+    z = rng.uniform(-65, -45) + 70 * t
+    shape = np.sqrt(1 - t**2)
+    path = np.stack([np.full(15, -0.2 * back), (0.13 - 0.09 * t) * half], 1)
+    heart = ellipse(0.42 * back * shape, rng.uniform(0.28, 0.36) * half * shape)
+    parts.add(Tube("organ", z, path, heart, "lung"))
+    for side in (-1, 1):
+        top = rng.uniform(-105, -80) - 8 * side
+        t = np.sin(np.linspace(0, 1.5, 11))
+        dome = ellipse(0.72 * back * np.sqrt(1 - t**2), 0.38 * half * np.sqrt(1 - t**2))
+        path = straight(0.02 * back, side * 0.42 * half)[:11]
+        parts.add(Tube("organ", -150 + (top + 150) * t, path, dome, "lung"))
 
 
 def _branch(rng: Rng, point: Float, hilum: Float) -> Tube:
@@ -116,52 +139,16 @@ def _oval(
     return Tube(tissue, Z, straight(y, x), shape, within)
 
 
-def _spine(rng: Rng, parts: Parts, back_mm: float) -> None:
-    """Add back muscles and a vertebra with its arch."""
-    size = rng.uniform(19, 26)
-    y = back_mm - size * rng.uniform(2.2, 2.8)
-    for side in (-1, 1):
-        muscle = _oval(
-            "muscle", y + 1.7 * size, side * 1.35 * size, (size, 1.2 * size), within="fat"
-        )
-        parts.add(muscle, "muscles")
-    outlines = [
-        (y, 0.0, (size * 0.8, size)),
-        (y + 1.5 * size, 0.0, (size * 0.75, size * 0.2)),
-        (y + 0.95 * size, 0.8 * size, (size * 0.2, size * 0.75)),
-        (y + 0.95 * size, -0.8 * size, (size * 0.2, size * 0.75)),
-    ]
-    for cy, cx, radius in outlines:
-        bone = _oval("cortex", cy, cx, radius, within="muscle")
-        parts.add(bone, "bones")
-        parts.add(bone.grown(-rng.uniform(0.8, 1.4), "trabecular", "cortex"))
-    parts.add(_oval("fluid", y + 1.12 * size, 0.0, (size * 0.3, size * 0.42), within="fat"))
-
-
 def _bowel(rng: Rng, parts: Parts, half: float, back: float) -> None:
-    """Add loops of bowel, some with gas."""
-    for _ in range(rng.integers(5, 11)):
+    """Add loops of bowel, some with gas: short pieces of tubes."""
+    for _ in range(rng.integers(14, 30)):
         y, x = -rng.uniform(0.05, 0.55) * back, rng.uniform(-0.45, 0.45) * half
-        radius = rng.uniform(10, 22)
-        loop = _oval("organ", y, x, (radius, radius * rng.uniform(0.8, 1.4)), within="fat")
+        radius, long = rng.uniform(9, 20), rng.uniform(14, 38)
+        z = np.clip(rng.uniform(-140, 140) + long * np.sin(np.linspace(-1.55, 1.55, 11)), -149, 149)
+        rounded = radius * np.sqrt(np.clip(1 - np.sin(np.linspace(-1.55, 1.55, 11)) ** 2, 0, 1))
+        wide = rounded * rng.uniform(0.8, 1.6)
+        path = np.array([y, x]) + np.linspace(-1, 1, 11)[:, None] * rng.normal(0, 12, 2)
+        loop = Tube("organ", z, path, ellipse(rounded, wide) * uneven(rng, 11, 0.1), "fat")
         parts.add(loop)
-        if rng.random() < 0.4:
-            parts.add(loop.grown(-rng.uniform(3, 6), "gas", "organ"))
-
-
-def _ribs(rng: Rng, parts: Parts, wall: Tube) -> None:
-    """Add ribs that slope through the plane: each is cut as an oval that moves along z."""
-    count = int(rng.integers(8, 15))
-    for i in range(count):
-        start = 2 * np.pi * (i + rng.uniform(0, 0.6)) / count
-        index = (
-            np.round((start + 0.012 * (Z + 40 * i)) / (2 * np.pi) * CORNERS).astype(int) % CORNERS
-        )
-        rows = np.arange(KNOTS)
-        reach = wall.radius[rows, index] + 4.0
-        towards = np.stack([np.sin(THETA[index]), np.cos(THETA[index])], 1)
-        long, thick = rng.uniform(7, 19), rng.uniform(3.0, 4.2)
-        radius = ellipse(np.full(KNOTS, long), np.full(KNOTS, thick), THETA[index])
-        rib = Tube("cortex", Z, wall.centre + reach[:, None] * towards, radius, "muscle")
-        parts.add(rib, "bones")
-        parts.add(rib.grown(-1.1, "trabecular", "cortex"))
+        if rng.random() < 0.45:
+            parts.add(loop.grown(-rng.uniform(2, 4), "gas", "organ"))
