@@ -80,10 +80,11 @@ def rice_grain(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Draw many small ellipsoids along the fibres of muscles."""
     count = int(np.clip(rng.uniform(0.25, 0.6) * size, 7, 45))
     first = places.in_muscle(rng, segment, 10)
+    reach = size * np.array([0.3, 0.5, 0.5])
     parts = []
     for i in range(count):
         near = first if i == 0 else places.in_muscle(rng, segment, 4)
-        point = first.point + np.clip(near.point - first.point, -size / 2, size / 2)
+        point = first.point + np.clip(near.point - first.point, -reach, reach)
         if i and (segment.bone_clearance(point) < 2 or segment.fascia.depth(point) < 1):
             continue
         axes = places.frame(near.axes[0] + rng.normal(0, 0.15, 3), near.axes[1])

@@ -220,7 +220,7 @@ def lobulated(rng: Rng, segment: Segment, size: float) -> Lesion:
     """Draw a multilobulated, cystic mass beside a joint, its mineral settled in layers."""
     place = places.by_joint(rng, segment, size / 2)
     spread = shape(rng, size / 2, 0.3)
-    count = int(rng.integers(6, 18))
+    count = int(rng.integers(9, 20))
     lobe = size / 2 * rng.uniform(0.22, 0.42, count)
     at = placed(place, within(rng, count, 0, 0.72) * spread)
     density = log_uniform(rng, 0.2, 0.75)

@@ -175,7 +175,7 @@ def _coil(rng: Rng, size: float) -> Float:
     waves, swing = rng.uniform(1.0, 3.0), rng.uniform(0.10, 0.24)
     count = int(np.clip(size * (1 + 6 * waves * swing) / 1.2, 16, 110))
     t = np.linspace(0, 1, count)
-    uneven = rng.uniform(0.5, 1.4) * np.sin(2 * np.pi * t + rng.uniform(0, 6))
+    uneven = rng.uniform(0.2, 0.9) * np.sin(2 * np.pi * t + rng.uniform(0, 6))
     phase = 2 * np.pi * waves * t + uneven
     height = swing * (0.65 + 0.35 * np.cos(rng.uniform(2, 7) * t + rng.uniform(0, 6)))
     return size * np.stack([t - 0.5, height * np.sin(phase)], 1)

@@ -46,7 +46,7 @@ PATTERN_KINDS: dict[str, Kind] = {
     "eccentric": Kind(lesions.eccentric, (9, 90), SITES),
     "peripheral_zonal": Kind(lesions.peripheral_zonal, (10, 90)),
     "sheet_like": Kind(sheets.sheet_like, (18, 120)),
-    "lobulated": Kind(lesions.lobulated, (12, 100), JOINTS),
+    "lobulated": Kind(lesions.lobulated, (16, 100), JOINTS),
     "phlebolith": Kind(clusters.phlebolith, (2.5, 9), (*_SOFT, "pelvis")),
     "vascular_tram_track": Kind(lines.vascular_tram_track, (15, 110), by_view=True),
     "nodular_subcutaneous": Kind(clusters.nodular_subcutaneous, (20, 110), (*_SOFT, "pelvis")),

@@ -153,7 +153,7 @@ def _beside_end(rng: Rng, bone: Tube, size: float) -> tuple[Float, Float]:
     end, side = _end_of(bone)
     angles = _directions(rng, size, float(bone.at(end + 12 * side)[1].mean()))
     away = rng.uniform(2.0, 3.4)
-    heights = end + side * np.arange(rng.uniform(3, 5), rng.uniform(7, 14), 1.0)
+    heights = end + side * np.arange(rng.uniform(9, 12), rng.uniform(14, 20), 0.7)
     drawn = [bone.surface(float(z), float(angle)) for z in heights for angle in angles]
     points, normals = (np.array(part) for part in zip(*drawn, strict=True))
     return points + normals * away, normals

@@ -215,6 +215,7 @@ def _share(
         )
         for k in range(3)
     ]
+    height = offsets[1]  # sediment lies level, however the outline wanders
     if shift is not None:
         offsets = [o + shift[(k, *window)] for k, o in enumerate(offsets)]
     frame = (parts.axes[i] / radii[:, None]).astype(np.float32)
@@ -225,5 +226,5 @@ def _share(
     edge = np.float32(max(parts.edge[i], 0.02))
     share = np.clip((1 - np.sqrt(square)) / edge + np.float32(0.5), 0, 1)
     if np.isfinite(parts.level[i]):
-        share = share * (offsets[1] >= np.float32(parts.level[i]))
+        share = share * (height >= np.float32(parts.level[i]))
     return np.asarray(np.broadcast_to(share, [s.stop - s.start for s in window]), np.float32)
