@@ -73,6 +73,12 @@ def radiograph_example(job: Job, number: int) -> Example:
 EXAMPLE_OF = {"ct": ct_example, "radiograph": radiograph_example}
 
 
+def kinds() -> dict[str, str]:
+    """Return the label of every pattern and mimic, by key."""
+    labels = {p.key: p.label for p in PATTERNS}
+    return labels | {kind: f"no calcification: {kind.replace('_', ' ')}" for kind in MIMIC_KINDS}
+
+
 def write_sheet(
     job: Job,
     path: Path,
@@ -86,9 +92,8 @@ def write_sheet(
         path: The picture.
         advance: Told how many rows were done since the last call.
     """
-    labels = {p.key: p.label for p in PATTERNS}
-    labels |= {kind: f"no calcification: {kind.replace('_', ' ')}" for kind in MIMIC_KINDS}
-    found = examples(job, tuple(labels))
+    labels = kinds()
+    found = examples(job)
     wide = EXAMPLES * (TILE_PX + GAP_PX) + 2 * GAP_PX
     tall = HEAD_PX + TILE_PX + 2 * GAP_PX
     rows = -(-len(labels) // COLUMNS)
@@ -105,9 +110,9 @@ def write_sheet(
     sheet.save(path, optimize=True)
 
 
-def examples(job: Job, kinds: tuple[str, ...]) -> dict[str, list[int]]:
+def examples(job: Job) -> dict[str, list[int]]:
     """Return the numbers of the first lesions of each kind, unmixed, in a set."""
-    found: dict[str, list[int]] = {kind: [] for kind in kinds}
+    found: dict[str, list[int]] = {kind: [] for kind in kinds()}
     for number in range(_SEARCHED):
         draft, _ = draw_scene(job, number)
         if len(draft.names) == 1 and len(found[draft.names[0]]) < EXAMPLES:

@@ -1,0 +1,75 @@
+"""`calcilens phantoms benchmark` and `sheet`: the open benchmark, and pictures of the lesions."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from calcilens.commands.console import print_json, progress_bar, say
+from calcilens.commands.phantom_sets import Domain, Modality, write_set
+from calcilens.errors import UsageError, compose
+
+if TYPE_CHECKING:
+    from calcilens.phantoms.drafts import Job
+
+PICTURES = (".png",)
+
+
+def benchmark(
+    out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
+    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    seed: int = typer.Option(0, min=0, help="The same seed gives the same benchmark."),
+    n: int = typer.Option(1800, "--n", min=1, help="How many lesions."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    as_json: bool = typer.Option(False, "--json", help="Print BENCHMARK.json."),
+) -> None:
+    """Write the open benchmark: lesions of the unseen domain, and how to score programs on them.
+
+    OUT/README.md says how to judge a model or anyone's predictions, OUT/predictions-template.csv
+    is to be filled in, and OUT/BENCHMARK.json tells whether two people have the same lesions.
+    """
+    from calcilens.data_manifests.schema import read_manifest, write_manifest
+    from calcilens.phantoms.benchmark import describe, write_readme, write_template
+
+    path = out / "manifest.parquet"
+    write_set(out, n, modality, seed, Domain.UNSEEN, workers)
+    manifest = read_manifest(path)
+    write_manifest(replace(manifest, frame=manifest.frame.assign(split="test")), path)
+    write_template(out / "predictions-template.csv", list(manifest.frame["row_id"]))
+    found = describe(_job(out, modality, seed, Domain.UNSEEN))
+    write_readme(out / "README.md", found)
+    (out / "BENCHMARK.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(found)
+        return
+    say(f"benchmark of {len(manifest)} lesions in {out}; {out / 'README.md'} says how to use it")
+
+
+def sheet(
+    out: Path = typer.Option(..., "--out", "-o", help="Picture to write (.png)."),
+    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    seed: int = typer.Option(0, min=0, help="The same seed gives the same picture."),
+) -> None:
+    """Draw a contact sheet: examples of every pattern, and of what may be taken for one."""
+    if out.suffix.lower() not in PICTURES:
+        raise UsageError(compose("the name of a .png", out.name, where="--out"))
+    from calcilens.phantoms.sheet import kinds, write_sheet
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as bar:
+        task = bar.add_task(f"drawing {modality.value}", total=len(kinds()))
+        write_sheet(
+            _job(out, modality, seed, Domain.USUAL), out, advance=lambda n: bar.advance(task, n)
+        )
+    say(f"contact sheet: {out}")
+
+
+def _job(out: Path, modality: Modality, seed: int, domain: Domain) -> Job:
+    from calcilens.phantoms.drafts import Job
+
+    return Job(modality.value, seed, domain.value, out)
