@@ -5,26 +5,36 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import (
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+)
 
 from calcilens import __version__
 from calcilens.phantoms.ct import CTImage
+from calcilens.phantoms.ct_settings import CTSettings
+from calcilens.phantoms.films import BITS, View
+from calcilens.phantoms.radiograph import RadiographImage
 from calcilens.phantoms.study import Visit
 
 BODY_PARTS = {
-    "calf": "LEG",
-    "thigh": "THIGH",
-    "forearm": "FOREARM",
-    "upper arm": "UPPERARM",
-    "knee": "KNEE",
-    "elbow": "ELBOW",
-    "ankle": "ANKLE",
-    "shoulder": "SHOULDER",
-    "hip": "HIP",
-    "pelvis": "PELVIS",
-    "thorax": "CHEST",
+    "calf": ("LEG", codes.SCT.LowerLeg),
+    "thigh": ("THIGH", codes.SCT.Thigh),
+    "forearm": ("FOREARM", codes.SCT.Forearm),
+    "upper arm": ("UPPERARM", codes.SCT.UpperArm),
+    "knee": ("KNEE", codes.SCT.Knee),
+    "elbow": ("ELBOW", codes.SCT.ElbowJoint),
+    "ankle": ("ANKLE", codes.SCT.AnkleJoint),
+    "shoulder": ("SHOULDER", codes.SCT.Shoulder),
+    "hip": ("HIP", codes.SCT.HipJoint),
+    "pelvis": ("PELVIS", codes.SCT.Pelvis),
+    "thorax": ("CHEST", codes.SCT.Chest),
 }
-"""Defined terms of Body Part Examined (PS3.16 Annex L)."""
+"""Body Part Examined (PS3.16 Annex L) and Anatomic Region (CID 4009)."""
 TRUNK = ("pelvis", "thorax")
 LOWEST_HU = -1024
 
@@ -46,7 +56,7 @@ def study_module(visit: Visit) -> Dataset:
     )
     d.AccessionNumber, d.ReferringPhysicianName = "", ""
     d.StudyDescription = f"Simulated {site}"
-    d.BodyPartExamined = BODY_PARTS[site]
+    d.BodyPartExamined = BODY_PARTS[site][0]
     d.Manufacturer, d.ManufacturerModelName = "Calcilens", "Phantom"
     d.InstitutionName, d.DeviceSerialNumber = "Simulated", str(visit.plan.seed)
     d.SoftwareVersions = __version__
@@ -68,14 +78,14 @@ def _set_pixels(d: Dataset, stored: NDArray[np.uint16], photometric: str) -> Non
     """Store 12-bit values (Y, X)."""
     d.Rows, d.Columns = stored.shape
     d.SamplesPerPixel, d.PhotometricInterpretation = 1, photometric
-    d.BitsAllocated, d.BitsStored, d.HighBit = 16, 12, 11
+    d.BitsAllocated, d.BitsStored, d.HighBit = 16, BITS, BITS - 1
     d.PixelRepresentation = 0
     d.PixelData = stored.astype("<u2").tobytes()
 
 
-def ct_plane(visit: Visit, image: CTImage, plane: int) -> Dataset:
+def ct_plane(visit: Visit, settings: CTSettings, image: CTImage, plane: int) -> Dataset:
     """Return one CT Image."""
-    settings, site = visit.scan.settings, visit.plan.chosen[0]
+    site = visit.plan.chosen[0]
     d = _common(visit, CTImageStorage, visit.uid("plane", plane), plane + 1)
     d.Modality, d.SeriesInstanceUID, d.SeriesNumber = "CT", visit.uid("series"), 1
     d.SeriesDescription, d.ProtocolName = f"Axial {settings.kernel}", f"{site.title()}"
@@ -101,3 +111,62 @@ def ct_plane(visit: Visit, image: CTImage, plane: int) -> Dataset:
     stored = image.hu[plane].astype(np.int32) - LOWEST_HU
     _set_pixels(d, stored.astype(np.uint16), "MONOCHROME2")
     return d
+
+
+_VIEWS = {
+    # View Position, its code, and what lies to the right and below in the image
+    "ap": ("AP", codes.SCT.AnteroPosterior, ["L", "F"]),
+    "lateral": ("LL", codes.SCT.LateralProjection, ["P", "F"]),
+}
+_DETECTOR_MM = 1100.0
+"""Distance from the source to the detector."""
+INVERTED = "lateral"
+"""The view that is stored as MONOCHROME1."""
+
+
+def dx_image(visit: Visit, view: View, image: RadiographImage, number: int) -> Dataset:
+    """Return one Digital X-Ray Image for presentation."""
+    d = _common(visit, DigitalXRayImageStorageForPresentation, visit.uid("view", view.name), number)
+    d.Modality, d.SeriesInstanceUID, d.SeriesNumber = "DX", visit.uid("series"), 1
+    d.SeriesDescription = "Two views"
+    d.PresentationIntentType, d.AcquisitionContextSequence = "FOR PRESENTATION", Sequence()
+    d.ImageType = ["ORIGINAL", "PRIMARY", ""]
+    position, code, orientation = _VIEWS[view.name]
+    d.ViewPosition, d.PatientOrientation = position, orientation
+    site = visit.plan.chosen[0]
+    d.ViewCodeSequence, d.AnatomicRegionSequence = _coded(code), _coded(BODY_PARTS[site][1])
+    d.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence()
+    d.ImageLaterality = "U" if site in TRUNK else "L"
+    _set_geometry(d, view)
+    inverted = view.name == INVERTED
+    d.PixelIntensityRelationship = "LOG"
+    d.PixelIntensityRelationshipSign = 1 if inverted else -1
+    d.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
+    d.RescaleIntercept, d.RescaleSlope, d.RescaleType = 0, 1, "US"
+    d.WindowCenter, d.WindowWidth = 2 ** (BITS - 1), 2**BITS
+    d.LossyImageCompression, d.AcquisitionDeviceProcessingDescription = "00", view.xray.processing
+    stored = 2**BITS - 1 - image.pixels if inverted else image.pixels
+    _set_pixels(d, stored, "MONOCHROME1" if inverted else "MONOCHROME2")
+    return d
+
+
+def _coded(code: Code) -> Sequence:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator = code.value, code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return Sequence([item])
+
+
+def _set_geometry(d: Dataset, view: View) -> None:
+    """Set beam and spacing: on the detector as measured, in the lesion's plane as corrected."""
+    xray = view.xray
+    d.KVP, d.FocalSpots, d.Exposure = xray.kvp, xray.focal_mm, 4
+    d.DetectorType, d.DetectorID = "SCINTILLATOR", "PHANTOM"
+    d.Grid, d.PositionerType = "FIXED" if xray.grid else "NONE", "COLUMN"
+    d.DistanceSourceToDetector = _DETECTOR_MM
+    d.DistanceSourceToPatient = round(_DETECTOR_MM / xray.magnification, 2)
+    d.EstimatedRadiographicMagnificationFactor = xray.magnification
+    d.ImagerPixelSpacing = [xray.pixel_mm, xray.pixel_mm]
+    spacing = round(xray.spacing_mm, 6)
+    d.PixelSpacing, d.PixelSpacingCalibrationType = [spacing, spacing], "GEOMETRY"
+    d.PixelSpacingCalibrationDescription = "Magnification of the middle of the limb is known"

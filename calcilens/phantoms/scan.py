@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from calcilens.imaging.geometry import Affine
-from calcilens.phantoms.ct import CTImage, render_ct
+from calcilens.phantoms.ct import MASK_SHARE, CTImage, render_ct
 from calcilens.phantoms.ct_settings import KERNELS, CTSettings
 from calcilens.phantoms.pose import Pose
 from calcilens.phantoms.scene import Scene
@@ -48,6 +49,22 @@ class Scan:
     def render(self, rng: Rng) -> CTImage:
         """Simulate the image."""
         return render_ct(self.scene, self.settings, rng, self.middle, self.shape)
+
+    how: ClassVar[dict[str, str]] = {
+        "mask": f"voxels of which at least {MASK_SHARE:g} is mineral",
+        "box_vox": "bounds of the mask, (z, y, x), the end not included",
+    }
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """How it was taken."""
+        pixel = self.settings.pixel_mm
+        return {
+            "kvp": self.settings.kvp,
+            "kernel": self.settings.kernel,
+            "spacing_mm": [self.settings.interval_mm, pixel, pixel],
+            "noise_hu": self.settings.noise_hu,
+        }
 
     def affine(self, image: CTImage) -> Affine:
         """Return where the voxels of an image of this scan lie."""

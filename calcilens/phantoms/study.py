@@ -17,8 +17,8 @@ import numpy as np
 
 from calcilens import __version__
 from calcilens.errors import UsageError, compose
+from calcilens.phantoms.films import Films, draw_films
 from calcilens.phantoms.person import Person, choose, draw_person
-from calcilens.phantoms.pose import Pose
 from calcilens.phantoms.scan import Scan, draw_scan
 from calcilens.phantoms.scene import Scene, concern_reasons
 from calcilens.phantoms.segment import Rng
@@ -31,7 +31,7 @@ DATES = ("20250114", "20250415")
 """Of the study and of its follow-up."""
 DAYS = 91
 _NAMESPACE = uuid.UUID("5d0c6a0e-6c0c-4c3f-9d0e-3f1f5b6f7a11")
-_PERSON, _SCAN, _TISSUE = 0, 1, 2
+_PERSON, _TAKEN, _TISSUE = 0, 1, 2
 """Places in the stream of random numbers."""
 
 
@@ -124,27 +124,29 @@ class Visit:
         return self.plan.rng(_TISSUE)
 
     @cached_property
-    def scan(self) -> Scan:
-        """The CT of this visit."""
-        return draw_scan(self.plan.rng(_SCAN, self.number), self.upright)
+    def taken(self) -> Scan | Films:
+        """The CT or the radiographs of this visit."""
+        rng = self.plan.rng(_TAKEN, self.number)
+        draw = draw_scan if self.plan.modality == "ct" else draw_films
+        return draw(rng, self.upright)
 
     @cached_property
     def lesions(self) -> list[dict[str, Any]]:
         """What is true of the lesions as they lie in the scanner."""
-        scan = self.scan
-        return [self._lesion(i, scan) for i in range(len(self.upright.lesions))]
+        return [self._lesion(i) for i in range(len(self.upright.lesions))]
 
-    def _lesion(self, number: int, scan: Scan) -> dict[str, Any]:
+    def _lesion(self, number: int) -> dict[str, Any]:
         lesion = self.upright.lesions[number]
         reasons = concern_reasons(lesion)
-        posed = scan.scene.lesions[number]
+        scene = self.taken.scene
+        kvp = self.taken.settings.kvp if isinstance(self.taken, Scan) else None
         return {
             "id": f"lesion-{number + 1}",
             "patterns": list(lesion.patterns),
             "concern": bool(reasons),
             "concern_reasons": list(reasons),
             "soft_tissue_mass": lesion.mass,
-            **lesion_truth(posed, scan.scene.segment, scan.settings.kvp),
+            **lesion_truth(scene.lesions[number], scene.segment, kvp),
         }
 
 
@@ -156,7 +158,6 @@ def visits(plan: Plan) -> list[Visit]:
 
 def study_truth(visit: Visit) -> dict[str, Any]:
     """Return what is true of a visit, but for what its image alone tells."""
-    settings = visit.scan.settings
     return {
         "phantom": visit.plan.chosen[0],
         "version": __version__,
@@ -164,20 +165,15 @@ def study_truth(visit: Visit) -> dict[str, Any]:
         "modality": visit.plan.modality,
         "study_uid": visit.uid("study"),
         "study_date": visit.date,
-        "acquisition": {
-            "kvp": settings.kvp,
-            "kernel": settings.kernel,
-            "spacing_mm": [settings.interval_mm, settings.pixel_mm, settings.pixel_mm],
-            "noise_hu": settings.noise_hu,
-        },
-        "how": HOW,
+        "acquisition": visit.taken.described,
+        "how": HOW | visit.taken.how,
         "lesions": visit.lesions,
     }
 
 
 def change(before: Visit, after: Visit) -> dict[str, Any]:
     """Return what is true of the way from a visit to the next."""
-    moved = after.scan.pose.lps() @ np.linalg.inv(before.scan.pose.lps())
+    moved = after.taken.pose.lps() @ np.linalg.inv(before.taken.pose.lps())
     ratios = [
         round(b["volume_mm3"] / a["volume_mm3"], 4)
         for a, b in zip(before.lesions, after.lesions, strict=True)
@@ -188,9 +184,6 @@ def change(before: Visit, after: Visit) -> dict[str, Any]:
         "factor": before.plan.follow_up,
         "volume_ratio": ratios,
         "transform_mm": np.round(moved, 9).tolist(),
-        "how": "transform_mm moves points (x, y, z, 1), LPS, of the prior study to this one; "
-        "each lesion grew about the middle of its box",
+        "how": "transform_mm moves points (x, y, z, 1) of the prior study to this one; each "
+        "lesion grew about the middle of its box",
     }
-
-
-__all__ = ["DATES", "MODALITIES", "Plan", "Pose", "Visit", "change", "study_truth", "visits"]

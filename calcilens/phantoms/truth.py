@@ -1,14 +1,16 @@
 """What is true of a simulated lesion, worked out on a fine model of it before any scanner.
 
 The model is a lattice of at most 0.4 mm in which the lesion's solids are painted and bone is cut
-out as the outlines say. Mineral is what holds at least 0.06 g/cm3 of hydroxyapatite: as much as
-lifts muscle to 130 HU at about 120 kVp. Surfaces of skin and bone are points on their outlines.
+out as the outlines say. Mineral counts where it makes at least 130 HU at 120 kVp out of the soft
+tissue that the lesion brings along, or muscle: the same in every pose, place and scan. Surfaces
+of skin and bone are points on their outlines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,14 +19,16 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
+from calcilens.imaging.anatomy import MINERAL_HU
 from calcilens.imaging.measure import diameter_mm
 from calcilens.phantoms.materials import BASE_NAMES, BONES, INDEX, hu_per_density, tissue_hu
-from calcilens.phantoms.scene import Lesion, concern_reasons
+from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.segment import Segment
 from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint
 from calcilens.phantoms.tubes import Tube
 
-MINERAL_G_CM3 = 0.06
+LEAST_G_CM3, KVP = 0.02, 120.0
+"""Less mineral than this is none; the tube voltage by which mineral counts."""
 _FINEST_MM, _COARSEST_MM, _POINTS = 0.15, 0.4, 150
 _SOME, _FAR_MM = 40, 40.0
 _LEVEL_MM, _FINER = 0.5, 4
@@ -32,13 +36,12 @@ _LEVEL_MM, _FINER = 0.5, 4
 _BONE_INDEX = np.array([INDEX[name] for name in BONES])
 HOW = {
     "model": f"solids painted every {_FINEST_MM} to {_COARSEST_MM} mm, bone cut out; no scanner",
-    "volume_mm3": f"where hydroxyapatite is at least {MINERAL_G_CM3} g/cm3",
-    "box_mm": "bounds of that volume: lowest and highest (x, y, z), LPS",
-    "box_vox": "bounds of the mask in the image, (z, y, x), the end not included",
-    "mask": "voxels of which at least a quarter is mineral",
+    "volume_mm3": f"where mineral makes at least {MINERAL_HU} HU at {KVP:g} kVp",
+    "box_mm": "bounds of that volume: lowest and highest (x, y, z): to the left, back and head; "
+    "LPS in CT, from the middle of the segment in the ap view of radiographs",
     "max_diameter_mm": "largest distance in 3D within that volume",
     "mass_mg": "all hydroxyapatite of the lesion",
-    "mean_hu": "of that volume at the scan's tube voltage, without blur and noise",
+    "mean_hu": "of that volume at the scan's tube voltage, without blur and noise; max_hu too",
     "skin_distance_mm": "shortest way in 3D from that volume to the outline of the skin",
     "bone_distance_mm": "shortest way in 3D from that volume to the outline of a bone",
 }
@@ -51,17 +54,27 @@ class Model:
     Args:
         grid: Where.
         density: (Z, Y, X) g/cm3 of mineral.
-        tissue: (Z, Y, X) index of the soft tissue there.
+        own: (Z, Y, X) index of the soft tissue that the lesion brings along, else muscle.
+        tissue: (Z, Y, X) index of the soft tissue that is there.
     """
 
     grid: Grid
     density: Field
+    own: NDArray[np.uint8]
     tissue: NDArray[np.uint8]
 
-    @property
+    @cached_property
     def mineral(self) -> NDArray[np.bool_]:
         """(Z, Y, X) where there is mineral."""
-        return np.asarray(self.density >= MINERAL_G_CM3)
+        return np.asarray((self.density >= LEAST_G_CM3) & (self._hu(self.own, KVP) >= MINERAL_HU))
+
+    def hu(self, kvp: float) -> Float:
+        """Return HU (N,) of the mineral, without blur and noise."""
+        return self._hu(self.tissue, kvp)[self.mineral]
+
+    def _hu(self, tissue: NDArray[np.uint8], kvp: float) -> Float:
+        rise = hu_per_density(kvp)[BASE_NAMES.index("mineral")]
+        return np.asarray(tissue_hu(kvp)[tissue] + self.density * rise)
 
     def points(self, where: NDArray[np.bool_]) -> Float:
         """Return the points (N, 3) of the lattice that are set, mm."""
@@ -70,17 +83,20 @@ class Model:
 
 def fine_model(lesion: Lesion, segment: Segment) -> Model:
     """Paint a lesion into the tissue around it."""
-    low, high = lesion.parts.part(lesion.parts.density > 0).box()
+    dense = lesion.parts.part(lesion.parts.density > 0)
+    soft = 1 + dense.edge[:, None]  # a soft border reaches beyond the ellipsoid
+    low, high = replace(dense, radii=dense.radii * soft).box()
     step = float(np.clip((high - low).max() / _POINTS, _FINEST_MM, _COARSEST_MM))
-    shape = np.ceil((high - low) / step).astype(int) + 7
-    grid = Grid(low - 3 * step, np.full(3, step), (int(shape[0]), int(shape[1]), int(shape[2])))
+    shape = np.ceil((high - low) / step).astype(int) + 3
+    grid = Grid(low - step, np.full(3, step), (int(shape[0]), int(shape[1]), int(shape[2])))
     density, tissue = paint(lesion.parts, grid)
     around = np.stack(list(_tissues(segment.tubes, grid)))
     if not lesion.erosion:
         is_bone = np.isin(around, _BONE_INDEX)
         density[is_bone] = 0
         tissue[is_bone] = KEEP
-    return Model(grid, density, np.where(tissue == KEEP, around, tissue))
+    own = np.where(tissue == KEEP, INDEX["muscle"], tissue)
+    return Model(grid, density, own, np.where(tissue == KEEP, around, tissue))
 
 
 def _tissues(tubes: Iterable[Tube], grid: Grid) -> Iterable[NDArray[np.uint8]]:
@@ -96,38 +112,34 @@ def _tissues(tubes: Iterable[Tube], grid: Grid) -> Iterable[NDArray[np.uint8]]:
         yield np.asarray(picture)
 
 
-def lesion_truth(lesion: Lesion, segment: Segment, kvp: float) -> dict[str, Any]:
+def lesion_truth(lesion: Lesion, segment: Segment, kvp: float | None) -> dict[str, Any]:
     """Return what is true of a lesion as it lies in the scanner.
 
     Args:
         lesion: In the pose of the scan.
         segment: In the same pose.
-        kvp: Tube voltage that HU are given for.
+        kvp: Tube voltage that HU are given for; None for radiographs, which have none.
     """
     model = fine_model(lesion, segment)
     there = model.mineral
     voxel_mm3 = float(np.prod(model.grid.step))
-    rise = hu_per_density(kvp)[BASE_NAMES.index("mineral")]
-    hu = tissue_hu(kvp)[model.tissue[there]] + model.density[there] * rise
     rim = model.points(there & ~binary_erosion(there))
     half = model.grid.step[0] / 2
     box = np.stack([rim.min(0) - half, rim.max(0) + half])
-    reasons = concern_reasons(lesion)
     return {
-        "patterns": list(lesion.patterns),
-        "concern": bool(reasons),
-        "concern_reasons": list(reasons),
-        "soft_tissue_mass": lesion.mass,
         "centroid_mm": _rounded(model.points(there).mean(0)[::-1]),
         "box_mm": [_rounded(corner[::-1]) for corner in box],
         "volume_mm3": round(float(there.sum() * voxel_mm3), 2),
         "mass_mg": round(float(model.density.sum() * voxel_mm3), 2),
         "max_diameter_mm": round(diameter_mm(there, model.grid.step), 2),
-        "mean_hu": round(float(hu.mean()), 1),
-        "max_hu": round(float(hu.max()), 1),
+        **({} if kvp is None else _hu(model.hu(kvp))),
         "skin_distance_mm": _gap_mm(rim, [segment.skin], half),
         "bone_distance_mm": _gap_mm(rim, segment.bones, half),
     }
+
+
+def _hu(hu: Float) -> dict[str, float]:
+    return {"mean_hu": round(float(hu.mean()), 1), "max_hu": round(float(hu.max()), 1)}
 
 
 def _rounded(values: Float) -> list[float]:

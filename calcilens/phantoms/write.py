@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from calcilens.errors import InputError, compose
-from calcilens.imaging.geometry import Affine
-from calcilens.phantoms.dicom_objects import ct_plane
+from calcilens.phantoms.dicom_objects import ct_plane, dx_image
+from calcilens.phantoms.films import Films
+from calcilens.phantoms.scan import Scan
 from calcilens.phantoms.study import Plan, Visit, change, study_truth, visits
 
 FOLLOW_UP = "follow-up"
@@ -82,29 +83,29 @@ def write_study(out: Path, plan: Plan) -> list[Series]:
         for visit in days:
             folder = out / FOLLOW_UP if visit.number else out
             truth = study_truth(visit)
-            series = _write_ct(visit, folder, truth)
+            written += _write_visit(visit, folder, truth)
             if visit.number:
                 truth["change"] = change(days[0], visit)
             _write_json(folder / "truth.json", truth)
-            _write_json(folder / "roi.json", {"lesions": _boxes(truth)})
-            written += series
     return written
 
 
-def _write_ct(visit: Visit, folder: Path, truth: dict[str, Any]) -> list[Series]:
-    """Write the planes and masks of a CT; add to the truth where the lesions lie in it."""
-    scan = visit.scan
-    image = scan.render(visit.tissue_rng())
+def _write_visit(visit: Visit, folder: Path, truth: dict[str, Any]) -> list[Series]:
     for name in ("dicom", "masks"):
         (folder / name).mkdir(parents=True)
+    if isinstance(visit.taken, Scan):
+        return _write_ct(visit, visit.taken, folder, truth)
+    return _write_films(visit, visit.taken, folder, truth)
+
+
+def _write_ct(visit: Visit, scan: Scan, folder: Path, truth: dict[str, Any]) -> list[Series]:
+    """Write the planes and masks of a CT; add to the truth where the lesions lie in it."""
+    image = scan.render(visit.tissue_rng())
     files = []
     for plane in range(len(image.hu)):
         files.append(folder / "dicom" / f"ct-{plane:03d}.dcm")
-        ct_plane(visit, image, plane).save_as(files[-1], enforce_file_format=True)
-    pixel, step = scan.settings.pixel_mm, scan.settings.interval_mm
-    affine = Affine.from_dicom(
-        tuple(image.start[::-1]), (1, 0, 0, 0, 1, 0), (pixel, pixel), (0, 0, step)
-    )
+        ct_plane(visit, scan.settings, image, plane).save_as(files[-1], enforce_file_format=True)
+    affine = scan.affine(image)
     truth["series_uid"] = visit.uid("series")
     masks: Masks = {}
     for lesion, mask in zip(truth["lesions"], image.masks, strict=True):
@@ -112,15 +113,40 @@ def _write_ct(visit: Visit, folder: Path, truth: dict[str, Any]) -> list[Series]
         lesion["box_vox"] = bounds(mask).tolist()
         lesion["mask"] = f"masks/{lesion['id']}.nii.gz"
         lesion["mask_volume_mm3"] = round(float(mask.sum() * np.prod(affine.spacing_mm)), 2)
-        _write_nifti(folder / lesion["mask"], mask, affine)
+        _write_nifti(folder / lesion["mask"], mask, _LPS_TO_RAS @ affine.matrix[:, [2, 1, 0, 3]])
+    boxes = [
+        {"series_uid": truth["series_uid"], "box": lesion["box_vox"]} for lesion in truth["lesions"]
+    ]
+    _write_json(folder / "roi.json", {"lesions": boxes})
     return [Series(visit, folder, "ct", tuple(files), masks)]
 
 
-def _boxes(truth: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the lesions in the form that `calcilens predict --roi` reads."""
-    return [
-        {"series_uid": truth["series_uid"], "box": lesion["box_vox"]} for lesion in truth["lesions"]
-    ]
+def _write_films(visit: Visit, films: Films, folder: Path, truth: dict[str, Any]) -> list[Series]:
+    """Write both views and their masks; add to the truth where the lesions lie in them."""
+    written, boxes = [], []
+    for number, view in enumerate(films.views, 1):
+        rng = visit.tissue_rng()
+        path = folder / "dicom" / f"{view.name}.dcm"
+        dataset = dx_image(visit, view, view.render(rng), number)
+        dataset.save_as(path, enforce_file_format=True)
+        masks: Masks = {}
+        spacing = view.xray.spacing_mm
+        for lesion, mask in zip(truth["lesions"], view.masks(rng), strict=True):
+            masks[lesion["id"]] = mask[None]
+            name = f"masks/{lesion['id']}-{view.name}.nii.gz"
+            _write_nifti(folder / name, mask[None], np.diag([-spacing, -spacing, 1, 1]))
+            (y0, x0), (y1, x1) = bounds(mask).tolist()
+            sop_uid = str(dataset.SOPInstanceUID)
+            lesion.setdefault("views", {})[view.name] = {
+                "sop_uid": sop_uid,
+                "box_px": [x0, y0, x1, y1],
+                "mask": name,
+                "mask_area_mm2": round(float(mask.sum() * spacing**2), 2),
+            }
+            boxes.append({"sop_uid": sop_uid, "box_px": [x0, y0, x1, y1]})
+        written.append(Series(visit, folder, view.name, (path,), masks))
+    _write_json(folder / "roi.json", {"lesions": boxes})
+    return written
 
 
 def bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -129,9 +155,8 @@ def bounds(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.stack([where.min(0), where.max(0) + 1])
 
 
-def _write_nifti(path: Path, mask: NDArray[np.bool_], affine: Affine) -> None:
+def _write_nifti(path: Path, mask: NDArray[np.bool_], to_ras: NDArray[np.float64]) -> None:
     """Write a mask (Z, Y, X) as NIfTI does: (X, Y, Z), RAS."""
-    to_ras = _LPS_TO_RAS @ affine.matrix[:, [2, 1, 0, 3]]
     picture = nibabel.Nifti1Image(mask.astype(np.uint8).transpose(2, 1, 0), to_ras)
     picture.header.set_xyzt_units("mm")
     nibabel.save(picture, path)

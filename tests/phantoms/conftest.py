@@ -26,3 +26,12 @@ def made_ct(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("phantom") / "ct"
     write_whole(folder, plan)
     return Made(folder, plan)
+
+
+@pytest.fixture(scope="session")
+def made_films(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Two views of a forearm with one lesion, and a follow-up."""
+    plan = Plan(seed=5, modality="radiograph", site="forearm", patterns=("diffuse",), follow_up=3.0)
+    folder = tmp_path_factory.mktemp("phantom") / "films"
+    write_whole(folder, plan)
+    return Made(folder, plan)

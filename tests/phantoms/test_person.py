@@ -83,6 +83,7 @@ def test_what_cannot_be_made_is_said(
         choose(rng(), site, patterns)
 
 
-def test_a_limb_without_room_is_said() -> None:
+def test_a_limb_without_room_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calcilens.phantoms.person._PEOPLE", 1)
     with pytest.raises(InputError, match=r"room for plaque_like.*another --seed"):
         draw_person(rng(), "forearm", ("plaque_like",) * 4, 8.0)

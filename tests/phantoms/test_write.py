@@ -19,6 +19,7 @@ from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
 from calcilens.inference.roi import place, read_rois
 from calcilens.phantoms import write
+from calcilens.phantoms.scan import Scan
 from calcilens.phantoms.study import Visit, visits
 from calcilens.phantoms.write import FOLLOW_UP, bounds, made_whole, write_study
 from tests.phantoms.conftest import Made
@@ -56,10 +57,12 @@ def test_same_plan_gives_the_same_bytes(made_ct: Made, tmp_path: Path) -> None:
 def test_our_reader_gives_back_the_simulated_volume_in_its_place(
     made_ct: Made, days: list[Visit]
 ) -> None:
-    simulated = days[0].scan.render(days[0].tissue_rng())
+    scan = days[0].taken
+    assert isinstance(scan, Scan)
+    simulated = scan.render(days[0].tissue_rng())
     read = volume_of(made_ct.folder)
     np.testing.assert_array_equal(read.hu, simulated.hu)
-    np.testing.assert_allclose(read.affine.matrix, days[0].scan.affine(simulated).matrix, atol=1e-3)
+    np.testing.assert_allclose(read.affine.matrix, scan.affine(simulated).matrix, atol=1e-3)
 
 
 def test_the_whole_girth_lies_in_the_image_with_air_around_it(made_ct: Made) -> None:

@@ -101,7 +101,18 @@ def build_seg(
         series_description=identity.description,
     )
     _settle(seg, identity)
+    if "FrameOfReferenceUID" not in seg:
+        _flatten(seg, sources[0])
     return seg
+
+
+def _flatten(seg: Dataset, source: Dataset) -> None:
+    """Mend a SEG of a radiograph: highdicom leaves out one element and cannot read another back."""
+    seg.PatientOrientation = source.get("PatientOrientation", "")  # type 2C without a frame
+    # Optional beside the source image, and read back by highdicom only with a SliceThickness.
+    for group in seg.SharedFunctionalGroupsSequence:
+        if "PixelMeasuresSequence" in group:
+            del group.PixelMeasuresSequence
 
 
 def _settle(seg: Dataset, identity: SegIdentity) -> None:
