@@ -16,19 +16,19 @@ class Attended(NamedTuple):
     """What attention found in a view."""
 
     logits: Tensor
-    """(B, 1, h / 4, w / 4): of the share of mineral in each cell; see `training.losses`."""
+    """(B, 1, h / 2, w / 2): of the share of mineral in each cell; see `training.losses`."""
     features: Tensor
     """(B, width): what lies where the map is bright, and how much of the view that is."""
 
 
 class Attention(nn.Module):
-    """A map over the encoder's stages at 1/4, 1/8 and 1/16, and the features that it picks.
+    """A map over the encoder's stages at 1/2 to 1/16, and the features that it picks.
 
     The stages meet at the finest grid, as in a feature pyramid (Lin et al., CVPR 2017). The map
     weighs the features that the heads get, so that it is part of the answer and not beside it.
     """
 
-    STAGES = (1, 2, 4)
+    STAGES = (0, 1, 2, 4)
     CHANNELS = 32
     START = -2.0
     """Logit of the map before training: most of a view holds no mineral."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from calcilens.models import views
 from calcilens.models.classifier import PatternOutput
 
-FINE = 4
+FINE = 2
 """Points along a cell of the attention map at which the mask is looked up."""
 
 

@@ -27,7 +27,7 @@ TOLERANCE_PX = 2.0
 pointer, and less than a cell of any map."""
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 """Shares of the lesion view that are taken away or put in; 0 and 1 are added."""
-RANDOM_CELLS = 16
+RANDOM_CELLS = 32
 """Cells along a random map: as fine as an attention map, since finer noise erases less."""
 SHIFT_PX = (2, -1)
 NOISE = 0.01

@@ -110,12 +110,12 @@ def test_released_weights_answer_as_they_did_when_they_were_released() -> None:
         torch.testing.assert_close(getattr(out, name), torch.tensor(wanted), atol=1e-4, rtol=0)
 
 
-def test_attention_covers_the_lesion_view_at_a_quarter_of_its_resolution() -> None:
+def test_attention_covers_the_lesion_view_at_half_its_resolution() -> None:
     net, batch = network(attention=True), inputs(2)
     with torch.no_grad():
         branches = net.branches(*batch)
     assert branches.attention is not None
-    assert branches.attention.shape == (2, 1, 8, 8)
+    assert branches.attention.shape == (2, 1, 16, 16)
     assert torch.equal(branches.window, net.windows(batch[1], batch[2])[0])
 
 
