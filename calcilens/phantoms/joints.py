@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from calcilens.phantoms.segment import KNOTS, Parts, Rng, Shaft, Z, reach_of
+from calcilens.phantoms.small_bones import add_small_bones
 from calcilens.phantoms.tubes import CORNERS, THETA, Float, Tube, ellipse
 
 
-def joint(rng: Rng, parts: Parts, fascia: Tube, bone: Shaft, limb_mm: float) -> None:
+def joint(rng: Rng, parts: Parts, fascia: Tube, bone: Shaft, limb_mm: float, *, site: str) -> None:
     """Add two bones that flare towards a joint, cartilage between them, tendons over it."""
     wide = min(bone.radius_mm * rng.uniform(1.9, 2.5), 0.5 * limb_mm)
     gap = rng.uniform(3.0, 6.0)
@@ -36,6 +37,7 @@ def joint(rng: Rng, parts: Parts, fascia: Tube, bone: Shaft, limb_mm: float) -> 
     _tendons(rng, parts, fascia, middle, wide * shape.max())
     for outer in ends:
         _add_end(parts, outer, bone.radius_mm * 0.33)
+    add_small_bones(rng, parts, fascia, site, middle, turn=turn, wide=wide)
 
 
 def _add_end(parts: Parts, outer: Tube, shaft_cortex_mm: float) -> None:
@@ -49,7 +51,9 @@ def _add_end(parts: Parts, outer: Tube, shaft_cortex_mm: float) -> None:
     )
     parts.add(inside)
     near = away < 65
-    radius = inside.radius[near] - 0.2
+    # It thins out towards the shaft.
+    left = np.sqrt(np.clip((65 - away[near]) / 30, 0, 1))
+    radius = (inside.radius[near] - 0.2) * left[:, None]
     parts.add(Tube("trabecular", inside.z[near], inside.centre[near], radius, "cortex"))
 
 

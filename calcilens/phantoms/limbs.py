@@ -78,7 +78,7 @@ def limb_segment(rng: Rng, site: str, limb: Limb) -> Segment:
     _muscles(rng, parts, fascia, int(rng.integers(*limb.muscles)))
     _vessels(rng, parts, fascia, bones[0])
     if limb.joint:
-        joint(rng, parts, fascia, bones[0], radius)
+        joint(rng, parts, fascia, bones[0], radius, site=site)
     else:
         for bone in bones:
             _shaft(rng, parts, bone)

@@ -35,6 +35,7 @@ class Spine:
 LUMBAR = Spine((20, 26), (1.5, 1.75), 0.25)
 THORACIC = Spine((14, 18), (1.45, 1.7), 0.17)
 _PLATE_MM = 0.9
+_CAP_MM = 9.0
 _REACH_MM = 60.0
 """Lesions lie within this height of the middle."""
 _ARCH = (  # y, x, half axes along y and x, first and last height: of the half width, the body's
@@ -48,8 +49,9 @@ _SPINOUS = (1.85, 0.0, 0.48, 0.13, -0.85, 0.10)
 def capsule(z: ArrayLike, centre: Float, radius_y: ArrayLike, radius_x: ArrayLike) -> Tube:
     """Return a bone with rounded ends: knots z (K,), path (K, 2), half axes along y and x."""
     heights = np.asarray(z, float)
-    t = np.linspace(-1, 1, len(heights))
-    rounded = np.sqrt(np.clip(1 - np.abs(t) ** 4, 0.01, 1))
+    away = np.minimum(heights - heights[0], heights[-1] - heights)
+    cap = min(_CAP_MM, (heights[-1] - heights[0]) / 3)
+    rounded = np.sqrt(np.clip(1 - np.clip(1 - away / cap, 0, 1) ** 2, 0.01, 1))
     shape = ellipse(radius_y * rounded, radius_x * rounded)
     return Tube("cortex", heights, np.broadcast_to(centre, (len(heights), 2)), shape, "muscle")
 
