@@ -82,6 +82,7 @@ def draw_ct(rng: np.random.Generator, domain: str, size_mm: float) -> CTSettings
     thickness = float(rng.uniform(low, high))
     if size_mm < 12:
         thickness = float(rng.uniform(0.5, max(0.8, 0.25 * size_mm)))
+    thickness = round(thickness, 2)
     interval = thickness * float(rng.choice([1.0, 1.0, 1.0, 0.8, 0.5]))
     family = KERNELS[kernel]
     sharp = float(rng.uniform(1.0, 2.4)) if kernel in ("bone", "lung") else 1.0
@@ -89,7 +90,7 @@ def draw_ct(rng: np.random.Generator, domain: str, size_mm: float) -> CTSettings
     return CTSettings(
         kvp=float(rng.choice(ranges.kvp)),
         pixel_mm=_pixel(rng, size_mm),
-        thickness_mm=round(thickness, 2),
+        thickness_mm=thickness,
         interval_mm=round(interval, 3),
         kernel=kernel,
         sigma_mm=float(rng.uniform(*family["sigma_mm"])),

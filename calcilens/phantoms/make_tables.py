@@ -6,6 +6,7 @@ development set-up installs. Tables spare every user 160 MB and every start four
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from calcilens.phantoms.materials import ALUMINIUM, BASES, KEV, KVP, TABLES, WAT
 ANODE_DEGREES = 12
 
 
-def spectra() -> pd.DataFrame:
+def spectra(voltages: Sequence[int] = KVP) -> pd.DataFrame:
     """Return photons a keV (rows) of an unfiltered tungsten tube, by kVp (columns), sum 1."""
     import spekpy
 
     columns = {}
-    for kvp in KVP:
+    for kvp in voltages:
         tube = spekpy.Spek(kvp=kvp, th=ANODE_DEGREES, dk=1.0)
         kev, fluence = tube.get_spectrum(edges=False)
         row = np.interp(KEV, kev, fluence, right=0.0)

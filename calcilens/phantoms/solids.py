@@ -183,8 +183,8 @@ def paint(parts: Solids, grid: Grid, shift: Field | None = None) -> tuple[Field,
     tissue = np.full(grid.shape, KEEP, np.uint8)
     axes = [grid.axis(i).astype(np.float32) for i in range(3)]
     slack = 0.0 if shift is None else float(np.abs(shift).max())
-    # Nothing may be thinner than the grid can show: thin ones are widened and diluted.
-    radii = np.maximum(parts.radii, 0.55 * grid.step.min())
+    # Nothing may slip between the points of the grid: thin ones are widened and diluted.
+    radii = np.maximum(parts.radii, 0.9 * np.linalg.norm(parts.axes * grid.step, axis=2))
     diluted = np.prod(parts.radii / radii, axis=1)
     for i in range(len(parts)):
         half = np.sqrt(((parts.axes[i] * radii[i][:, None]) ** 2).sum(0)) * (1 + parts.edge[i])
