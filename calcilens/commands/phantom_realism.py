@@ -79,5 +79,5 @@ def _text(path: Path, found: Realism) -> str:
     )
     areas = [line(name, asdict(area)) for name, area in found.by_family.items()]
     telling = [f"  {name}: {value:.3f}" for name, value in found.telling.items()]
-    lot = line("labels by lot", asdict(found.shuffled))
+    lot = f"  {'labels by lot':16} {found.by_lot:.3f}"
     return "\n".join([head, *areas, lot, "tells most by itself:", *telling])

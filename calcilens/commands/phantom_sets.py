@@ -72,6 +72,8 @@ def write_set(
         task = bar.add_task(f"simulating {job.modality}", total=n)
         write_patches(job, n, workers=workers, advance=lambda done: bar.advance(task, done))
         manifest = build_phantoms(out)
+        if backgrounds is not None:
+            manifest.metadata["backgrounds"] = "real"
     path = out / "manifest.parquet"
     write_manifest(manifest, path)
     frame = manifest.frame

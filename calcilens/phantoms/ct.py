@@ -99,7 +99,7 @@ def render_ct(
     mineral = np.zeros(full, np.float32)
     shares = []
     for lesion in scene.lesions:
-        one, share = _lesion(lesion, settings, grid, rng, (tissues, clean, bone))
+        one, share = lay_lesion(lesion, settings, grid, rng, (tissues, clean, bone))
         mineral += one
         shares.append(share)
     per_density = np.float32(hu_per_density(settings.kvp)[_MINERAL])
@@ -110,7 +110,7 @@ def render_ct(
     return CTImage(
         np.clip(np.rint(hu[inner]), LOWEST_HU, HIGHEST_HU).astype(np.int16),
         clean[inner],
-        tuple(_mask(share[inner]) for share in shares),
+        tuple(mineral_mask(share[inner]) for share in shares),
         mineral[inner],
         rise[inner].max((1, 2), initial=0.0),
         start + _MARGIN * step * np.array([0, 1, 1]),
@@ -148,7 +148,7 @@ def _acquired(
     return np.asarray(hu, np.float32), np.asarray(rise, np.float32)
 
 
-def _mask(share: Field) -> NDArray[np.bool_]:
+def mineral_mask(share: Field) -> NDArray[np.bool_]:
     """Return where a lesion's mineral is; what no voxel shows by a quarter keeps its best ones."""
     top = float(share.max(initial=0.0))
     return np.asarray(share >= min(MASK_SHARE, max(0.5 * top, 1e-6)))
@@ -236,16 +236,24 @@ def _clouds(rng: np.random.Generator, grid: Grid, *scales: tuple[float, float]) 
     return total
 
 
-def _lesion(
+def lay_lesion(
     lesion: Lesion,
     settings: CTSettings,
     grid: Grid,
     rng: np.random.Generator,
     body: tuple[Field, Field, Field],
 ) -> tuple[Field, Field]:
-    """Paint a lesion's soft tissue into a body; return its mineral and the share it fills.
+    """Lay a lesion into a body.
 
-    The body is HU of the tissues (tissues,), HU (Z, Y, X) and the share of bone or air (Z, Y, X).
+    Args:
+        lesion: Which; its soft tissue is painted into the body.
+        settings: How planes average what they show.
+        grid: Where the voxels are.
+        rng: Draws how its outlines wander and how uneven it is.
+        body: HU of the tissues (tissues,), HU and the share of bone or air, both (Z, Y, X).
+
+    Returns:
+        Its mineral, g/cm3, and the share of each voxel that holds any, both (Z, Y, X).
     """
     tissue_hus, clean, bone = body
     mineral, share = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)

@@ -35,10 +35,10 @@ def write_ct(job: Job, number: int) -> dict[str, Any]:
     draft, settings, image = visible_ct(job, number)
     name = patch_id(number)
     spacing = (settings.interval_mm, settings.pixel_mm, settings.pixel_mm)
-    _write_nifti(job.out / "images" / f"{name}.nii", image.hu, spacing)
+    save_nifti(job.out / "images" / f"{name}.nii", image.hu, spacing)
     mask = image.masks[0] if draft.lesion.patterns else None
     if mask is not None:
-        _write_nifti(job.out / "masks" / f"{name}.nii.gz", mask.astype(np.uint8), spacing)
+        save_nifti(job.out / "masks" / f"{name}.nii.gz", mask.astype(np.uint8), spacing)
     return truth_line(job, number, draft) | {
         "image": f"images/{name}.nii",
         "mask": f"masks/{name}.nii.gz" if mask is not None else None,
@@ -110,7 +110,8 @@ def mineral_height(rng: Rng, lesion: Lesion) -> float:
     return float(rng.choice(heights[profile >= 0.4 * profile.max()]))
 
 
-def _write_nifti(path: Path, array: NDArray[np.generic], spacing: tuple[float, ...]) -> None:
+def save_nifti(path: Path, array: NDArray[np.generic], spacing: tuple[float, ...]) -> None:
+    """Write an array (Z, Y, X) with its spacing (z, y, x), mm."""
     import nibabel
 
     image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), np.diag([*spacing[::-1], 1.0]))

@@ -13,8 +13,11 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from calcilens.errors import UsageError, compose
+from calcilens.phantoms.backgrounds import list_backgrounds
 from calcilens.phantoms.ct_patches import write_ct
+from calcilens.phantoms.ct_transplants import write_ct_transplant
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, Job, patch_id
+from calcilens.phantoms.film_transplants import write_film_transplant
 from calcilens.phantoms.radiograph_patches import write_radiograph
 
 FORMAT = 1
@@ -36,6 +39,8 @@ def write_patches(
     Returns:
         The truth file.
     """
+    if job.backgrounds is not None:
+        list_backgrounds(job.backgrounds, job.modality)  # refuses a folder before work begins
     _prepare(job)
     numbers = [i for i in range(count) if not _line_path(job, i).is_file()]
     advance(count - len(numbers))
@@ -89,10 +94,14 @@ def _write_chunk(job: Job, numbers: list[int]) -> int:
 
 def _write_patch(job: Job, number: int) -> None:
     """Write image, mask and truth; the truth comes last, and says that all is there."""
-    line = _WRITERS[job.modality](job, number)
+    if job.backgrounds is None:
+        line = _WRITERS[job.modality](job, number)
+    else:
+        line = _TRANSPLANTS[job.modality](job, job.backgrounds, number)
     part = _line_path(job, number).with_suffix(".part")
     part.write_text(json.dumps(line) + "\n", encoding="utf-8")
     part.replace(_line_path(job, number))
 
 
 _WRITERS = {"ct": write_ct, "radiograph": write_radiograph}
+_TRANSPLANTS = {"ct": write_ct_transplant, "radiograph": write_film_transplant}

@@ -22,11 +22,12 @@ from calcilens.training.realism_features import features, names
 from calcilens.training.realism_views import Views, matched
 
 Float = NDArray[np.float64]
+Label = NDArray[np.int64]
 FOLDS = 5
 LEAST_PICTURES = 20
 CLOSENESS = {"tissue": 0.3, "lesions": 0.4, "radiographs": 0.0}
 """How much a pair may differ in content: shares of tissue and noise; log2 of the box's side."""
-_TOLD = 6
+_TOLD, _LOTS = 6, 10
 _STRENGTH = 0.02
 
 
@@ -47,7 +48,8 @@ class Realism:
         real, phantom: Pictures of each side.
         real_groups, phantom_groups: People or blocks of a body that they are of.
         by_family: Area of a classifier on each family of features, and on all.
-        shuffled: The same on all, with labels drawn by lot: near 0.5 where nothing leaks.
+        by_lot: The same on all, with labels drawn by lot, the mean of several draws: near 0.5
+            where nothing leaks.
         telling: Named features that tell most, each by itself: above 0.5 where the real
             pictures have more of it.
     """
@@ -58,7 +60,7 @@ class Realism:
     real_groups: int
     phantom_groups: int
     by_family: dict[str, Area]
-    shuffled: Area
+    by_lot: float
     telling: dict[str, float]
 
 
@@ -80,7 +82,8 @@ def compare(kind: str, real: Views, phantom: Views) -> Realism:
     group = np.concatenate([np.char.add("r", real.group), np.char.add("p", phantom.group)])
     tables = features(np.concatenate([real.pixels, phantom.pixels]))
     whole = np.concatenate(list(tables.values()), 1)
-    by_lot = np.random.default_rng(3).permutation(is_real)
+    rng = np.random.default_rng(3)
+    lots = [roc_auc_score(*_judged(whole, rng.permutation(is_real), group)) for _ in range(_LOTS)]
     return Realism(
         kind,
         len(real),
@@ -88,7 +91,7 @@ def compare(kind: str, real: Views, phantom: Views) -> Realism:
         len(np.unique(real.group)),
         len(np.unique(phantom.group)),
         {name: _area(table, is_real, group) for name, table in (tables | {"all": whole}).items()},
-        _area(whole, by_lot, group),
+        float(np.mean(lots)),
         _telling(tables, is_real),
     )
 
@@ -107,18 +110,24 @@ def _check(kind: str, real: Views, phantom: Views) -> None:
             )
 
 
-def _area(table: Float, label: NDArray[np.int64], group: NDArray[np.str_]) -> Area:
+def _area(table: Float, label: Label, group: NDArray[np.str_]) -> Area:
     """Return how well a classifier on a table of features tells labels apart."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=2000))
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    score = cross_val_predict(
-        model, table, label, groups=group, cv=folds, method="predict_proba", n_jobs=1
-    )[:, 1]
+    label, score = _judged(table, label, group)
     drawn = metrics.resample(group, metrics.auroc_of(label, score))
     return Area(float(roc_auc_score(label, score)), metrics.interval(drawn))
 
 
-def _telling(tables: dict[str, Float], label: NDArray[np.int64]) -> dict[str, float]:
+def _judged(table: Float, label: Label, group: NDArray[np.str_]) -> tuple[Label, Float]:
+    """Return labels, and scores of classifiers that learned on other groups."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=2000))
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    score = cross_val_predict(
+        model, table, label, groups=group, cv=folds, method="predict_proba", n_jobs=1
+    )
+    return label, score[:, 1]
+
+
+def _telling(tables: dict[str, Float], label: Label) -> dict[str, float]:
     """Return the named features that tell most by themselves, with their areas."""
     found = {
         name: float(roc_auc_score(label, column))
