@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from calcilens.commands.phantom_sets import write_set
+from calcilens.commands.phantom_sets import Domain, Modality, write_set
 from calcilens.data_manifests.builders.phantoms import build_phantoms
 from calcilens.data_manifests.schema import read_manifest
 from calcilens.errors import UsageError
@@ -200,7 +200,7 @@ def test_a_folder_without_such_images_is_named(tmp_path: Path, modality: str) ->
 
 
 def test_a_set_with_real_images_says_so(ct_folder: Path, tmp_path: Path) -> None:
-    summary = write_set(tmp_path, 2, "ct", 0, "usual", 1, backgrounds=ct_folder)
+    summary = write_set(tmp_path, 2, Modality.CT, 0, Domain.USUAL, 1, backgrounds=ct_folder)
     assert read_manifest(str(summary["manifest"])).metadata["backgrounds"] == "real"
 
 
