@@ -69,8 +69,15 @@ def _multiscale(log: Field, seen: Scout, xray: XRay) -> Field:
         # The finest band holds the noise: it is not lifted.
         total += band * (gain if sigma_mm > _BANDS_MM[0] else np.float32(1.0))
         upper = lower
-    base = (upper - middle) * np.float32(1 - 0.5 * xray.sharpness)
+    base = _flattened(upper - middle, seen, 1 - 0.5 * xray.sharpness)
     return _curve(total + base, seen, xray, middle=0.0)
+
+
+def _flattened(off: Field, seen: Scout, factor: float) -> Field:
+    """Return differences of brightness reduced within the body; around it, air stays black."""
+    half = (seen.high - seen.low) / 2
+    body = np.clip(off, -half, half)
+    return np.asarray(body * np.float32(factor) + (off - body), np.float32)
 
 
 def _equalised(log: Field, seen: Scout, xray: XRay) -> Field:
@@ -82,7 +89,8 @@ def _equalised(log: Field, seen: Scout, xray: XRay) -> Field:
     typical = 0.25 * _width(seen, xray)
     even = off * (typical / (spread + 0.35 * typical)) ** 0.7
     middle = (seen.low + seen.high) / 2
-    return _curve(even + np.float32(0.4) * (mean - middle), seen, xray, middle=0.0)
+    even = even + _flattened(mean - middle, seen, 0.4)
+    return _curve(np.asarray(even, np.float32), seen, xray, middle=0.0)
 
 
 def _root(log: Field, seen: Scout, xray: XRay) -> Field:

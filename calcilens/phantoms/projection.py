@@ -8,6 +8,7 @@ summed twice along x, which is exact there, and adds up any number of tubes at o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,9 @@ _MM_PER_CM = 10.0
 _JITTER = 1e-5
 _LEAST_CHANGE = 2e-3
 """Changes of a channel below this, g/cm3, are chance of the sampling."""
-_SAMPLE_HEIGHTS, _SPOKES, _SHARES = (0.15, 0.5, 0.85), 6, (0.4, 0.85)
-"""Where in a tube it is looked up what lies beneath it: heights, directions, radii."""
+_SAMPLE_HEIGHTS, _SHARES, _SPOKES = np.array([0.15, 0.5, 0.85]), np.array([0.4, 0.85]), 6
+"""Where in a tube it is looked up what lies beneath it: heights, radii, directions."""
+_SPOKE = np.arange(0, CORNERS, CORNERS // _SPOKES)
 _STEEP, _SLOW_MM = 0.4, 2.0
 """Tubes whose outline moves less than this, mm per mm, are integrated every 2 mm only."""
 
@@ -56,29 +58,36 @@ def masses(tubes: Sequence[Tube], raster: Raster) -> Field:
         (channels, Z, X): g/cm2 of each base material, then cm of each textured tissue.
     """
     heights = np.clip(raster.axis(0), *tubes[0].z[[0, -1]])
-    kept = [t for t in tubes if _in_reach(t, heights, raster)]
-    if not kept:
+    left, right = raster.axis(1)[[0, -1]]
+    first, last, steep = _extents(tuple(tubes))
+    kept = (first[:, 0] <= heights.max()) & (last[:, 0] >= heights.min())
+    kept &= (first[:, 2] < right) & (last[:, 2] > left)
+    if not kept.any():
         return np.zeros((len(CHANNELS), *raster.shape), np.float32)
-    change = AMOUNTS[[INDEX[t.tissue] for t in kept]] - _beneath(kept, heights, raster)
-    steep = np.array([_steep(t) for t in kept])
-    out = _slow([kept[i] for i in np.flatnonzero(~steep)], change[~steep], heights, raster)
-    out += _integrated([kept[i] for i in np.flatnonzero(steep)], change[steep], heights, raster)
+    body = [tubes[int(i)] for i in np.flatnonzero(kept)]
+    beneath = _beneath(body, first[kept], last[kept], heights, (left, right))
+    change = AMOUNTS[[INDEX[t.tissue] for t in body]] - beneath
+    quick = steep[kept]
+    out = _slow([body[i] for i in np.flatnonzero(~quick)], change[~quick], heights, raster)
+    out += _integrated([body[i] for i in np.flatnonzero(quick)], change[quick], heights, raster)
     return np.maximum(out, 0)
 
 
-def _in_reach(tube: Tube, heights: Float, raster: Raster) -> bool:
-    """Return whether any ray of a raster may meet a tube."""
-    first, last = _bounds(tube)
-    left, right = raster.axis(1)[[0, -1]]
-    high_enough = first[0] <= heights.max() and last[0] >= heights.min()
-    return bool(high_enough and first[2] < right and last[2] > left)
+@lru_cache(maxsize=2)
+def _extents(tubes: tuple[Tube, ...]) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Return the least and the greatest (z, y, x) of tubes, each (T, 3), and which are steep.
 
-
-def _steep(tube: Tube) -> bool:
-    """Return whether a tube's outline changes too quickly along z to be drawn out."""
-    shape = np.hstack([tube.centre, tube.radius[:, :: CORNERS // _SPOKES]])
-    moved = np.abs(shape[1:] - shape[:-1]).max(1)
-    return bool((moved > _STEEP * (tube.z[1:] - tube.z[:-1])).any())
+    A steep tube's outline changes too quickly along z to be drawn out between few heights.
+    """
+    first, last, steep = [], [], []
+    for tube in tubes:
+        reach = tube.radius.max(1)[:, None]
+        first.append([tube.z[0], *(tube.centre - reach).min(0)])
+        last.append([tube.z[-1], *(tube.centre + reach).max(0)])
+        shape = np.hstack([tube.centre, tube.radius[:, :: CORNERS // _SPOKES]])
+        moved = np.abs(shape[1:] - shape[:-1]).max(1)
+        steep.append(bool((moved > _STEEP * (tube.z[1:] - tube.z[:-1])).any()))
+    return np.array(first), np.array(last), np.array(steep)
 
 
 def _slow(tubes: Sequence[Tube], change: Float, heights: Float, raster: Raster) -> Field:
@@ -95,42 +104,42 @@ def _slow(tubes: Sequence[Tube], change: Float, heights: Float, raster: Raster) 
     return out
 
 
-def _beneath(tubes: Sequence[Tube], heights: Float, raster: Raster) -> Float:
-    """Return (T, channels): what each tube takes the place of, on average in reach."""
+def _beneath(
+    tubes: Sequence[Tube], first: Float, last: Float, heights: Float, sides: tuple[float, float]
+) -> Float:
+    """Return (T, channels): what each tube takes the place of, on average in reach.
+
+    Args:
+        tubes: In painting order.
+        first: (T, 3) least (z, y, x) of each.
+        last: (T, 3) greatest.
+        heights: Of the rays.
+        sides: Least and greatest x of the rays.
+    """
     z, y, x = np.stack([_points(tube, heights) for tube in tubes], 1)
     low, high = (np.stack([f(part, 1) for part in (z, y, x)], 1) for f in (np.min, np.max))
     label = np.full(y.shape, INDEX["air"])
     for i, tube in enumerate(tubes[:-1]):
-        first, last = _bounds(tube)
-        near = np.asarray((last >= low).all(1) & (first <= high).all(1))
+        near = np.asarray((last[i] >= low).all(1) & (first[i] <= high).all(1))
         near[: i + 1] = False
         if near.any():
             there = inside(tube, z[near], y[near], x[near])
             label[near] = np.where(there, INDEX[tube.tissue], label[near])
-    left, right = raster.axis(1)[[0, -1]]
     share = np.tile(np.repeat(_SHARES, _SPOKES), len(_SAMPLE_HEIGHTS))
-    weight = share * ((x > left) & (x < right)) + 1e-6
+    weight = share * ((x > sides[0]) & (x < sides[1])) + 1e-6
     total = (AMOUNTS[label] * weight[..., None]).sum(1)
     return np.asarray(total / weight.sum(1)[:, None])
 
 
 def _points(tube: Tube, heights: Float) -> Float:
     """Return points (3, N) as (z, y, x) spread in the part of a tube that is in reach."""
-    spoke = np.arange(0, CORNERS, CORNERS // _SPOKES)
     low, high = max(tube.z[0], heights.min()), min(tube.z[-1], heights.max())
-    z = low + (high - low) * np.array(_SAMPLE_HEIGHTS)
+    z = low + (high - low) * _SAMPLE_HEIGHTS
     centre, radius = tube.at(z)
-    reach = radius[:, None, spoke] * np.array(_SHARES)[:, None]
-    y = centre[:, 0, None, None] + reach * np.sin(THETA[spoke])
-    x = centre[:, 1, None, None] + reach * np.cos(THETA[spoke])
+    reach = radius[:, None, _SPOKE] * _SHARES[:, None]
+    y = centre[:, 0, None, None] + reach * np.sin(THETA[_SPOKE])
+    x = centre[:, 1, None, None] + reach * np.cos(THETA[_SPOKE])
     return np.stack([np.broadcast_to(z[:, None, None], y.shape), y, x]).reshape(3, -1)
-
-
-def _bounds(tube: Tube) -> tuple[Float, Float]:
-    """Return the least and the greatest (z, y, x) of a tube."""
-    reach = tube.radius.max(1)[:, None]
-    first, last = (tube.centre - reach).min(0), (tube.centre + reach).max(0)
-    return np.array([tube.z[0], *first]), np.array([tube.z[-1], *last])
 
 
 def inside(tube: Tube, z: Float, y: Float, x: Float) -> NDArray[np.bool_]:
@@ -194,10 +203,9 @@ def tissues(tubes: Sequence[Tube], z: Float, y: Float, x: Float) -> NDArray[np.u
     heights = np.clip(z, *tubes[0].z[[0, -1]])
     lower, upper = (np.array([f(a) for a in (heights, y, x)]) for f in (np.min, np.max))
     out = np.full((len(z), len(y), len(x)), INDEX["air"], np.uint8)
-    for tube in tubes:
-        first, last = _bounds(tube)
-        if (first > upper).any() or (last < lower).any():
-            continue
+    first, last, _ = _extents(tuple(tubes))
+    near = np.asarray((first <= upper).all(1) & (last >= lower).all(1))
+    for tube in (tubes[int(i)] for i in np.flatnonzero(near)):
         there = inside(tube, heights[:, None, None], y[None, :, None], x[None, None, :])
         out[there] = INDEX[tube.tissue]
     return out

@@ -19,10 +19,10 @@ from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import KEEP, Field, Float, Solids, smooth
 from calcilens.phantoms.tubes import Tube
 
-_CELLS = 16
-_EFFORT = 2_500_000
-"""Cells that may be filled for one lesion; large solids make its raster coarser."""
-_LEAST_SIDE, _MOST_SIDE = 72, 360
+_LEAST_CELLS, _MOST_CELLS = 10, 40
+_EFFORT, _ROOM = 1_500_000, 1_600_000
+"""Cells that may be filled for one lesion in all, and that there may be."""
+_LEAST_SIDE, _MOST_SIDE = 72, 300
 _SOFT_EDGE = 0.25
 _NODES = (0.5 - 0.375 * 0.5, 0.5, 0.5 + 0.375 * 0.5)
 _LOOK = (12, 16, 12)
@@ -54,11 +54,12 @@ def shadow(lesion: Lesion, body: Sequence[Tube], frame: Frame, rng: np.random.Ge
     nothing = np.zeros(frame.shape, np.float32)
     empty = np.zeros((len(BASE_NAMES), *frame.shape), np.float32)
     box = lesion.parts.box() + np.array([[-1.0], [1.0]]) * (1 + 2 * lesion.rough_mm)
-    raster = _raster(lesion.parts, box, frame)
+    depth = _depth(lesion.parts, box)
+    raster = _raster(lesion.parts, box, len(depth) - 1, frame)
     if raster is None or not (lesion.parts.density.any() or (lesion.parts.tissue != KEEP).any()):
         return Shadow(nothing, empty)
     wander = _wander(rng, raster, lesion)
-    cells = _Cells(raster, box[:, 1], lesion.parts)
+    cells = _Cells(raster, depth, lesion.parts)
     for i in range(len(lesion.parts)):
         cells.lay(lesion.parts, i, wander)
     mineral, change = cells.seen(body, erosion=lesion.erosion)
@@ -69,7 +70,16 @@ def shadow(lesion: Lesion, body: Sequence[Tube], frame: Frame, rng: np.random.Ge
     return Shadow(sampled(mineral, raster, frame), empty)
 
 
-def _raster(parts: Solids, box: Float, frame: Frame) -> Raster | None:
+def _depth(parts: Solids, box: Float) -> Float:
+    """Return where the cells begin along y (K + 1,): about as deep as the slim solids."""
+    half = np.sqrt(((parts.axes * parts.radii[:, :, None]) ** 2).sum(1))[:, 1]
+    first, last = box[:, 1]
+    slim = max(float(np.quantile(half, 0.2)), 1e-3)
+    count = int(np.clip(np.ceil(1.5 * (last - first) / slim), _LEAST_CELLS, _MOST_CELLS))
+    return np.linspace(first, last, count + 1)
+
+
+def _raster(parts: Solids, box: Float, cells: int, frame: Frame) -> Raster | None:
     """Return the raster on which a lesion is projected; None where it misses the frame."""
     sight = frame.bounds() + np.array([[-2.0], [2.0]]) * frame.spacing_mm
     low = np.maximum(box[0, [0, 2]], sight[0])
@@ -77,12 +87,11 @@ def _raster(parts: Solids, box: Float, frame: Frame) -> Raster | None:
     if (high <= low).any():
         return None
     half = np.sqrt(((parts.axes * parts.radii[:, :, None]) ** 2).sum(1))
-    share = np.prod(2 * half, 1) / np.prod(box[1] - box[0])
-    side = np.sqrt(_EFFORT / _CELLS / max(float(share.sum()), 0.05))
-    step = max(
-        float((high - low).max()) / float(np.clip(side, _LEAST_SIDE, _MOST_SIDE)),
-        0.8 * frame.spacing_mm,
-    )
+    share = float((np.prod(2 * half, 1) / np.prod(box[1] - box[0])).sum())
+    # Large solids, which fill many cells, and many cells make the raster coarser.
+    side = min(np.sqrt(_EFFORT / cells / max(share, 0.05)), np.sqrt(_ROOM / cells))
+    finest = float((high - low).max()) / float(np.clip(side, _LEAST_SIDE, _MOST_SIDE))
+    step = max(finest, 0.8 * frame.spacing_mm)
     count = np.ceil((high - low) / step).astype(int) + 1
     return Raster(low, np.full(2, step), (int(count[0]), int(count[1])))
 
@@ -117,10 +126,10 @@ class _Cells:
 
     def __init__(self, raster: Raster, depth: Float, parts: Solids) -> None:
         self.raster = raster
-        self.step = (depth[1] - depth[0]) / _CELLS
-        self.low = depth[0] + self.step * np.arange(_CELLS)
+        self.step = float(depth[1] - depth[0])
+        self.low = depth[:-1]
         self.axes = [raster.axis(i).astype(np.float32) for i in range(2)]
-        shape = (_CELLS, *raster.shape)
+        shape = (len(self.low), *raster.shape)
         self.mineral = np.zeros(shape, np.float32)
         kinds = sorted(set(parts.tissue.tolist()) - {KEEP})
         self.table = composition()
@@ -153,7 +162,7 @@ class _Cells:
     def _window(self, centre: Float, half: Float, slack: float) -> tuple[slice, slice, slice]:
         """Return the cells that a solid may fill."""
         cells = (np.array([-1, 1]) * half[1] + centre[1] - self.low[0]) / self.step
-        first = np.clip([np.floor(cells[0]), np.ceil(cells[1])], 0, _CELLS).astype(int)
+        first = np.clip([np.floor(cells[0]), np.ceil(cells[1])], 0, len(self.low)).astype(int)
         reach = np.array([[-1.0], [1.0]]) * (half[[0, 2]] + slack) + centre[[0, 2]]
         at = (reach - self.raster.start) / self.raster.step
         low = np.clip(np.ceil(at[0]), 0, self.raster.shape).astype(int)

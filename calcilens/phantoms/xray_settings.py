@@ -21,7 +21,7 @@ FAMILIES: dict[Domain, tuple[str, ...]] = {
 `multiscale`: bands of detail amplified, faint ones most. `equalised`: brightness and contrast
 made alike everywhere. `root`: a power of the signal in place of its logarithm."""
 _THICK = {"pelvis": 2, "thorax": 2, "thigh": 1, "hip": 1, "shoulder": 1, "knee": 1}
-_SHOWN_PX = 400
+_SHOWN_PX = 300
 """Films of large lesions are reduced so that a patch has no more pixels across than this."""
 _PATCH_WIDTH = 1.75
 _LETTERS = ("L", "R", "L", "R", "L AB", "R K", "R 12", "L 3")

@@ -123,6 +123,7 @@ def test_the_box_of_a_turned_lesion_is_no_wider_than_its_turned_box() -> None:
     np.testing.assert_allclose((upright[1] - upright[0]) * 0.2, 2 * half, rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.floats(0.02, 3.0), st.integers(2, 12))
 def test_the_mask_is_where_mineral_is_a_share_of_its_most(top: float, side: int) -> None:
     ramp = np.linspace(0, top, side * side, dtype=np.float32).reshape(side, side)
@@ -223,4 +224,4 @@ SITES_DRAWN = ("calf", "thigh", "pelvis", "knee", "thorax", "elbow") * 15
 def test_films_of_large_lesions_are_reduced() -> None:
     for size_mm in (5.0, 60.0, 120.0):
         xray = draw_xray(np.random.default_rng(1), "usual", "thigh", size_mm)
-        assert 1.75 * size_mm / xray.pixel_mm <= 401
+        assert 1.75 * size_mm / xray.pixel_mm <= 301
