@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## a simulated study through the main job, ending with a report
 	@rm -rf $(DEMO)
-	$(BIN)/calcilens phantoms study --out $(DEMO)/study
+	$(BIN)/calcilens phantoms study --out $(DEMO)/study --pattern diffuse --pattern peripheral_zonal
 	$(BIN)/calcilens predict $(DEMO)/study/dicom --out $(DEMO)/report
 	echo
 	echo "The report:       $$(ls -d "$$PWD"/$(DEMO)/report/*/report.html)"

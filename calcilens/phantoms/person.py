@@ -95,7 +95,7 @@ def draw_person(rng: Rng, site: str, patterns: tuple[str, ...], growth: float = 
         InputError: No place was found for a lesion.
     """
     for _ in range(_PEOPLE):
-        segment = draw_segment(rng, site)
+        segment = _native(rng, site)
         pairs: list[tuple[Lesion, Lesion]] = []
         for name in patterns:
             pair = _draw_pair(rng, segment, name, growth, [later for _, later in pairs])
@@ -108,6 +108,14 @@ def draw_person(rng: Rng, site: str, patterns: tuple[str, ...], growth: float = 
     expected = f"room for {', '.join(patterns)} in the {site}, also when grown {growth:g} times"
     fix = "try another --seed, --site, fewer patterns or a smaller factor"
     raise InputError(compose(expected, "none after many tries", fix=fix))
+
+
+def _native(rng: Rng, site: str) -> Segment:
+    """Draw a segment without contrast medium in its vessels."""
+    while True:
+        segment = draw_segment(rng, site)
+        if not any(tube.tissue == "contrast_blood" for tube in segment.tubes):
+            return segment
 
 
 def _draw_pair(

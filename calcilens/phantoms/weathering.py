@@ -17,8 +17,9 @@ from calcilens.phantoms.solids import Float, Solids, joined
 
 _LEAST_MM = 2.0
 """Ellipsoids with a smaller half axis stay smooth."""
-_BUMPS, _SPOTS = 16, 14
-_SPREAD = 2.2
+_BUMPS, _SPOTS = 16, 24
+_ROUGH, _UNEVEN = 2.2, 0.8
+"""Heights of bumps over the roughness asked for, and contrast of spots over the grain."""
 
 
 def weathered(rng: Rng, lesion: Lesion) -> Lesion:
@@ -38,7 +39,7 @@ def _bumps(rng: Rng, one: Solids, rough_mm: float) -> list[Solids]:
     if rough_mm <= 0:
         return []
     size = rng.uniform(0.3, 0.5, (_BUMPS, 1))
-    out = _SPREAD * rough_mm / one.radii.mean() * rng.uniform(0, 1, (_BUMPS, 1))
+    out = _ROUGH * rough_mm / one.radii.mean() * rng.uniform(0, 1, (_BUMPS, 1))
     at = within(rng, _BUMPS, 0.999) * (1 + out - size)
     return [_pieces(one, at, size, np.ones(_BUMPS), one.edge[0] / size[:, 0])]
 
@@ -47,9 +48,9 @@ def _spots(rng: Rng, one: Solids, grain: float) -> list[Solids]:
     """Return pieces inside an ellipsoid whose density differs by about `grain`."""
     if grain <= 0 or one.density[0] <= 0:
         return []
-    size = rng.uniform(0.25, 0.5, (_SPOTS, 1))
+    size = rng.uniform(0.15, 0.4, (_SPOTS, 1))
     at = within(rng, _SPOTS) * (1 - 1.3 * size)
-    factor = np.clip(1 + _SPREAD * grain * rng.normal(size=_SPOTS), 0.2, 2)
+    factor = np.clip(1 + _UNEVEN * grain * rng.normal(size=_SPOTS), 0.2, 2)
     return [_pieces(one, at, size, factor, np.full(_SPOTS, 0.6))]
 
 
