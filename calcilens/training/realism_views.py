@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ BLOCK_MM = 64.0
 """Windows of one block of this size are of one group: neighbours are not independent."""
 LESION_PX, RADIOGRAPH_PX = 128, 128
 MOST = 400
-_TRIES = 60
+_POOL, _LEAST_EACH, _TRIES = 3 * MOST, 4, 8
 _EDGES_HU = (-300.0, -30.0, 20.0, 130.0, 300.0)
 _LEAST_RANGE = 0.02
 """Of a radiograph's own range: what varies less is air or collimation."""
@@ -110,12 +111,12 @@ def tissue_of_volumes(images: Iterable[Image]) -> Views:
         for v in volumes
         for z, plane in enumerate(v.hu)
     ]
-    return _windows(planes, each=max(_TRIES, 20 * MOST // max(len(planes), 1)))
+    return _windows(planes, most=_most_each(len(planes)))
 
 
 def tissue_of_manifest(manifest: Manifest) -> Views:
     """Cut windows of soft tissue from the surroundings of lesions in HU."""
-    return _windows(_planes(manifest), each=_TRIES)
+    return _windows(_planes(manifest), most=_most_each(len(manifest)))
 
 
 def _planes(manifest: Manifest) -> Iterator[_Plane]:
@@ -127,16 +128,21 @@ def _planes(manifest: Manifest) -> Iterator[_Plane]:
             yield _Plane(plane, spacing, row["patient_key"], box=box_of(row)[:, 1:])
 
 
-def _windows(planes: Iterable[_Plane], each: int) -> Views:
+def _most_each(images: int) -> int:
+    """Return how many windows of each image give enough to pair."""
+    return max(_LEAST_EACH, -(-_POOL // max(images, 1)))
+
+
+def _windows(planes: Iterable[_Plane], most: int) -> Views:
     rng = np.random.default_rng(1)
     pixels, contents, groups = [], [], []
     for plane in planes:
-        for hu, group in _cuts(rng, plane, each):
-            content = _content(hu)
-            if _is_soft_tissue(content):
-                pixels.append(_grey(hu, *WINDOW_HU))
-                contents.append(content)
-                groups.append(group)
+        drawn = ((hu, _content(hu), group) for hu, group in _cuts(rng, plane, _TRIES * most))
+        kept = (one for one in drawn if _is_soft_tissue(one[1]))
+        for hu, content, group in islice(kept, most):
+            pixels.append(_grey(hu, *WINDOW_HU))
+            contents.append(content)
+            groups.append(group)
     return _views(pixels, contents, groups, SIDE_PX)
 
 
@@ -193,14 +199,14 @@ def lesions_of(manifest: Manifest, site: str | None = None) -> Views:
 def radiographs_of(images: Iterable[Image]) -> Views:
     """Cut windows from radiographs."""
     named = [(i.pixels, i.series_uid) for i in images if isinstance(i, Radiograph)]
-    return _radiograph_windows(named, each=max(_TRIES, 4 * MOST // max(len(named), 1)))
+    return _radiograph_windows(named, each=_most_each(len(named)))
 
 
 def radiographs_of_manifest(manifest: Manifest) -> Views:
     """Cut windows from the radiographs of a manifest."""
     rows = plain_rows(manifest.frame[manifest.frame["modality"] != "CT"])
     stacks = ((load_stack(manifest, row)[0], row["patient_key"]) for row in rows)
-    return _radiograph_windows(stacks, each=4)
+    return _radiograph_windows(stacks, each=_LEAST_EACH)
 
 
 def _radiograph_windows(named: Iterable[tuple[NDArray[np.generic], str]], each: int) -> Views:
@@ -230,5 +236,5 @@ def _views(
     pixels: list[Field], contents: list[NDArray[np.float64]], groups: list[str], side: int
 ) -> Views:
     shape = (len(pixels), side, side)
-    content = np.array(contents, float).reshape(len(pixels), -1)
+    content = np.stack(contents) if contents else np.zeros((0, 1))
     return Views(np.array(pixels, np.float32).reshape(shape), content, np.array(groups, str))
