@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from calcilens.models.loading import LoadedModel
     from calcilens.training.evaluate import Scores
     from calcilens.training.evaluate_page import About
+    from calcilens.training.out_of_domain import OutOfDomainFigures
     from calcilens.training.saliency_rows import SaliencyFigures
 
 
@@ -47,11 +48,14 @@ def evaluate(
     saliency: int = typer.Option(
         0, min=0, help="Judge the saliency maps too, of up to so many lesions with a mask."
     ),
+    out_of_domain: bool = typer.Option(
+        False, "--out-of-domain", help="Show it photographs, MR, noise, metal and more, too."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
 ) -> None:
     """Judge models: AUROC, AUPRC and calibration with patient-bootstrap intervals, by group."""
     names = model or []
-    _check_use(names, predictions, saliency)
+    _check_use(names, predictions, {"--saliency": saliency, "--out-of-domain": out_of_domain})
     from calcilens.data_manifests.schema import read_manifest
     from calcilens.models.registry import find
     from calcilens.training.evaluate import select_rows
@@ -60,7 +64,7 @@ def evaluate(
         find(name)  # a wrong name is said before torch is loaded, which takes seconds
     labelled = read_manifest(manifest, root=root)
     rows = select_rows(labelled, split)
-    wanted = Wanted(manifest, labelled, rows, split, include_seen, saliency)
+    wanted = Wanted(manifest, labelled, rows, split, include_seen, saliency, out_of_domain)
     if predictions is not None:
         judged = {predictions.name: _judge_file(wanted, predictions, out)}
     else:
@@ -80,16 +84,17 @@ class Wanted:
     split: str
     include_seen: bool
     saliency: int
+    out_of_domain: bool
 
 
-def _check_use(names: list[str], predictions: Path | None, saliency: int) -> None:
+def _check_use(names: list[str], predictions: Path | None, asked: dict[str, int]) -> None:
     if bool(names) == (predictions is not None):
         found = "both" if names else "neither"
         raise UsageError(compose("either --model or --predictions", found))
-    if saliency and not names:
-        raise UsageError(
-            compose("--model", "--predictions, which make no maps", where="--saliency")
-        )
+    for option, given in asked.items():
+        if given and not names:
+            found = "--predictions, which see no other image"
+            raise UsageError(compose("--model", found, where=option))
     stems = [Path(name).stem for name in names]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
@@ -118,6 +123,8 @@ def _judge_model(wanted: Wanted, name: str, out: Path | None) -> Judged:
     more: dict[str, Any] = {}
     if wanted.saliency:
         more["saliency"] = _judge_maps(wanted, model, out)
+    if wanted.out_of_domain:
+        more["out_of_domain"] = _judge_domain(wanted, model, predicted)
     version = model.card.get("version")
     named = {
         "model": str(model.card.get("name", name)),
@@ -178,6 +185,19 @@ def _judge_maps(wanted: Wanted, model: LoadedModel, out: Path | None) -> Salienc
     if out is not None:
         write_maps(out, judged)
     return figures
+
+
+def _judge_domain(
+    wanted: Wanted, model: LoadedModel, predicted: pd.DataFrame
+) -> OutOfDomainFigures | None:
+    from calcilens.training.out_of_domain import DONORS, judge_domain
+    from calcilens.training.strangers import MAKERS
+
+    with progress_bar() as bar:
+        task = bar.add_task("strangers", total=DONORS * len(MAKERS))
+        return judge_domain(
+            wanted.manifest, model, wanted.rows, predicted, lambda n: bar.update(task, advance=n)
+        )
 
 
 def _about(wanted: Wanted, named: dict[str, Any], seconds: float) -> About:

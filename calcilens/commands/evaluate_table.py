@@ -89,6 +89,14 @@ def remarks(scores: Scores) -> Iterator[str]:
         for head, reasons in counts.items():
             if reasons:
                 yield f"{what} {head}: {', '.join(f'{n} {why}' for why, n in reasons.items())}"
+    if scores.out_of_domain is not None:
+        d = scores.out_of_domain
+        kinds = ", ".join(f"{kind} {share:.0%}" for kind, share in d.found.items())
+        yield (
+            f"out of domain: {d.found_overall:.1%} of {d.n} strangers found ({kinds}) with "
+            f"{d.false_alarms:.1%} false alarms; at 5 % false alarms "
+            f"{d.found_at_5_percent_overall:.1%}; AUROC {d.auroc:.3f}"
+        )
     if scores.saliency is not None:
         m = scores.saliency
         yield (

@@ -29,6 +29,8 @@ WORDS = {
     Reason.NO_CONTENT: "all pixels around the lesion have the same value",
     Reason.STRANGE_BRIGHTNESS: f"out of domain: brightness in and around the lesion is {_UNLIKE}",
     Reason.STRANGE_STRUCTURE: f"out of domain: structures in and around the lesion are {_UNLIKE}",
+    Reason.METAL: "out of domain: much of what surrounds the lesion is as dense as metal",
+    Reason.NO_CT: "out of domain: less than half of the patch has HU of air, fat, fluid or muscle",
     Reason.UNDECIDED: "undecided: near one half, too many answers on held-out lesions were wrong",
     Reason.NOT_CALCIFIED: "the model sees no calcification, so that a pattern has no meaning",
     Reason.NO_PATTERN: "no pattern is as likely as it mostly was on lesions that truly show it",

@@ -17,6 +17,8 @@ class Reason(StrEnum):
     NO_CONTENT = "no content"
     STRANGE_BRIGHTNESS = "out of domain: brightness"
     STRANGE_STRUCTURE = "out of domain: structure"
+    METAL = "out of domain: metal"
+    NO_CT = "out of domain: no values of CT"
     UNDECIDED = "undecided"
     NOT_CALCIFIED = "not calcified"
     NO_PATTERN = "no pattern fits"
@@ -24,7 +26,13 @@ class Reason(StrEnum):
 
 
 REASONS = tuple(Reason)
-OUT_OF_DOMAIN = (Reason.NO_CONTENT, Reason.STRANGE_BRIGHTNESS, Reason.STRANGE_STRUCTURE)
+OUT_OF_DOMAIN = (
+    Reason.NO_CONTENT,
+    Reason.STRANGE_BRIGHTNESS,
+    Reason.STRANGE_STRUCTURE,
+    Reason.METAL,
+    Reason.NO_CT,
+)
 """Reasons why no head can answer."""
 
 

@@ -53,8 +53,9 @@ class Branches(NamedTuple):
     """(B, 1, h, w) logits of the map over `window`; None for a network without attention."""
     window: Tensor
     """(B, 4) of the lesion view, patch pixels."""
-    pooled: Tensor
-    """(B, F) features of the encoder that `seen` was made of."""
+    texture: Tensor
+    """(B, F) mean and spread of an early stage of the encoder over both views; no head reads it,
+    but the domain is judged by it."""
 
 
 class LesionClassifier(nn.Module):
@@ -80,6 +81,9 @@ class LesionClassifier(nn.Module):
 
     LESION_ZOOM = 1.5
     LESION_LEAST_PX = 12.0
+    EARLY = 2
+    """Stage of the encoder that `Branches.texture` is taken from."""
+    texture_width = 4 * WIDTHS[EARLY]
     branch_width = 64
     outputs = 2 + len(PATTERN_KEYS)
 
@@ -111,9 +115,9 @@ class LesionClassifier(nn.Module):
             nn.ReLU(),
             nn.Dropout(dropout),
         )
-        self.pooled_width = 4 * WIDTHS[-1] + (Attention.width if attention else 0)
+        width = 4 * WIDTHS[-1] + (Attention.width if attention else 0)
         self.look = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(self.pooled_width, self.branch_width), nn.ReLU()
+            nn.Dropout(dropout), nn.Linear(width, self.branch_width), nn.ReLU()
         )
         widths = (2 * self.branch_width, self.branch_width, self.branch_width)
         self.heads = nn.ModuleList(nn.Linear(width, self.outputs) for width in widths)
@@ -143,14 +147,15 @@ class LesionClassifier(nn.Module):
         """Return what the encoder saw, what the profile measured and where attention lay."""
         near, far = self.windows(box, extent_mm)
         stages = self.encoder.stages(self._view(pixels, near, self.lesion_px))
-        seen = [_pool(stages[-1]), _pool(self.encoder(self._view(pixels, far, self.context_px)))]
+        around = self.encoder.stages(self._view(pixels, far, self.context_px))
+        seen = [_pool(stages[-1]), _pool(around[-1])]
         attention = None
         if self.attention is not None:
             attention, picked = self.attention(stages)
             seen.append(picked)
         measured = self.measure(self.profile(pixels, box, extent_mm))
-        pooled = torch.cat(seen, 1)
-        return Branches(self.look(pooled), measured, attention, near, pooled)
+        texture = torch.cat([_spread(view[self.EARLY]) for view in (stages, around)], 1)
+        return Branches(self.look(torch.cat(seen, 1)), measured, attention, near, texture)
 
     def answers(self, branches: Branches) -> list[PatternOutput]:
         """Return the logits of both branches together, and of each alone."""
@@ -172,3 +177,9 @@ class LesionClassifier(nn.Module):
 def _pool(features: Tensor) -> Tensor:
     """Mean and maximum over the map: (B, C, h, w) -> (B, 2C)."""
     return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+
+
+def _spread(features: Tensor) -> Tensor:
+    """Mean and spread over the map, without a gradient: (B, C, h, w) -> (B, 2C)."""
+    features = features.detach().float()
+    return torch.cat([features.mean((2, 3)), features.std((2, 3))], 1)

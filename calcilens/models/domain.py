@@ -1,8 +1,9 @@
 """Is a lesion like those that a model was taught on? State only, learnt in training.
 
-Two distances answer: of the order statistics of brightness, and of what the encoder of the first
-member sees. Each is a squared Mahalanobis distance from the training set (Lee et al., NeurIPS
-2018), taken apart for inputs in HU and others, and divided by what few held-out lesions exceed.
+The squared Mahalanobis distance from the training set (Lee et al., NeurIPS 2018) of what an early
+stage of the first member's encoder sees, and of how Hounsfield units are spread over the patch. An
+early stage tells another modality, a photograph or noise better than a late one, which was trained
+to look past such things.
 """
 
 from __future__ import annotations
@@ -10,9 +11,49 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from calcilens.imaging.patches import HU_RANGE, SOFT_RANGE
 
-class Usual(nn.Module):
-    """Mean and precision of features, for every kind of input.
+HU_EDGES = (-900.0, -200.0, -150.0, -30.0, 20.0, 100.0, 200.0, 400.0, 1000.0, 2000.0)
+"""Bands of HU: air, lung, mixed, fat, fluid, muscle, and ever denser mineral."""
+BANDS = len(HU_EDGES) + 1
+_TISSUE = (0, 3, 4, 5)
+"""Bands of air, fat, fluid and muscle: of a patch of CT they make up the larger part."""
+_METAL = BANDS - 1
+_LEAST = 1e-3
+"""Share of a patch that is not told from none."""
+
+
+def hu_bands(pixels: Tensor, planes: int) -> Tensor:
+    """Return the log of the share of a patch in each band of HU.
+
+    Args:
+        pixels: (B, 3 * planes, S, S) relative, soft and wide, as `PatchSpec.scale` gives them.
+        planes: Number of planes of a group.
+
+    Returns:
+        (B, BANDS).
+    """
+    soft, wide = pixels[:, planes + planes // 2], pixels[:, 2 * planes + planes // 2]
+    fine = SOFT_RANGE[0] + soft * (SOFT_RANGE[1] - SOFT_RANGE[0])
+    coarse = HU_RANGE[0] + wide * (HU_RANGE[1] - HU_RANGE[0])
+    hu = torch.where((soft > 0) & (soft < 1), fine, coarse).flatten(1)
+    band = torch.bucketize(hu, torch.tensor(HU_EDGES, device=hu.device), right=True)
+    share = torch.stack([(band == i).float().mean(1) for i in range(BANDS)], 1)
+    return torch.log(share + _LEAST)
+
+
+def is_metal(bands: Tensor) -> Tensor:
+    """Tell (B,) whether much of a patch is as dense as metal."""
+    return bands[:, _METAL].exp() > 0.05
+
+
+def is_no_ct(bands: Tensor) -> Tensor:
+    """Tell (B,) whether less than half of a patch has the HU of air, fat, fluid and muscle."""
+    return bands[:, _TISSUE].exp().sum(1) < 0.5
+
+
+class Domain(nn.Module):
+    """What is usual for every kind of input, and how far from it is too far.
 
     Args:
         kinds: 2 for networks whose input may be in HU or not, else 1.
@@ -21,14 +62,18 @@ class Usual(nn.Module):
 
     mean: Tensor
     precision: Tensor
+    scale: Tensor
+    limit: Tensor
 
     def __init__(self, kinds: int, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(kinds, width))
         self.register_buffer("precision", torch.eye(width).repeat(kinds, 1, 1))
+        self.register_buffer("scale", torch.ones(kinds))
+        self.register_buffer("limit", torch.tensor(torch.inf))
 
     def forward(self, features: Tensor, kind: Tensor) -> Tensor:
-        """Return (B,): squared Mahalanobis distance from the mean, a feature.
+        """Return (B,) distances; what lies beyond `limit` is out of domain.
 
         Args:
             features: (B, width).
@@ -38,34 +83,4 @@ class Usual(nn.Module):
         for k, (mean, precision) in enumerate(zip(self.mean, self.precision, strict=True)):
             off = features - mean
             found = torch.where(kind == k, ((off @ precision) * off).mean(1), found)
-        return found
-
-
-class Domain(nn.Module):
-    """What is usual, and how far from it is too far.
-
-    Args:
-        kinds: 2 for networks whose input may be in HU or not, else 1.
-        profile: Number of order statistics.
-        pooled: Number of features of the encoder.
-    """
-
-    scale: Tensor
-    limit: Tensor
-
-    def __init__(self, kinds: int, profile: int, pooled: int) -> None:
-        super().__init__()
-        self.profile, self.pooled = Usual(kinds, profile), Usual(kinds, pooled)
-        self.register_buffer("scale", torch.ones(kinds, 2))
-        self.register_buffer("limit", torch.tensor(torch.inf))
-
-    def distances(self, profile: Tensor, pooled: Tensor, kind: Tensor) -> Tensor:
-        """Return both distances (B, 2), 1 being as far as few held-out lesions are.
-
-        Args:
-            profile: (B, W) standardised order statistics.
-            pooled: (B, F) features of the encoder.
-            kind: (B,) kind of each input.
-        """
-        both = torch.stack([self.profile(profile, kind), self.pooled(pooled, kind)], 1)
-        return both / self.scale[kind]
+        return found / self.scale[kind]

@@ -12,7 +12,7 @@ from calcilens.models.abstention import REASONS, Abstention, Reason
 from calcilens.models.calibration import Calibration
 from calcilens.models.classifier import LesionClassifier, PatternOutput
 from calcilens.models.conformal import USUAL_LEVEL, ConformalSets
-from calcilens.models.domain import Domain
+from calcilens.models.domain import BANDS, Domain, hu_bands, is_metal, is_no_ct
 from calcilens.vocabulary import PATTERN_KEYS
 
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -23,12 +23,17 @@ class Seen(NamedTuple):
 
     logits: Tensor
     """(B, M, 20) of the members, not calibrated; NaN where a member was not asked."""
-    profile: Tensor
-    """(B, W) order statistics of brightness, raw."""
-    pooled: Tensor
-    """(B, F) features of the first member's encoder."""
+    features: Tensor
+    """(B, W) that the domain is judged by."""
+    hu: Tensor
+    """(B,) bool: the network reads HU, and the input is in HU."""
     flat: Tensor
     """(B,) bool: all pixels of the middle plane are the same."""
+
+    @property
+    def kind(self) -> Tensor:
+        """(B,) kind of input: 1 in HU, else 0."""
+        return self.hu.long()
 
 
 class Prediction(NamedTuple):
@@ -59,13 +64,19 @@ class Ensemble(nn.Module):
         network: Keyword arguments of `LesionClassifier`.
         members: How many.
         known: Patterns that the training data carried; others get probability 0.
+        by_profile: Judge the domain by order statistics of brightness, as the first models did.
     """
 
     known: Tensor
     saliency_trust: Tensor
 
     def __init__(
-        self, network: Mapping[str, Any], members: int = 1, known: Sequence[str] = PATTERN_KEYS
+        self,
+        network: Mapping[str, Any],
+        members: int = 1,
+        known: Sequence[str] = PATTERN_KEYS,
+        *,
+        by_profile: bool = False,
     ) -> None:
         super().__init__()
         self.members = nn.ModuleList(LesionClassifier(**network) for _ in range(members))
@@ -74,7 +85,10 @@ class Ensemble(nn.Module):
         self.kinds = 2 if first.profile.in_hu else 1
         self.calibration = Calibration(self.kinds, members)
         self.sets = ConformalSets(self.kinds)
-        self.domain = Domain(self.kinds, first.profile.width, first.pooled_width)
+        self.by_profile = by_profile
+        bands = BANDS if self.kinds == 2 else 0
+        width = first.profile.width if by_profile else first.texture_width + bands
+        self.domain = Domain(self.kinds, width)
         self.abstention = Abstention()
         self.register_buffer("saliency_trust", torch.tensor(torch.nan))  # not measured as yet
 
@@ -122,12 +136,21 @@ class Ensemble(nn.Module):
         for index in range(1, len(self.members)):
             logits.append(self._ask(index, inputs, None if trusted is None else trusted[:, index]))
         middle = pixels[:, self.first.spec.planes // 2].flatten(1)
-        return Seen(
-            torch.stack(logits, 1),
-            self.first.profile.raw(*inputs),
-            first.pooled,
-            middle.amin(1) == middle.amax(1),
-        )
+        flat = middle.amin(1) == middle.amax(1)
+        features = self._features(inputs, first.texture)
+        return Seen(torch.stack(logits, 1), features, self._in_hu(pixels), flat)
+
+    def _features(self, inputs: Inputs, texture: Tensor) -> Tensor:
+        if self.by_profile:
+            return self.first.profile.standardised(self.first.profile.raw(*inputs))
+        if self.kinds == 1:
+            return texture
+        return torch.cat([texture, hu_bands(inputs[0], self.first.spec.planes)], 1)
+
+    def _in_hu(self, pixels: Tensor) -> Tensor:
+        if self.kinds == 1:
+            return torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
+        return pixels[:, 2 * self.first.spec.planes :].flatten(1).amax(1) > 0
 
     def _ask(self, index: int, inputs: Inputs, rows: Tensor | None) -> Tensor:
         """Return the logits (B, 20) of a member for those rows that it is asked for."""
@@ -140,15 +163,9 @@ class Ensemble(nn.Module):
             logits[rows] = member(*(part[rows] for part in inputs)).logits
         return logits
 
-    def kind(self, seen: Seen) -> Tensor:
-        """Return (B,): 1 where the input of a network that reads HU is in HU, else 0."""
-        if self.kinds == 1:
-            return torch.zeros(len(seen.profile), dtype=torch.long, device=seen.profile.device)
-        return (seen.profile[:, -1] > 0).long()
-
     def averaged(self, seen: Seen) -> PatternOutput:
         """Return log-odds and log-probabilities: calibrated, and averaged over who was asked."""
-        calibrated = self.calibration(seen.logits, self.kind(seen))
+        calibrated = self.calibration(seen.logits, seen.kind)
         asked = ~calibrated[:, :, :1].isnan()
         if asked.all():
             return PatternOutput.of(calibrated.mean(1))
@@ -156,26 +173,24 @@ class Ensemble(nn.Module):
 
     def judge(self, seen: Seen, level: float = USUAL_LEVEL) -> Prediction:
         """Turn what the networks saw into an answer; `level`: coverage of the pattern sets."""
-        kind, logits = self.kind(seen), self.averaged(seen)
+        logits = self.averaged(seen)
         finding = logits.finding.sigmoid()
         masked = logits.pattern.masked_fill(~self.known, -torch.inf)
         pattern = torch.where(self.known, masked.softmax(1), 0.0)  # none known: all 0
-        sets = self.sets(pattern, kind, level) & self.known
-        distances = self.distances(seen)
-        strange = self._strange(seen, distances)
+        sets = self.sets(pattern, seen.kind, level) & self.known
+        far = self.domain(seen.features, seen.kind)
+        strange = self._strange(seen, far)
         why = self.abstention(strange, finding, sets if self.sets.fitted else None)
-        far = torch.where(self.domain.limit.isfinite(), distances.amax(1), torch.nan)
+        far = torch.where(self.domain.limit.isfinite(), far, torch.nan)
         return Prediction(finding, pattern, logits.concern.sigmoid(), far, sets, why)
 
-    def distances(self, seen: Seen) -> Tensor:
-        """Return how far (B, 2) brightness and structure are from the training set."""
-        standardised = self.first.profile.standardised(seen.profile)
-        return self.domain.distances(standardised, seen.pooled, self.kind(seen))
-
-    def _strange(self, seen: Seen, distances: Tensor) -> Tensor:
+    def _strange(self, seen: Seen, far: Tensor) -> Tensor:
         """Return (B,) why a lesion is out of domain, as an index of `REASONS`; 0 where it is in."""
-        kinds = [Reason.STRANGE_BRIGHTNESS, Reason.STRANGE_STRUCTURE]
-        codes = torch.tensor([REASONS.index(kind) for kind in kinds], device=distances.device)
-        farther = codes[distances.argmax(1)]
-        strange = torch.where(distances.amax(1) > self.domain.limit, farther, 0)
+        usual = Reason.STRANGE_BRIGHTNESS if self.by_profile else Reason.STRANGE_STRUCTURE
+        reason = torch.full_like(seen.kind, REASONS.index(usual))
+        if self.kinds == 2 and not self.by_profile:
+            bands = seen.features[:, -BANDS:]
+            reason[seen.hu & is_no_ct(bands)] = REASONS.index(Reason.NO_CT)
+            reason[seen.hu & is_metal(bands)] = REASONS.index(Reason.METAL)
+        strange = torch.where(far > self.domain.limit, reason, 0)
         return torch.where(seen.flat, REASONS.index(Reason.NO_CONTENT), strange)

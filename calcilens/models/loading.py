@@ -63,8 +63,11 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
     try:
         if len(card["members"]) > MOST_MEMBERS:
             raise UsageError(f"{len(card['members'])} members, at most {MOST_MEMBERS} are taken")
-        network = Ensemble(card["network"], len(card["members"]), card["patterns"])
         state = {k: v.float() if v.is_floating_point() else v for k, v in _read(file).items()}
+        first = "slope" in state
+        network = Ensemble(
+            card["network"], len(card["members"]), card["patterns"], by_profile=first
+        )
         network.load_state_dict(_of_today(state, network, card))
         _check_patterns(network, card["patterns"])
     except (KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
@@ -83,18 +86,17 @@ def _of_today(
 ) -> dict[str, torch.Tensor]:
     """Return the state of weights that were written before calibration had modules of its own.
 
-    Their limit of the domain stands on the card and concerns brightness alone.
+    Their limit of the domain stands on the card.
     """
     if "slope" not in state:
         return state
     names = {
         "slope": "calibration.slope",
         "offset": "calibration.offset",
-        "usual": "domain.profile.mean",
-        "precision": "domain.profile.precision",
+        "usual": "domain.mean",
+        "precision": "domain.precision",
     }
     moved = {new: state[old][None] for old, new in names.items()}
-    moved["domain.scale"] = torch.tensor([[1.0, torch.inf]])
     moved["domain.limit"] = torch.tensor(float(card.get("out_of_domain_limit", torch.inf)))
     kept = {key: value for key, value in state.items() if key not in names}
     fresh = {k: v for k, v in network.state_dict().items() if not k.startswith("members.")}

@@ -26,6 +26,7 @@ from calcilens.training.selective import Answered, abstained_by, answered
 
 if TYPE_CHECKING:
     from calcilens.models.loading import LoadedModel
+    from calcilens.training.out_of_domain import OutOfDomainFigures
     from calcilens.training.saliency_rows import SaliencyFigures
 
 _CHUNK = 128
@@ -59,6 +60,8 @@ class Scores:
     left_out: dict[str, dict[str, int]]
     """Head -> reason -> number of rows of the split that are not in its figures."""
     by_group: dict[str, dict[str, Group]]
+    out_of_domain: OutOfDomainFigures | None = None
+    """None where no strangers were shown."""
     saliency: SaliencyFigures | None = None
     """None where the maps were not judged."""
 

@@ -17,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from calcilens.models.conformal import LEVELS, class_thresholds
-from calcilens.models.domain import Usual
 from calcilens.models.ensemble import Ensemble, Prediction, Seen
 from calcilens.training.pattern_figures import members
 from calcilens.vocabulary import PATTERN_KEYS
@@ -28,8 +27,9 @@ ENOUGH = 50
 ENOUGH_OF_PATTERN = 20
 """The same for the threshold of a pattern: at 95 % coverage fewer than 19 give none."""
 MOST_LOG_TEMPERATURE = 3.0
-SHRINKAGE = 0.2
-"""Of covariances towards independence: order statistics are nearly collinear."""
+SHRINKAGE = 0.1
+"""Of the covariance of what is usual, towards independence."""
+LEAST_VARIANCE = 1e-4
 FALSE_ALARMS = 0.05
 """Share of held-out lesions that lie beyond the limit of the domain."""
 WRONG = 0.05
@@ -88,7 +88,7 @@ def learn_calibration(ensemble: Ensemble, seen: Seen, truth: Truth) -> None:
     """Fit slope and offset (Platt 1999) and the temperature of the patterns (Guo et al. 2017)."""
     asked = ~seen.logits[:, :, 0].isnan().numpy()
     answers = seen.logits.nanmean(1).double().numpy()
-    kinds, state = ensemble.kind(seen).numpy(), ensemble.calibration
+    kinds, state = seen.kind.numpy(), ensemble.calibration
     for i in range(len(ensemble.members)):
         others = asked.any(1) & ~asked[:, i] if len(ensemble.members) > 1 else asked[:, i]
         for kind in range(ensemble.kinds):
@@ -132,7 +132,7 @@ def learn_sets(ensemble: Ensemble, held: Seen, truth: Truth) -> None:
     if not truth.patterns.any():
         return
     probability = ensemble.judge(held).pattern.double().numpy()
-    kinds = ensemble.kind(held).numpy()
+    kinds = held.kind.numpy()
     for kind in range(ensemble.kinds):
         own = truth.patterns & (kinds == kind)[:, None]
         enough = own.sum(0) >= ENOUGH_OF_PATTERN
@@ -180,29 +180,22 @@ def _most(said: Prediction, shown: Flags) -> int:
 
 def learn_domain(ensemble: Ensemble, seen: Seen) -> None:
     """Learn what is usual from the first member's lessons, and the limit from the others."""
-    kinds, domain = ensemble.kind(seen), ensemble.domain
-    held = ~seen.logits[:, 0, 0].isnan()
-    features = (ensemble.first.profile.standardised(seen.profile), seen.pooled)
+    domain, held = ensemble.domain, ~seen.logits[:, 0, 0].isnan()
+    anything = torch.ones_like(held)
     for kind in range(ensemble.kinds):
-        for usual, table in zip((domain.profile, domain.pooled), features, strict=True):
-            _learn_usual(usual, kind, table, ~held, kinds == kind)
+        taught = _enough(~held & (seen.kind == kind), ~held, anything)
+        rows = seen.features[taught].double()
+        covariance = torch.cov(rows.T)
+        independent = covariance.diagonal().clamp(min=LEAST_VARIANCE).diag()
+        shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * independent
+        domain.mean[kind] = rows.mean(0)
+        domain.precision[kind] = torch.linalg.inv(shrunk)
     domain.scale.fill_(1)
-    distances = domain.distances(*features, kinds)
+    distance = domain(seen.features, seen.kind)
     for kind in range(ensemble.kinds):
-        judged = _enough(held & (kinds == kind), held, torch.ones_like(held))
-        domain.scale[kind] = distances[judged].quantile(1 - FALSE_ALARMS, 0)
-        farther = (distances[judged] / domain.scale[kind]).amax(1)
-        domain.scale[kind] *= farther.quantile(1 - FALSE_ALARMS)
+        judged = _enough(held & (seen.kind == kind), held, anything)
+        domain.scale[kind] = distance[judged].quantile(1 - FALSE_ALARMS)
     domain.limit.fill_(1)
-
-
-def _learn_usual(usual: Usual, kind: int, table: Tensor, taught: Tensor, own: Tensor) -> None:
-    rows = table[_enough(taught & own, taught, torch.ones_like(taught))].double()
-    covariance = torch.cov(rows.T)
-    independent = covariance.diagonal().clamp(min=1e-4).diag()
-    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * independent
-    usual.mean[kind] = rows.mean(0)
-    usual.precision[kind] = torch.linalg.inv(shrunk)
 
 
 def _enough(*choices: Tensor) -> Tensor:

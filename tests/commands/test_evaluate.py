@@ -78,6 +78,7 @@ def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) 
         (("--manifest", "m.parquet"), EXIT_USAGE, "either --model or --predictions, found neither"),
         ((*GIVEN, "--model", "x"), EXIT_USAGE, "either --model or --predictions, found both"),
         ((*GIVEN, "--saliency", "9"), EXIT_USAGE, "--saliency: expected --model, found"),
+        ((*GIVEN, "--out-of-domain"), EXIT_USAGE, "--out-of-domain: expected --model, found"),
         (
             ("--manifest", "m.parquet", "--model", "a/x", "--model", "b/x"),
             EXIT_USAGE,

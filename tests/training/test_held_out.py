@@ -31,12 +31,10 @@ def ensemble(members: int = 1, network: dict[str, Any] | None = None) -> Ensembl
 def seen_by(made: Ensemble, logits: Tensor, seed: int = 0, hu: Tensor | None = None) -> Seen:
     """Wrap logits (N, M, 20) in what the networks saw besides."""
     generator = torch.Generator().manual_seed(seed)
-    n, first = len(logits), made.first
-    profile = torch.randn(n, first.profile.width, generator=generator)
-    if hu is not None:
-        profile[:, -1] = hu.float()
-    pooled = torch.randn(n, first.pooled_width, generator=generator)
-    return Seen(logits, profile, pooled, torch.zeros(n, dtype=torch.bool))
+    n, width = len(logits), made.domain.mean.shape[1]
+    features = torch.randn(n, width, generator=generator)
+    none = torch.zeros(n, dtype=torch.bool)
+    return Seen(logits, features, none if hu is None else hu, none)
 
 
 def drawn(seed: int, members: int = 1, n: int = N) -> tuple[Tensor, Truth]:
@@ -179,6 +177,4 @@ def test_one_in_twenty_held_out_lesions_lies_beyond_the_limit_and_a_stranger_far
     learn(made, seen, truth)
     held = made.judge(Seen(*(part[fold == 0] for part in seen)))
     assert (held.out_of_domain > made.domain.limit).float().mean() == pytest.approx(0.05, abs=0.002)
-    for name in ("profile", "pooled"):
-        strange = seen._replace(**{name: getattr(seen, name) * 4})
-        assert (made.judge(strange).out_of_domain > 3).all()
+    assert (made.judge(seen._replace(features=seen.features * 3)).out_of_domain > 3).all()
