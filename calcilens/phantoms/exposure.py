@@ -20,7 +20,7 @@ PHOTONS_PER_UGY_MM2 = 30_000.0
 """At the voltages of diagnostic X-rays (Boone and Seibert 1997)."""
 _EXCESS = 1.15
 """Noise power of a detector that integrates energy, over that of one that counts photons."""
-_NOISE_BLUR = 0.4
+_NOISE_BLUR = 0.6
 _SCOUT_MM, _AROUND_MM, _SCATTER_MM = 7.0, 60.0, 22.0
 _GRID_PASSES = 0.2
 _LEAKAGE = 3e-4
