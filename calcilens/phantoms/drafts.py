@@ -86,19 +86,29 @@ class Draft:
 
 
 def draw_scene(job: Job, number: int, attempt: int = 0) -> tuple[Draft, Rng]:
-    """Draw what patch `number` shows, and the generator that goes on drawing it."""
+    """Draw what patch `number` shows, and the generator that goes on drawing it.
+
+    Every attempt shows the same patterns: else those that are hard to see would become rare.
+    """
     person = number // LESIONS_A_PERSON
     segment, usual = _person(job, person)
+    names = _names(job, number, segment, usual)
     rng = job.rng(1, number, attempt)
-    names = usual if rng.random() < 0.3 else draw_kind(rng)
-    while segment.site not in sites_of(names):
-        names = draw_kind(rng)
     turn, lean = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.08, 2)
     body = posed(segment, turn, lean, np.zeros(2))
     lesion = draw_lesion(rng, body, names, view="axial" if job.modality == "ct" else "frontal")
     if set(names) & _SCATTERED and rng.random() < _PIECE_SHARE:
         lesion = replace(lesion, box=piece_box(rng, lesion))
     return Draft(Scene(body, (lesion,)), names, person), rng
+
+
+def _names(job: Job, number: int, segment: Segment, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """Draw what a patch shows of what occurs in that part of the body."""
+    rng = job.rng(4, number)
+    names = usual if rng.random() < 0.3 else draw_kind(rng)
+    while segment.site not in sites_of(names):
+        names = draw_kind(rng)
+    return names
 
 
 @lru_cache(maxsize=4)

@@ -115,8 +115,9 @@ def examples(job: Job) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {kind: [] for kind in kinds()}
     for number in range(_SEARCHED):
         draft, _ = draw_scene(job, number)
-        if len(draft.names) == 1 and len(found[draft.names[0]]) < EXAMPLES:
-            found[draft.names[0]].append(number)
+        same = found.get("+".join(draft.names))
+        if same is not None and len(same) < EXAMPLES:
+            same.append(number)
         if all(len(numbers) == EXAMPLES for numbers in found.values()):
             break
     return found
