@@ -34,6 +34,8 @@ _LEAD = 3.5
 """Natural logarithm of what a marker of lead takes away."""
 _CLUTTER = 0.01
 """Log exposure varies by this from square millimetre to square millimetre, without noise."""
+_SPONGY_CM2_G = 0.35
+"""Attenuation by mineral, times what a square millimetre keeps of the texture of spongy bone."""
 _LOOKED_AT = 500
 _BASES = slice(0, len(BASE_NAMES))
 _MINERAL = BASE_NAMES.index("mineral")
@@ -75,7 +77,7 @@ def render_radiograph(
     """
     frame = Frame(np.asarray(centre, float), xray.spacing_mm, shape, xray.turn).grown(_MARGIN)
     box = projected_box(scene.lesions[0], frame)
-    mass, mineral = _masses(scene, frame, rng)
+    mass, mineral, uneven = _masses(scene, frame, rng)
     opened = opening(box, xray, frame)
     share = open_share(opened, frame, rng)
     marker = _marker(opened, box, xray, frame, rng)
@@ -88,7 +90,8 @@ def render_radiograph(
     signal, photons = exposed(primary, share, seen, frame, xray)
     grey = processed(-np.log(detected(signal, photons, xray, rng)), seen, xray)
     mask = mineral_mask(mineral)
-    noise = np.hypot(noise_at(signal, photons, xray), _CLUTTER)
+    clutter = np.hypot(_CLUTTER, _SPONGY_CM2_G * uneven)
+    noise = np.hypot(noise_at(signal, photons, xray), clutter)
     weight = np.asarray(primary / signal / noise, np.float32)
     visible = _visible(mass, mineral, mask, weight, grey, xray)
     inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
@@ -101,21 +104,24 @@ def render_radiograph(
     )
 
 
-def _masses(scene: Scene, frame: Frame, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Return (bases, Y, X) g/cm2 of all there is, and (Y, X) of the lesions' mineral."""
+def _masses(scene: Scene, frame: Frame, rng: np.random.Generator) -> tuple[Field, Field, Field]:
+    """Return g/cm2 of all there is (bases, Y, X), of the lesions' mineral and its surroundings.
+
+    The last (Y, X) is how unevenly spongy bone is spread (see `add_textures`).
+    """
     raster = frame.raster((max(_HEIGHT_STEP_MM, frame.spacing_mm), frame.spacing_mm))
     mass = np.zeros((len(CHANNELS), *frame.shape), np.float32)
     for i, channel in enumerate(masses(scene.segment.tubes, raster)):
         if channel.any():
             mass[i] = sampled(channel, raster, frame)
-    add_textures(mass, frame, rng)
+    uneven = add_textures(mass, frame, rng)
     mineral = np.zeros(frame.shape, np.float32)
     for lesion in scene.lesions:
         cast = shadow(lesion, scene.segment.tubes, frame, rng)
         mineral += cast.mineral
         mass[_BASES] += cast.change
     mass[_MINERAL] += mineral
-    return np.maximum(mass[_BASES], 0), mineral
+    return np.maximum(mass[_BASES], 0), mineral, uneven
 
 
 def _marker(

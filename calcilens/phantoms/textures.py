@@ -19,8 +19,12 @@ _TRABECULAR_G_CM3 = 0.17
 _LUNG_G_CM3 = 0.16
 
 
-def add_textures(mass: Field, frame: Frame, rng: np.random.Generator) -> None:
-    """Add textures to the masses (channels, Y, X) of a frame, in place."""
+def add_textures(mass: Field, frame: Frame, rng: np.random.Generator) -> Field:
+    """Add textures to the masses (channels, Y, X) of a frame, in place.
+
+    Returns:
+        (Y, X) g/cm2: standard deviation of the mineral of spongy bone, in which lesions hide.
+    """
     strands = _clouds(rng, frame)
     soft = mass[_SOFT]
     # A centimetre of muscle holds a fraction of a millimetre of fat more here than there.
@@ -32,10 +36,12 @@ def add_textures(mass: Field, frame: Frame, rng: np.random.Generator) -> None:
     if lung.max() > 0:
         mass[_SOFT] += _LUNG_G_CM3 * np.sqrt(lung) * strands * rng.uniform(0.2, 0.5)
     spongy = mass[_TRABECULAR]
+    depth = rng.uniform(0.25, 0.55) / np.sqrt(1 + 1.5 * spongy)
+    uneven = np.asarray(_TRABECULAR_G_CM3 * spongy * depth, np.float32)
     if spongy.max() > 0.02:
-        depth = rng.uniform(0.25, 0.55) / np.sqrt(1 + 1.5 * spongy)
-        mass[_MINERAL] += _TRABECULAR_G_CM3 * spongy * depth * _trabeculae(rng, frame)
+        mass[_MINERAL] += uneven * _trabeculae(rng, frame)
     np.maximum(mass, 0, out=mass)
+    return uneven
 
 
 def _frequencies(frame: Frame) -> tuple[Float, Float]:
