@@ -184,15 +184,15 @@ def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> t
     """Return HU and the shares of bone or air, texture, grain, muscle, fat and lung (Z, Y, X)."""
     fine, weight = _fine_z(settings, grid, 2.5)
     more = 2 if max(grid.shape[1:]) <= 360 else 1
-    heights = fine.axis(0)
-    outlines = [(INDEX[t.tissue], t.outlines(heights)) for t in segment.tubes]
+    outlines = np.stack([t.outlines(fine.axis(0)) for t in segment.tubes])
+    tissues = [INDEX[t.tissue] for t in segment.tubes]
     solid = _SOLID_BONE.copy()
     solid[INDEX["air"]] = 1
     used = np.flatnonzero(weight.max(0) > 1e-6)
     shape = (grid.shape[0], *grid.shape[1:])
     totals = tuple(np.zeros(shape, np.float32) for _ in range(7))
     for k in used:
-        labels = _labels([(i, o[k]) for i, o in outlines], grid, more)
+        labels = _labels(tissues, outlines[:, k], grid, more)
         layers = [_reduce(table.take(labels), more) for table in (hu, solid)]
         few = labels[::more, ::more]
         layers += [table.take(few) for table in _FINE]
@@ -202,18 +202,16 @@ def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> t
     return totals
 
 
-def _labels(outlines: list[tuple[int, Float]], grid: Grid, more: int) -> NDArray[np.uint8]:
-    """Return one plane's tissues (Y * more, X * more)."""
-    height, width = grid.shape[1] * more, grid.shape[2] * more
-    picture = Image.new("L", (width, height), INDEX["air"])
+def _labels(tissues: list[int], outlines: Float, grid: Grid, more: int) -> NDArray[np.uint8]:
+    """Return one plane's tissues (Y * more, X * more), of outlines (tubes, CORNERS, 2)."""
+    shape = np.array(grid.shape[1:]) * more
+    picture = Image.new("L", (int(shape[1]), int(shape[0])), INDEX["air"])
     draw = ImageDraw.Draw(picture)
-    scale = more / grid.step[1:]
-    for index, corners in outlines:
-        at = (corners - grid.start[1:]) * scale + (more - 1) / 2
-        low, high = at.min(0), at.max(0)
-        if (high - low < 0.5).all() or (high < 0).any() or low[0] > height or low[1] > width:
-            continue
-        draw.polygon(at[:, ::-1].ravel().tolist(), fill=index)
+    at = (outlines - grid.start[1:]) * (more / grid.step[1:]) + (more - 1) / 2
+    low, high = at.min(1), at.max(1)
+    seen = (high - low >= 0.5).any(1) & (high >= 0).all(1) & (low <= shape).all(1)
+    for i in np.flatnonzero(seen):
+        draw.polygon(at[i, :, ::-1].ravel().tolist(), fill=tissues[i])
     return np.asarray(picture)
 
 

@@ -96,10 +96,9 @@ class Tube:
         steps = turn / (2 * np.pi) * CORNERS
         whole = int(np.floor(steps))
         share = steps - whole
-        turned = (
-            np.roll(self.radius, whole, 1) * (1 - share)
-            + np.roll(self.radius, whole + 1, 1) * share
-        )
+        corner = np.arange(CORNERS) - whole
+        near, next_ = (self.radius[:, (corner - k) % CORNERS] for k in (0, 1))
+        turned = near * (1 - share) + next_ * share
         return replace(self, centre=centre, radius=turned)
 
 
