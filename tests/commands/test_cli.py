@@ -3,6 +3,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -56,9 +57,9 @@ def test_wrong_use_is_exit_code_2() -> None:
     assert run(app, ["no-such-command"]).exit_code == 2
 
 
-def test_an_error_of_ours_is_one_line_without_a_traceback(tmp_path: object) -> None:
+def test_an_error_of_ours_is_one_line_without_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "calcilens.cli", "phantoms", "study", "--out", str(tmp_path)]
-    subprocess.run(command, capture_output=True, check=True)
+    (tmp_path / "file").touch()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert again.stdout == ""
