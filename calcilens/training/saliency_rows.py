@@ -205,6 +205,6 @@ def _by_pattern(judged: Sequence[JudgedMap], table: pd.DataFrame) -> dict[str, P
     found = {}
     for key in named:
         part = table[[key in one.patterns for one in judged]]
-        mean = part.mean()
-        found[key] = PatternMaps(len(part), mean["hit"], mean["auprc"], mean["area"])
+        means = (float(part[name].mean()) for name in ("hit", "auprc", "area"))
+        found[key] = PatternMaps(len(part), *means)
     return found

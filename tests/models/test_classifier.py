@@ -119,6 +119,13 @@ def test_attention_covers_the_lesion_view_at_half_its_resolution() -> None:
     assert torch.equal(branches.window, net.windows(batch[1], batch[2])[0])
 
 
+def test_the_two_views_may_differ_in_size() -> None:
+    torch.manual_seed(0)
+    net = LesionClassifier(3, 32, lesion_px=48, context_px=32, attention=True).eval()
+    with torch.no_grad():
+        assert net(*inputs(2)).finding.isfinite().all()
+
+
 def test_what_attention_picks_changes_the_answer() -> None:
     net, batch = network(attention=True).eval(), inputs(2)
     with torch.no_grad():
