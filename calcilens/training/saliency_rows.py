@@ -189,7 +189,7 @@ def saliency_figures(judged: Sequence[JudgedMap], model: LoadedModel) -> Salienc
     mean = table.mean().rename({"hit": "hits", "hit_by_chance": "hits_by_chance"})
     patient = np.array([one.patient_key for one in judged])
     resampled = resample(patient, mean_of(table["hit"].to_numpy()))
-    rest = {
+    rest: dict[str, Any] = {
         "hits_ci95": interval(resampled),
         "auprc_over_area": float(mean["auprc"] / mean["area"]),
         "trust": float(table["trust"].median()),
