@@ -126,9 +126,10 @@ class Slab(Tube):
     corners: Float = field(default_factory=lambda: np.zeros((4, 2)))
 
     def outlines(self, z: ArrayLike) -> Float:
-        """Return the corners (N, 4, 2)."""
+        """Return the corners (N, CORNERS, 2), each of the four many times."""
         count = len(np.atleast_1d(np.asarray(z, float)))
-        return np.asarray(np.broadcast_to(self.corners, (count, 4, 2)))
+        corners = np.repeat(self.corners, CORNERS // 4, axis=0)
+        return np.asarray(np.broadcast_to(corners, (count, CORNERS, 2)))
 
 
 def table(top_mm: float) -> tuple[Slab, Slab]:
