@@ -21,7 +21,7 @@ from calcilens.models.registry import ModelFile
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import score
 from calcilens.training.export import card_text, describe, known_patterns, make_card
-from calcilens.training.held_out import Truth, learn
+from calcilens.training.held_out import Truth, described, learn
 from calcilens.training.predict_rows import answers, see_rows
 from calcilens.training.predictions import join
 from calcilens.training.saliency_trust import learn_trust
@@ -98,7 +98,8 @@ class CrossValidation:
         learn_trust(ensemble, lambda i: load(rows[i]), calcified, held)
         found = answers(ensemble, seen, frame.index).assign(members_used=1)
         judged = join(frame, found.assign(row_id=frame["row_id"]), self.name)
-        card = self._card(frame, folds, models[0].card) | figures_of(judged)
+        card = self._card(frame, folds, models[0].card)
+        card |= {"answers": described(ensemble)} | figures_of(judged)
         return save_model(ensemble, card, self.out / f"{self.name}.safetensors")
 
     def _card(self, frame: pd.DataFrame, folds: list[int], one: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
-from calcilens.training.held_out import Truth, learn
+from calcilens.training.held_out import Truth, described, learn
 from calcilens.training.predict_rows import see_lesions
 from calcilens.training.saliency_trust import learn_trust
 from calcilens.training.task import LesionTask
@@ -60,7 +60,7 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
         members=[{"held_out": -1}],
         data=describe(train) | {"validation_rows": len(held)},
     )
-    return save_model(ensemble, card, weights)
+    return save_model(ensemble, card | {"answers": described(ensemble)}, weights)
 
 
 def _learn_held_out(

@@ -7,6 +7,7 @@ the answering network was not trained on, and are kept in the weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from calcilens.models.conformal import LEVELS, class_thresholds
+from calcilens.models.conformal import LEVELS, USUAL_LEVEL, class_thresholds
 from calcilens.models.ensemble import Ensemble, Prediction, Seen
 from calcilens.training.pattern_figures import members
 from calcilens.vocabulary import PATTERN_KEYS
@@ -82,6 +83,24 @@ def learn(ensemble: Ensemble, seen: Seen, truth: Truth) -> None:
         learn_sets(ensemble, held, part)
         learn_abstention(ensemble, held, part)
         learn_domain(ensemble, seen)
+
+
+def described(ensemble: Ensemble) -> dict[str, Any]:
+    """Return what a card says of the state that was learnt."""
+    state, facts = ensemble.abstention, {}
+    if ensemble.sets.fitted:
+        usual = ensemble.sets.thresholds[:, LEVELS.index(USUAL_LEVEL)]
+        always = (usual <= 0).any(0) & ensemble.known
+        facts = {
+            "coverage": USUAL_LEVEL,
+            "patterns_in_every_set": _keys(always),
+            "largest_set_that_names_a_pattern": int(state.most),
+        }
+    return facts | {"undecided": [round(float(p), 3) for p in state.undecided]}
+
+
+def _keys(flags: Tensor) -> list[str]:
+    return [key for key, flag in zip(PATTERN_KEYS, flags.tolist(), strict=True) if flag]
 
 
 def learn_calibration(ensemble: Ensemble, seen: Seen, truth: Truth) -> None:

@@ -157,6 +157,18 @@ def test_sets_of_a_taught_model_cover_new_lesions_and_never_hold_an_unknown_patt
     assert sizes[0] < said.pattern_set.sum() < sizes[1]
 
 
+def test_the_card_says_what_was_learnt() -> None:
+    made, (logits, truth) = ensemble(), drawn(10)
+    assert held_out.described(made) == {"undecided": [0.5, 0.5]}
+    rare = np.flatnonzero(truth.patterns[:, PATTERN_KEYS.index("popcorn")])[8:]
+    truth.patterns[rare] = False
+    learn(made, seen_by(made, logits), truth)
+    said = held_out.described(made)
+    assert (said["coverage"], said["patterns_in_every_set"]) == (0.9, ["popcorn"])
+    assert said["undecided"][0] < 0.5 < said["undecided"][1]
+    assert 1 <= said["largest_set_that_names_a_pattern"] <= len(PATTERN_KEYS)
+
+
 def test_the_undecided_zone_leaves_few_wrong_answers_and_is_no_wider_than_needed() -> None:
     rng = np.random.default_rng(8)
     probability = rng.random(20_000)
