@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from calcilens.commands.console import print_json, say
+from calcilens.commands.console import print_json, progress_bar, say
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -69,7 +69,9 @@ def crossval_command(
     for number, fold in enumerate(folds, 1):
         say(f"fold {fold} ({number} of {len(folds)})")
         run.fit(fold, context.args)
-    file = run.assemble()
+    with progress_bar() as bar:
+        task = bar.add_task("putting together", total=run.rows())
+        file = run.assemble(lambda done: bar.update(task, advance=done))
     if as_json:
         print_json(file.card["figures"])
     say(f"model and card: {file.weights}; `calcilens evaluate --model {file.weights}` judges it")

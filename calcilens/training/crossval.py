@@ -62,6 +62,10 @@ class CrossValidation:
             )
         return folds
 
+    def rows(self) -> int:
+        """Return how many rows of the manifest are in a fold."""
+        return int(read_manifest(self.manifest).frame["fold"].notna().sum())
+
     def folder(self, fold: int) -> Path:
         """Return the folder of one fold's run."""
         return self.out / f"fold-{fold}"
