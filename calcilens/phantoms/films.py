@@ -7,20 +7,17 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calcilens.phantoms.frames import Frame
 from calcilens.phantoms.pose import Pose
 from calcilens.phantoms.radiograph import (
     MASK_SHARE,
     RadiographImage,
-    mineral_mask,
     projected_box,
     render_radiograph,
 )
 from calcilens.phantoms.scene import Scene
 from calcilens.phantoms.segment import Rng, Segment, posed
-from calcilens.phantoms.shadows import shadow
 from calcilens.phantoms.solids import Float
 from calcilens.phantoms.xray_settings import XRay, draw_xray
 
@@ -58,12 +55,6 @@ class View:
     def render(self, rng: Rng) -> RadiographImage:
         """Simulate the image."""
         return render_radiograph(self.scene, self.xray, rng, self.centre, self.shape)
-
-    def masks(self, rng: Rng) -> list[NDArray[np.bool_]]:
-        """Return where each lesion's mineral shows (Y, X)."""
-        tubes = self.scene.segment.tubes
-        shadows = [shadow(lesion, tubes, self.frame, rng) for lesion in self.scene.lesions]
-        return [mineral_mask(one.mineral) for one in shadows]
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,8 +47,8 @@ class RadiographImage:
 
     Args:
         pixels: (Y, X) uint16, bright is dense.
-        mask: (Y, X) bool: where the lesions' mineral along the ray is at least `MASK_SHARE` of
-            its 98th percentile, and at least `LEAST_G_CM2`.
+        masks: (Y, X) bool, one a lesion: where its mineral along the ray is at least
+            `MASK_SHARE` of its 98th percentile, and at least `LEAST_G_CM2`.
         box: (2, 2) half-open pixel box, start and stop in (row, column), of the first lesion's
             box; it may reach beyond the image.
         spacing_mm: Side of a pixel in the plane of the lesion.
@@ -57,10 +57,15 @@ class RadiographImage:
     """
 
     pixels: NDArray[np.uint16]
-    mask: NDArray[np.bool_]
+    masks: tuple[NDArray[np.bool_], ...]
     box: NDArray[np.int64]
     spacing_mm: float
     visible: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(Y, X): the masks of all lesions together."""
+        return np.asarray(np.any(self.masks, 0))
 
 
 def render_radiograph(
@@ -77,7 +82,7 @@ def render_radiograph(
     """
     frame = Frame(np.asarray(centre, float), xray.spacing_mm, shape, xray.turn).grown(_MARGIN)
     box = projected_box(scene.lesions[0], frame)
-    mass, mineral, uneven = _masses(scene, frame, rng)
+    mass, minerals, uneven = _masses(scene, frame, rng)
     opened = opening(box, xray, frame)
     share = open_share(opened, frame, rng)
     marker = _marker(opened, box, xray, frame, rng)
@@ -89,25 +94,29 @@ def render_radiograph(
     seen = scout(scene.segment.tubes, frame, xray, field)
     signal, photons = exposed(primary, share, seen, frame, xray)
     grey = processed(-np.log(detected(signal, photons, xray, rng)), seen, xray)
-    mask = mineral_mask(mineral)
+    masks = [mineral_mask(mineral) for mineral in minerals]
     clutter = np.hypot(_CLUTTER, _SPONGY_CM2_G * uneven)
     noise = np.hypot(noise_at(signal, photons, xray), clutter)
     weight = np.asarray(primary / signal / noise, np.float32)
-    visible = _visible(mass, mineral, mask, weight, grey, xray)
+    visible = _visible(mass, minerals, masks, weight, grey, xray)
     inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
     return RadiographImage(
         _stored(grey, share, marker, xray)[inner],
-        mask[inner],
+        tuple(mask[inner] for mask in masks),
         np.stack([np.floor(box[0] + 0.5), np.ceil(box[1] + 0.5)]).astype(np.int64) - _MARGIN,
         frame.spacing_mm,
         visible,
     )
 
 
-def _masses(scene: Scene, frame: Frame, rng: np.random.Generator) -> tuple[Field, Field, Field]:
-    """Return g/cm2 of all there is (bases, Y, X), of the lesions' mineral and its surroundings.
+def _masses(
+    scene: Scene, frame: Frame, rng: np.random.Generator
+) -> tuple[Field, list[Field], Field]:
+    """Return what rays pass, g/cm2.
 
-    The last (Y, X) is how unevenly spongy bone is spread (see `add_textures`).
+    Returns:
+        All there is (bases, Y, X), the mineral (Y, X) of each lesion, and how unevenly spongy
+        bone is spread (Y, X), see `add_textures`.
     """
     raster = frame.raster((max(_HEIGHT_STEP_MM, frame.spacing_mm), frame.spacing_mm))
     mass = np.zeros((len(CHANNELS), *frame.shape), np.float32)
@@ -115,13 +124,14 @@ def _masses(scene: Scene, frame: Frame, rng: np.random.Generator) -> tuple[Field
         if channel.any():
             mass[i] = sampled(channel, raster, frame)
     uneven = add_textures(mass, frame, rng)
-    mineral = np.zeros(frame.shape, np.float32)
+    minerals = []
     for lesion in scene.lesions:
         cast = shadow(lesion, scene.segment.tubes, frame, rng)
-        mineral += cast.mineral
+        minerals.append(cast.mineral)
         mass[_BASES] += cast.change
-    mass[_MINERAL] += mineral
-    return np.maximum(mass[_BASES], 0), mineral, uneven
+    np.maximum(mass, 0, out=mass)
+    mass[_MINERAL] += np.sum(minerals, 0)
+    return mass[_BASES], minerals, uneven
 
 
 def _marker(
@@ -165,10 +175,16 @@ def mineral_mask(mineral: Field) -> NDArray[np.bool_]:
 
 
 def _visible(
-    mass: Field, mineral: Field, mask: NDArray[np.bool_], weight: Field, grey: Field, xray: XRay
+    mass: Field,
+    minerals: list[Field],
+    masks: list[NDArray[np.bool_]],
+    weight: Field,
+    grey: Field,
+    xray: XRay,
 ) -> float:
     """Return the mineral's contrast over noise; `weight` is the primary's share over noise."""
-    rows, columns = np.nonzero(mask)
+    mineral = np.asarray(np.sum(minerals, 0), np.float32)
+    rows, columns = np.nonzero(np.any(masks, 0))
     if not len(rows):
         return 0.0
     some = np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int)

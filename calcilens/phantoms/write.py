@@ -125,13 +125,13 @@ def _write_films(visit: Visit, films: Films, folder: Path, truth: dict[str, Any]
     """Write both views and their masks; add to the truth where the lesions lie in them."""
     written, boxes = [], []
     for number, view in enumerate(films.views, 1):
-        rng = visit.tissue_rng()
         path = folder / "dicom" / f"{view.name}.dcm"
-        dataset = dx_image(visit, view, view.render(rng), number)
+        image = view.render(visit.tissue_rng())
+        dataset = dx_image(visit, view, image, number)
         dataset.save_as(path, enforce_file_format=True)
         masks: Masks = {}
         spacing = view.xray.spacing_mm
-        for lesion, mask in zip(truth["lesions"], view.masks(rng), strict=True):
+        for lesion, mask in zip(truth["lesions"], image.masks, strict=True):
             masks[lesion["id"]] = mask[None]
             name = f"masks/{lesion['id']}-{view.name}.nii.gz"
             _write_nifti(folder / name, mask[None], np.diag([-spacing, -spacing, 1, 1]))

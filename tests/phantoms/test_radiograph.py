@@ -225,3 +225,16 @@ def test_films_of_large_lesions_are_reduced() -> None:
     for size_mm in (5.0, 60.0, 120.0):
         xray = draw_xray(np.random.default_rng(1), "usual", "thigh", size_mm)
         assert 1.75 * size_mm / xray.pixel_mm <= 301
+
+
+def test_every_lesion_has_a_mask_of_its_own() -> None:
+    one = scene()
+    shift = np.array([9.0, 0.0, 3.0])
+    second = replace(one.lesions[0], parts=one.lesions[0].parts.posed(np.eye(3), shift))
+    both = Scene(one.segment, (one.lesions[0], second))
+    centre = one.lesions[0].box.mean(0)[[0, 2]]
+    image = render_radiograph(both, PLAIN, np.random.default_rng(1), centre, (SIDE, SIDE))
+    first, moved = (np.argwhere(mask).mean(0) for mask in image.masks)
+    step = (moved - first) * image.spacing_mm
+    np.testing.assert_allclose(step, [-9.0, 3.0], atol=1.5)
+    np.testing.assert_array_equal(image.mask, image.masks[0] | image.masks[1])
