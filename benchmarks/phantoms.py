@@ -29,8 +29,8 @@ MAKE: dict[str, Callable[[Job, int], object]] = {
 STAGES = {  # module and function, of which the profiler gives the time with all they call
     "ct": {
         "draw the scene": ("drafts", "draw_scene"),
-        "anatomy": ("ct", "_anatomy"),
-        "lesion": ("ct", "_lesion"),
+        "body": ("ct", "_body"),
+        "lesion": ("ct", "lay_lesion"),
         "beam hardening": ("artefacts", "hardening"),
     },
     "radiograph": {
