@@ -27,7 +27,8 @@ def describe(job: Job) -> dict[str, Any]:
     is the same on every machine. `images_sha256` is over all images in order of their names;
     where it differs, processors rounded differently.
     """
-    lines = [json.loads(line) for line in (job.out / "truth.jsonl").open(encoding="utf-8")]
+    truth = (job.out / "truth.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in truth.splitlines()]
     kinds = Counter(pattern for line in lines for pattern in line["patterns"])
     return {
         "benchmark": "calcilens-phantoms",

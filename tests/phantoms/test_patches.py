@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from calcilens.data_manifests.builders.phantoms import build_phantoms
+from calcilens.data_manifests.pixels import load_mask, load_stack
+from calcilens.data_manifests.schema import plain_rows
+from calcilens.errors import UsageError
+from calcilens.phantoms.ct_patches import PLANES, visible_ct, voxel_box
+from calcilens.phantoms.drafts import LESIONS_A_PERSON, MODALITIES, Job, draw_scene, piece_box
+from calcilens.phantoms.patches import write_patches
+from calcilens.phantoms.scene import Lesion
+from calcilens.phantoms.solids import solids
+
+COUNT = 6
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module", params=MODALITIES)
+def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A written set."""
+    out = tmp_path_factory.mktemp("patches") / request.param
+    made = Job(request.param, 3, "usual", out)
+    with threadpool_limits(1):
+        write_patches(made, COUNT, workers=1)
+    return made
+
+
+def test_same_seed_gives_the_same_bytes_whatever_the_number_of_workers_and_threads(
+    job: Job, tmp_path: Path
+) -> None:
+    again = replace(job, out=tmp_path / "again")
+    with threadpool_limits(2):
+        write_patches(again, COUNT, workers=3)
+    assert digests(job.out) == digests(again.out)
+    other = replace(job, out=tmp_path / "other", seed=job.seed + 1)
+    write_patches(other, 1, workers=1)
+    assert digests(other.out) != digests(job.out)
+
+
+def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(job: Job, tmp_path: Path) -> None:
+    halted = replace(job, out=tmp_path / "halted")
+    write_patches(halted, 3, workers=1)
+    (halted.out / "truth" / "000001.json").unlink()
+    (halted.out / lines(job.out)[1]["image"]).write_bytes(b"half an image")
+    (halted.out / "truth" / "000001.part").write_bytes(b"half a line")
+    done: list[int] = []
+    write_patches(halted, COUNT, workers=1, advance=done.append)
+    assert sum(done) == COUNT
+    assert done[0] == 2  # what was whole is kept
+    assert digests(halted.out) == digests(job.out)
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"domain": "unseen"}])
+def test_sets_are_not_mixed_in_one_folder(job: Job, change: dict[str, Any]) -> None:
+    before = digests(job.out)
+    with pytest.raises(UsageError, match="name another --out"):
+        write_patches(replace(job, **change), COUNT)
+    assert digests(job.out) == before
+
+
+def test_every_line_agrees_with_its_files(job: Job) -> None:
+    manifest = build_phantoms(job.out)
+    assert len(manifest) == COUNT
+    for line, row in zip(lines(job.out), plain_rows(manifest.frame), strict=True):
+        stack, mask = load_stack(manifest, row), load_mask(manifest, row)
+        planes = PLANES if job.modality == "ct" else 1
+        assert stack.shape[0] == planes
+        assert (line["mask"] is None) == (line["finding"] == 0)
+        assert bool(line["patterns"]) == bool(line["finding"])
+        assert line["concern"] == int(bool(line["concern_reasons"]))
+        assert (mask is None) == (line["mask"] is None)
+        if mask is not None:
+            assert mask.shape == stack.shape
+            assert mask[row["key_plane"]].any()
+        low, high = np.array(line["box"])
+        assert (low[1:] >= 0).all()
+        assert (high[1:] <= stack.shape[1:]).all()
+        assert low[0] <= line["key_plane"] < high[0]
+
+
+def test_a_person_has_several_lesions_in_one_part_of_the_body() -> None:
+    job = Job("ct", 1, "usual", Path("unused"))
+    drafts = [draw_scene(job, n)[0] for n in range(3 * LESIONS_A_PERSON)]
+    sites = {(d.person, d.scene.segment.site) for d in drafts}
+    assert sorted(person for person, _ in sites) == [0, 1, 2]
+
+
+def test_modalities_domains_and_seeds_share_no_random_numbers() -> None:
+    usual = Job("ct", 1, "usual", Path("unused"))
+    others = (replace(usual, modality="radiograph"), replace(usual, domain="unseen"),
+              replace(usual, seed=2))  # fmt: skip
+    first = {job.rng(0, 0).random() for job in (usual, *others)}
+    assert len(first) == 4
+
+
+def test_mineral_in_the_plane_shown_rises_above_the_noise() -> None:
+    job = Job("ct", 2, "unseen", Path("unused"))
+    for number in range(8):
+        draft, settings, image = visible_ct(job, number)
+        if draft.lesion.patterns:
+            assert image.contrast_hu[PLANES // 2] > 3 * settings.noise_hu
+
+
+def test_a_piece_is_what_hangs_together() -> None:
+    near, far = [[0, 0, 0], [0, 0, 4.0], [0, 0, 8.0]], [[0, 30.0, 0]]
+    parts = solids(np.array(near + far), [1.0], 0.5)
+    lesion = Lesion(("rice_grain",), "rice_grain", parts, parts.box())
+    boxes = [piece_box(np.random.default_rng(s), lesion).ravel().tolist() for s in range(12)]
+    assert [-1, -1, -1, 1, 1, 9] in boxes
+    assert [-1, 29, -1, 1, 31, 1] in boxes
+    assert len({tuple(box) for box in boxes}) == 2
+
+
+def test_a_box_in_voxels_holds_the_box_in_mm_and_reaches_beyond_the_planes() -> None:
+    box = np.array([[-30.0, 2.2, 3.0], [30.0, 5.1, 9.9]])
+    low, high = voxel_box(box, np.zeros(3), (2.0, 0.5, 0.5), (5, 64, 64))
+    assert (low, high) == ([-15, 4, 6], [16, 11, 21])
