@@ -28,8 +28,8 @@ RESAMPLES = 1000
 SEED = 20240229
 ROUNDING = 1e-6
 """A float32 probability may lie this far outside 0..1."""
-_CELLS = 4_000_000
-"""Weights held in memory at once (32 MB)."""
+_CELLS = 1_000_000
+"""Weights held in memory at once (8 MB)."""
 
 
 def resample(
@@ -224,10 +224,13 @@ def _by_falling_score(truth: NDArray[Any], score: Float) -> Callable[[Float], tu
     ranked = score[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
     positive = np.asarray(truth)[order] == 1
+    tied = len(starts) < len(ranked)
 
     def counts(weights: Float) -> tuple[Float, Float]:
         w = weights[:, order]
-        pos, neg = (np.add.reduceat(w * side, starts, axis=1) for side in (positive, ~positive))
+        pos, neg = (w * side for side in (positive, ~positive))
+        if tied:
+            pos, neg = (np.add.reduceat(part, starts, axis=1) for part in (pos, neg))
         return pos, neg
 
     return counts
