@@ -22,6 +22,8 @@ _EXCESS = 1.15
 """Noise power of a detector that integrates energy, over that of one that counts photons."""
 _NOISE_BLUR = 0.6
 _SCOUT_MM, _AROUND_MM, _SCATTER_MM = 7.0, 60.0, 22.0
+_SEEN_MM = 4.0
+"""Radius of the smallest parts of a body that matter to scatter and brightness."""
 _GRID_PASSES = 0.2
 _LEAKAGE = 3e-4
 DARKEST = 1e-4
@@ -72,7 +74,7 @@ def scout(body: Sequence[Tube], frame: Frame, xray: XRay, opened: Float) -> Scou
     low, high = frame.bounds() + np.array([[-1.0], [1.0]]) * _AROUND_MM
     count = np.ceil((high - low) / _SCOUT_MM).astype(int) + 1
     raster = Raster(low, np.full(2, _SCOUT_MM), (int(count[0]), int(count[1])))
-    mass = masses(body, raster)
+    mass = masses([t for t in body if t.radius.max() > _SEEN_MM], raster)
     primary = transmitted(mass, xray)
     tissue = mass[: len(BASE_NAMES)].sum(0)
     z, x = raster.axis(0)[:, None], raster.axis(1)[None]

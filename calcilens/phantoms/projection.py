@@ -28,6 +28,7 @@ _LEAST_CHANGE = 2e-3
 _SAMPLE_HEIGHTS, _SHARES, _SPOKES = np.array([0.15, 0.5, 0.85]), np.array([0.4, 0.85]), 6
 """Where in a tube it is looked up what lies beneath it: heights, radii, directions."""
 _SPOKE = np.arange(0, CORNERS, CORNERS // _SPOKES)
+_VESSELS, _SMALL_MM = ("blood", "contrast_blood"), 6.0
 _STEEP, _SLOW_MM = 0.4, 2.0
 """Tubes whose outline moves less than this, mm per mm, are integrated every 2 mm only."""
 
@@ -65,7 +66,13 @@ def masses(tubes: Sequence[Tube], raster: Raster) -> Field:
     if not kept.any():
         return np.zeros((len(CHANNELS), *raster.shape), np.float32)
     body = [tubes[int(i)] for i in np.flatnonzero(kept)]
-    beneath = _beneath(body, first[kept], last[kept], heights, (left, right))
+    # What a small vessel lies in, it says itself, and nothing lies in it.
+    wide = np.array([t.tissue not in _VESSELS or t.radius.max() > _SMALL_MM for t in body])
+    beneath = AMOUNTS[[INDEX[t.within] for t in body]]
+    beneath[wide] = _beneath(
+        [t for t, large in zip(body, wide, strict=True) if large],
+        first[kept][wide], last[kept][wide], heights, (left, right),
+    )  # fmt: skip
     change = AMOUNTS[[INDEX[t.tissue] for t in body]] - beneath
     quick = steep[kept]
     out = _slow([body[i] for i in np.flatnonzero(~quick)], change[~quick], heights, raster)

@@ -28,7 +28,7 @@ MASK_SHARE = 0.2
 """A pixel belongs to the mask when its mineral is this share of the lesion's most."""
 LEAST_G_CM2 = 0.008
 """Less mineral than this belongs to no mask: it takes less than one hundredth of the beam."""
-_MARGIN = 16
+_MARGIN = 6
 _HEIGHT_STEP_MM = 0.3
 _LEAD = 3.5
 """Natural logarithm of what a marker of lead takes away."""
