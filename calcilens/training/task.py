@@ -147,11 +147,14 @@ class LesionTask(pl.LightningModule):
             metric.update(getattr(output, name)[decided], (target[decided] > 0.5).int())
 
     def on_validation_epoch_end(self) -> None:
-        """Log AUROC where both classes were there."""
+        """Log AUROC where both classes were there, on whichever device."""
         for name, metric in self._figures():
-            seen = [float(t) for part in metric.target for t in part]
-            if len(set(seen)) == 2:
-                self.log(f"val/{name}_auroc", metric.compute(), prog_bar=True)
+            positive = torch.cat([torch.zeros(0, device=self.device), *metric.target])
+            counts = torch.stack([positive.sum(), (1 - positive).sum()])
+            everywhere = torch.as_tensor(self.all_gather(counts)).reshape(-1, 2)
+            if (everywhere.sum(0) > 0).all():
+                # All devices must take this branch or none: computing waits for the others.
+                self.log(f"val/{name}_auroc", metric.compute(), prog_bar=True, sync_dist=True)
             metric.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

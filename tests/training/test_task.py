@@ -82,6 +82,22 @@ def test_a_step_in_bfloat16_is_close_to_one_in_full_precision(
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.network.parameters())
 
 
+@pytest.mark.parametrize(("elsewhere", "logged"), [(0.0, 0), (3.0, 2)])
+def test_a_device_that_saw_one_class_computes_auroc_if_another_saw_the_other(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: float, logged: int
+) -> None:
+    made, names = task(), []
+    monkeypatch.setattr(made, "log", lambda name, *_, **__: names.append(name))
+    monkeypatch.setattr(
+        made, "all_gather", lambda mine: torch.stack([mine, torch.tensor([elsewhere, 5.0])])
+    )
+    for metric in (made.finding_auroc, made.concern_auroc):
+        monkeypatch.setattr(metric, "compute", lambda: torch.tensor(0.5))
+        metric.update(torch.rand(4), torch.zeros(4, dtype=torch.int))
+    made.on_validation_epoch_end()
+    assert len(names) == logged
+
+
 def test_broken_weights_are_not_written(manifest: Path, tmp_path: Path) -> None:
     made = task()
     with torch.no_grad():
