@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from calcilens.training.evaluate import Scores
     from calcilens.training.evaluate_page import About
+    from calcilens.training.pattern_figures import PatternFigures
 
 Judged = tuple["Scores", "About"]
 
@@ -32,14 +33,15 @@ def show(results: Sequence[Judged]) -> None:
 
 def table_of(results: Sequence[Judged]) -> Table:
     """Return one row a model and question."""
+    from rich import box
     from rich.table import Table
 
     about = results[0][1]
     several = len(results) > 1
     found = f"{about.model}: {results[0][0].n} lesions" if not several else f"{len(results)} models"
     title = f"{found}, {about.manifest}, split {about.split}"
-    columns = ("", "lesions", "positive", "AUROC", "AUPRC", "ECE", "accuracy", "coverage")
-    table = Table(*(("model",) if several else ()), *columns, title=title)
+    columns = ("", "positive", "AUROC", "AUPRC", "ECE")
+    table = Table(*(("model",) if several else ()), *columns, title=title, box=box.SIMPLE)
     for scores, named in results:
         for row in _rows(scores):
             table.add_row(*((named.model,) if several else ()), *row)
@@ -52,32 +54,21 @@ def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
         if found is not None:
             yield (
                 name,
-                str(found.n),
-                str(found.n_positive),
+                f"{found.n_positive} of {found.n}",
                 _cell(found.auroc, found.auroc_ci95),
                 _cell(found.auprc, found.auprc_ci95),
                 _cell(found.ece, found.ece_ci95),
-                "",
-                "",
             )
     if scores.pattern is not None:
         p = scores.pattern
-        yield (
-            "pattern (macro)",
-            str(p.n),
-            "",
-            _cell(p.macro_auroc, p.macro_auroc_ci95),
-            "",
-            _cell(p.ece, p.ece_ci95),
-            _cell(p.accuracy, p.accuracy_ci95),
-            _cell(p.coverage, None),
-        )
+        area = _cell(p.macro_auroc, p.macro_auroc_ci95)
+        yield "pattern", str(p.n), area, "", _cell(p.ece, p.ece_ci95)
 
 
 def remarks(scores: Scores) -> Iterator[str]:
     """Say what is beside the table: sets, answers that were not given, rows left out, maps."""
-    if scores.pattern is not None and scores.pattern.mean_set_size is not None:
-        yield f"pattern sets: {scores.pattern.mean_set_size:.1f} patterns on average"
+    if scores.pattern is not None:
+        yield _named(scores.pattern)
     if scores.conformal_check is not None:
         c = scores.conformal_check
         within = "within" if c.within_3_sigma else "not within"
@@ -105,7 +96,16 @@ def remarks(scores: Scores) -> Iterator[str]:
         )
 
 
+def _named(p: PatternFigures) -> str:
+    ends = p.accuracy_ci95
+    interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+    words = f"pattern: AUROC is the mean over patterns; accuracy {p.accuracy:.3f}{interval}"
+    if p.coverage is None:
+        return words
+    return f"{words}; sets of {p.mean_set_size:.1f} patterns hold {p.coverage:.3f} of the true ones"
+
+
 def _cell(value: float | None, bounds: tuple[float, float] | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" + (f"\n{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else "")
+    return f"{value:.3f}" + (f"\n{bounds[0]:.3f}–{bounds[1]:.3f}" if bounds else "")
