@@ -1,10 +1,12 @@
 """Real images to put simulated lesions into: CT series and radiographs of a user's own folder.
 
-Nothing that names a patient is read: a person is the number of a study, in the order of UIDs.
+Nothing that names a patient is read. A person is a hash of a study's UID: the same in every set
+that is made of that study, so that no split puts it on both sides.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +34,7 @@ ANYWHERE = (
 ABSENT_SHARE = 0.3
 Kind = TypeVar("Kind", Volume, Radiograph)
 _LARGEST_MM = 60.0
-_DRAWS = 12
+_PERSON_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Background:
     """A CT series or a radiograph.
 
     Args:
-        person: Number of its study.
+        person: Hash of its study's UID.
         files: Where it lies.
         kvp: Tube voltage, or None where it is not said.
         kernel: Name of the kernel, or None.
         site: Body part, in small letters, or unknown.
     """
 
-    person: int
+    person: str
     files: tuple[Path, ...]
     kvp: float | None
     kernel: str | None
@@ -73,17 +75,16 @@ def list_backgrounds(folder: Path, modality: str) -> tuple[Background, ...]:
             groups.setdefault((header.study_uid, header.series_uid, *one), []).append(header)
     if not groups:
         raise UsageError(compose(f"DICOM of {', '.join(kinds)}", "none", where="--backgrounds"))
-    people = {uid: i for i, uid in enumerate(sorted({key[0] for key in groups}))}
-    return tuple(_background(people[key[0]], groups[key]) for key in sorted(groups))
+    return tuple(_background(groups[key]) for key in sorted(groups))
 
 
-def _background(person: int, headers: Sequence[Header]) -> Background:
+def _background(headers: Sequence[Header]) -> Background:
     tags = headers[0].tags
     kvp = tags.get("KVP")
     kernel = tags.get("ConvolutionKernel")
     site = code_string(tags, "BodyPartExamined")
     return Background(
-        person,
+        hashlib.sha256(headers[0].study_uid.encode()).hexdigest()[:_PERSON_DIGITS],
         tuple(header.path for header in headers),
         float(kvp) if kvp not in (None, "") else None,
         str(kernel if isinstance(kernel, str) else kernel[0]) if kernel else None,
@@ -118,12 +119,11 @@ def _read(background: Background) -> Image | None:
     return max(images, key=lambda image: len(image.planes), default=None)
 
 
-def draw_guest(rng: Rng, person: int, room_mm: float, absent: Sequence[str]) -> Draft:
+def draw_guest(rng: Rng, room_mm: float, absent: Sequence[str]) -> Draft:
     """Draw a lesion, or what is none, in a simulated segment, to be moved into a real image.
 
     Args:
         rng: Draws it.
-        person: Number of the person of the real image.
         room_mm: Radius of the largest ball of soft tissue there.
         absent: Kinds that are no calcification, to draw from.
     """
@@ -137,4 +137,4 @@ def draw_guest(rng: Rng, person: int, room_mm: float, absent: Sequence[str]) -> 
     size = float(np.exp(rng.uniform(np.log(low), np.log(max(min(high, largest), low * 1.01)))))
     sites = [site for site in sites_of(names) if site != "thorax"]
     segment = draw_segment(rng, str(rng.choice(sites)))
-    return Draft(Scene(segment, (draw_lesion(rng, segment, names, size),)), names, person)
+    return Draft(Scene(segment, (draw_lesion(rng, segment, names, size),)), names, 0)

@@ -105,7 +105,7 @@ def write_ct_transplant(job: Job, folder: Path, number: int) -> dict[str, Any]:
     if room_mm < _LEAST_ROOM_MM:
         found = f"{room_mm:.1f} mm at most in series {volume.series_uid}"
         raise InputError(compose("room for a lesion in soft tissue", found, where="--backgrounds"))
-    draft = draw_guest(rng, background.person, room_mm, ABSENT)
+    draft = draw_guest(rng, room_mm, ABSENT)
     lesion, plane = moved(rng, draft.lesion, place)
     settings = _settings(place, background.kvp or USUAL_KVP, background.kernel)
     piece = implanted(rng, lesion, plane, place, settings)
@@ -115,6 +115,7 @@ def write_ct_transplant(job: Job, folder: Path, number: int) -> dict[str, Any]:
     if mask is not None:
         save_nifti(job.out / "masks" / f"{name}.nii.gz", mask.astype(np.uint8), volume.spacing_mm)
     return truth_line(job, number, draft) | {
+        "person": background.person,
         "site": background.site,
         "background": "real",
         "image": f"images/{name}.nii",

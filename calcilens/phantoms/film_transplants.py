@@ -94,7 +94,7 @@ def write_film_transplant(job: Job, folder: Path, number: int) -> dict[str, Any]
         raise InputError(compose("even soft tissue", found, where="--backgrounds"))
     for attempt in range(ATTEMPTS):
         rng = job.rng(3, number, attempt)
-        draft = draw_guest(rng, background.person, _LARGEST_MM, ABSENT)
+        draft = draw_guest(rng, _LARGEST_MM, ABSENT)
         piece = implanted(rng, draft, place, background.kvp or USUAL_KVP)
         if not draft.lesion.patterns or piece.visible >= LEAST_VISIBLE:
             break
@@ -105,6 +105,7 @@ def write_film_transplant(job: Job, folder: Path, number: int) -> dict[str, Any]
         grey = Image.fromarray(mask.astype(np.uint8) * 255)
         grey.save(job.out / "masks" / f"{name}.png", compress_level=1)
     return truth_line(job, number, draft) | {
+        "person": background.person,
         "site": background.site,
         "background": "real",
         "image": f"images/{name}.png",

@@ -73,7 +73,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def test_all_but_the_lesion_stays_as_it_is(volume: Volume, seed: int) -> None:
     rng, place = np.random.default_rng(seed), ground(volume)
     lesion, plane = moved(
-        rng, draw_guest(rng, 0, float(place.room_mm.max()), ["nothing"]).lesion, place
+        rng, draw_guest(rng, float(place.room_mm.max()), ["nothing"]).lesion, place
     )
     settings = CTSettings(100, SPACING[1], SPACING[0], SPACING[0], "B30s", 0.6, 0.0, 10.0)
     piece = implanted(rng, lesion, plane, place, settings)
@@ -97,7 +97,7 @@ def test_noise_stays_inside_a_lesion_too(volume: Volume) -> None:
     settings = CTSettings(100, SPACING[1], SPACING[0], SPACING[0], "B30s", 0.6, 0.0, 10.0)
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        lesion = draw_guest(rng, 0, float(place.room_mm.max()), ["plain_mass"]).lesion
+        lesion = draw_guest(rng, float(place.room_mm.max()), ["plain_mass"]).lesion
         if lesion.kind == "plain_mass" and lesion.size_mm > 15:
             break
     lesion, plane = moved(rng, lesion, place)
@@ -128,6 +128,12 @@ def test_rows_tell_how_the_series_was_acquired_and_whose_it_is(ct_set: Path) -> 
     np.testing.assert_allclose(frame["spacing_y_mm"], SPACING[1])
     assert {key for keys in frame["pattern"].dropna() for key in keys} <= set(ANYWHERE)
     assert {line["background"] for line in lines(ct_set)} == {"real"}
+
+
+def test_a_person_is_the_same_in_every_set(ct_folder: Path, ct_set: Path, tmp_path: Path) -> None:
+    write_patches(Job("ct", 9, "unseen", tmp_path, ct_folder), 1, workers=1)
+    keys = [set(build_phantoms(folder).frame["patient_key"]) for folder in (ct_set, tmp_path)]
+    assert keys[0] == keys[1]
 
 
 def test_absent_rows_are_places_in_the_same_series(ct_set: Path) -> None:

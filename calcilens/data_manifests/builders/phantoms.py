@@ -91,7 +91,9 @@ def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
 def _cells(line: Mapping[str, Any], root: Path) -> dict[str, Any]:
     modality, origin = line["modality"], (line["domain"], line["seed"])
     source, image = SOURCES[modality], root / line["image"]
-    person = "-".join(map(str, (modality, *origin, line["person"])))
+    # A real study is the same person in every set that lesions are put into it for.
+    of = () if line.get("background") == "real" else (modality, *origin)
+    person = "-".join(map(str, (*of, line["person"])))
     row = {
         **{name: line[name] for name in KEPT},
         "row_id": row_id(source, *origin, line["id"]),
