@@ -5,6 +5,7 @@ Coordinates are mm in the frame of the scanner: z along the limb, y to the back,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,11 +55,22 @@ class Tube:
 
     def depth(self, point: ArrayLike) -> float:
         """Return how deep a point (z, y, x) lies under the outline, mm; negative outside."""
-        z, y, x = np.asarray(point, float)
-        centre, radius = self.at(z)
-        off = np.array([y, x]) - centre[0]
-        reach = np.interp(np.arctan2(off[0], off[1]), THETA, radius[0], period=2 * np.pi)
-        return float(reach - np.hypot(*off))
+        # Asked thousands of times a lesion, one point at a time: plain numbers are fastest.
+        z, y, x = (float(v) for v in np.asarray(point, float))
+        low = min(max(int(np.searchsorted(self.z, z, "right")) - 1, 0), len(self.z) - 2)
+        first, last = float(self.z[low]), float(self.z[low + 1])
+        share = min(max((z - first) / (last - first), 0.0), 1.0)
+        (y0, x0), (y1, x1) = self.centre[low : low + 2].tolist()
+        y, x = y - y0 - share * (y1 - y0), x - x0 - share * (x1 - x0)
+        away = math.hypot(y, x)
+        if not self.z[0] <= z <= self.z[-1]:
+            return -away
+        turn = math.atan2(y, x) / (2 * math.pi) * CORNERS % CORNERS
+        corner, along = int(turn) % CORNERS, turn % 1.0
+        pair = self.radius[low : low + 2, [corner, (corner + 1) % CORNERS]]
+        (r00, r01), (r10, r11) = pair.tolist()
+        below, above = r00 + along * (r01 - r00), r10 + along * (r11 - r10)
+        return float(below + share * (above - below) - away)
 
     def surface(self, z: float, angle: float) -> tuple[Float, Float]:
         """Return the outline's point (z, y, x) in a direction, and its outward normal there."""
