@@ -58,12 +58,13 @@ def sheet_like(rng: Rng, segment: Segment, size: float) -> Lesion:
 
 
 def _plane_of_tissue(rng: Rng, segment: Segment) -> Tube:
-    """Return the deep fascia, the outline of a muscle, or a surface in the fat."""
+    """Return the deep fascia, the outline of a large muscle, or a surface in the fat."""
     kind = rng.random()
     if kind < 0.5:
         return segment.fascia
     if kind < 0.8:
-        return segment.muscles[rng.integers(len(segment.muscles))]
+        few = [segment.muscles[i] for i in rng.integers(len(segment.muscles), size=3)]
+        return max(few, key=lambda muscle: float(muscle.radius.mean()))
     return segment.skin.grown(-rng.uniform(2.5, 5.0), "fat", "fat")
 
 
