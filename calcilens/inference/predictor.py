@@ -24,13 +24,12 @@ DEFAULT_THRESHOLDS = (1 / 3, 2 / 3)
 PATTERN_MASS = 0.9
 """Share of the probability that the likeliest patterns hold together, for a model without
 conformal sets."""
-_UNLIKE = "unlike in the images that the model was trained on"
+_UNLIKE = "unlike that in the images that the model was trained on"
 WORDS = {
     Reason.NO_CONTENT: "all pixels around the lesion have the same value",
+    Reason.STRANGE: f"out of domain: what is in and around the lesion looks {_UNLIKE}",
     Reason.STRANGE_BRIGHTNESS: f"out of domain: brightness in and around the lesion is {_UNLIKE}",
-    Reason.STRANGE_STRUCTURE: f"out of domain: structures in and around the lesion are {_UNLIKE}",
     Reason.METAL: "out of domain: much of what surrounds the lesion is as dense as metal",
-    Reason.NO_CT: "out of domain: less than half of the patch has HU of air, fat, fluid or muscle",
     Reason.UNDECIDED: "undecided: near one half, too many answers on held-out lesions were wrong",
     Reason.NOT_CALCIFIED: "the model sees no calcification, so that a pattern has no meaning",
     Reason.NO_PATTERN: "no pattern is as likely as it mostly was on lesions that truly show it",

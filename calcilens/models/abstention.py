@@ -16,9 +16,8 @@ class Reason(StrEnum):
     ANSWERED = ""
     NO_CONTENT = "no content"
     STRANGE_BRIGHTNESS = "out of domain: brightness"
-    STRANGE_STRUCTURE = "out of domain: structure"
+    STRANGE = "out of domain"
     METAL = "out of domain: metal"
-    NO_CT = "out of domain: no values of CT"
     UNDECIDED = "undecided"
     NOT_CALCIFIED = "not calcified"
     NO_PATTERN = "no pattern fits"
@@ -29,9 +28,8 @@ REASONS = tuple(Reason)
 OUT_OF_DOMAIN = (
     Reason.NO_CONTENT,
     Reason.STRANGE_BRIGHTNESS,
-    Reason.STRANGE_STRUCTURE,
+    Reason.STRANGE,
     Reason.METAL,
-    Reason.NO_CT,
 )
 """Reasons why no head can answer."""
 

@@ -16,9 +16,7 @@ from calcilens.imaging.patches import HU_RANGE, SOFT_RANGE
 HU_EDGES = (-900.0, -200.0, -150.0, -30.0, 20.0, 100.0, 200.0, 400.0, 1000.0, 2000.0)
 """Bands of HU: air, lung, mixed, fat, fluid, muscle, and ever denser mineral."""
 BANDS = len(HU_EDGES) + 1
-_TISSUE = (0, 3, 4, 5)
-"""Bands of air, fat, fluid and muscle: of a patch of CT they make up the larger part."""
-_METAL = BANDS - 1
+_METAL_SHARE = 0.05
 _LEAST = 1e-3
 """Share of a patch that is not told from none."""
 
@@ -43,13 +41,8 @@ def hu_bands(pixels: Tensor, planes: int) -> Tensor:
 
 
 def is_metal(bands: Tensor) -> Tensor:
-    """Tell (B,) whether much of a patch is as dense as metal."""
-    return bands[:, _METAL].exp() > 0.05
-
-
-def is_no_ct(bands: Tensor) -> Tensor:
-    """Tell (B,) whether less than half of a patch has the HU of air, fat, fluid and muscle."""
-    return bands[:, _TISSUE].exp().sum(1) < 0.5
+    """Tell (B,) whether much of a patch is as dense as metal, by its `hu_bands`."""
+    return bands[:, -1].exp() > _METAL_SHARE
 
 
 class Domain(nn.Module):

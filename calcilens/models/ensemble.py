@@ -12,7 +12,7 @@ from calcilens.models.abstention import REASONS, Abstention, Reason
 from calcilens.models.calibration import Calibration
 from calcilens.models.classifier import LesionClassifier, PatternOutput
 from calcilens.models.conformal import USUAL_LEVEL, ConformalSets
-from calcilens.models.domain import BANDS, Domain, hu_bands, is_metal, is_no_ct
+from calcilens.models.domain import BANDS, Domain, hu_bands, is_metal
 from calcilens.vocabulary import PATTERN_KEYS
 
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -186,11 +186,10 @@ class Ensemble(nn.Module):
 
     def _strange(self, seen: Seen, far: Tensor) -> Tensor:
         """Return (B,) why a lesion is out of domain, as an index of `REASONS`; 0 where it is in."""
-        usual = Reason.STRANGE_BRIGHTNESS if self.by_profile else Reason.STRANGE_STRUCTURE
+        usual = Reason.STRANGE_BRIGHTNESS if self.by_profile else Reason.STRANGE
         reason = torch.full_like(seen.kind, REASONS.index(usual))
         if self.kinds == 2 and not self.by_profile:
-            bands = seen.features[:, -BANDS:]
-            reason[seen.hu & is_no_ct(bands)] = REASONS.index(Reason.NO_CT)
-            reason[seen.hu & is_metal(bands)] = REASONS.index(Reason.METAL)
+            metal = seen.hu & is_metal(seen.features[:, -BANDS:])
+            reason[metal] = REASONS.index(Reason.METAL)
         strange = torch.where(far > self.domain.limit, reason, 0)
         return torch.where(seen.flat, REASONS.index(Reason.NO_CONTENT), strange)

@@ -52,7 +52,7 @@ def test_a_model_that_knows_one_pattern_does_not_choose_among_patterns() -> None
     assert answer(model, cut(model)).pattern.abstained
 
 
-FAR = Reason.STRANGE_STRUCTURE
+FAR = Reason.STRANGE
 
 
 def test_a_lesion_out_of_domain_gets_no_verdict_but_keeps_its_numbers() -> None:
@@ -61,7 +61,7 @@ def test_a_lesion_out_of_domain_gets_no_verdict_but_keeps_its_numbers() -> None:
     assert said.out_of_domain.flag is True
     for head in (said.finding, said.pattern):
         assert head.abstained
-        assert str(head.why).startswith("out of domain: structures")
+        assert str(head.why).startswith("out of domain: what is in")
     assert said.finding.probability is not None
     assert (said.concern.probability, said.concern.level) == (None, "unknown")
     assert "out of domain" in said.concern.model_reasons[0]

@@ -25,10 +25,10 @@ def table(distance: list[float], reason: str = "", **more: object) -> pd.DataFra
 
 def test_found_counts_flags_and_found_at_5_percent_counts_distances() -> None:
     usual = table(list(np.linspace(0, 1, 101)))
-    usual.loc[99:, "abstained_finding"] = Reason.STRANGE_STRUCTURE
+    usual.loc[99:, "abstained_finding"] = Reason.STRANGE
     usual.loc[:10, "abstained_finding"] = Reason.UNDECIDED
     far = table([0.505, 0.965, 3, 4], kind=["a", "a", "b", "b"])
-    far.loc[2:, "abstained_finding"] = [Reason.METAL, Reason.NO_CT]
+    far.loc[2:, "abstained_finding"] = [Reason.METAL, Reason.STRANGE_BRIGHTNESS]
     found = domain_figures(far, usual)
     assert found.found == {"a": 0, "b": 1}
     assert found.found_overall == 0.5
