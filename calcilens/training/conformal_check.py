@@ -72,7 +72,14 @@ def conformal_check(
     sigma = spread / np.sqrt(splits)
     within = abs(coverage - expected) <= SIGMAS * sigma
     return ConformalCheck(
-        splits, level, float(expected), float(coverage), float(sigma), spread, bool(within), size
+        splits,
+        level,
+        float(expected),
+        float(coverage),
+        float(sigma),
+        spread,
+        bool(within),
+        float(size),
     )
 
 
