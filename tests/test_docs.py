@@ -34,6 +34,7 @@ SHORT = {
     ],
 }
 SHORT["calcilens crossval"] = SHORT["calcilens train"]
+SHORT["calcilens phantoms patches"] = SHORT["calcilens phantoms benchmark"] = ["--n=12"]
 """What is added to a command so that a test of it stays short."""
 
 
@@ -55,7 +56,7 @@ def commands(document: Path) -> Iterator[Command]:
 
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    extra = SHORT.get(" ".join(words[:2]), [])
+    extra = SHORT.get(" ".join(words[:2]), []) + SHORT.get(" ".join(words[:3]), [])
     program = [sys.executable, "-m", "calcilens.cli", *words[1:], *extra]
     return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
 
