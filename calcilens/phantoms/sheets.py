@@ -63,7 +63,7 @@ def _plane_of_tissue(rng: Rng, segment: Segment) -> Tube:
     if kind < 0.5:
         return segment.fascia
     if kind < 0.8:
-        few = [segment.muscles[i] for i in rng.integers(len(segment.muscles), size=3)]
+        few: list[Tube] = [segment.muscles[i] for i in rng.integers(len(segment.muscles), size=3)]
         sizes = [float(muscle.radius.mean()) for muscle in few]
         return few[sizes.index(max(sizes))]
     return segment.skin.grown(-rng.uniform(2.5, 5.0), "fat", "fat")
