@@ -137,11 +137,12 @@ def check_decoders() -> Iterator[Check]:
 
 def check_models() -> Iterator[Check]:
     """Hold the weights of every embedded model against the sha256 in its card."""
-    from calcilens.models.registry import DEFAULT_CT, embedded
+    from calcilens.models.registry import DEFAULT, embedded
 
     models = embedded()
-    if DEFAULT_CT not in models:
-        yield Check("models", "broken", f"the default model {DEFAULT_CT} is not there", REINSTALL)
+    for name in DEFAULT.values():
+        if name not in models:
+            yield Check("models", "broken", f"the default model {name} is not there", REINSTALL)
     for name, file in models.items():
         try:
             file.verify()

@@ -38,6 +38,16 @@ class Candidate:
     mask: Mask | None
     why: str
 
+    @property
+    def key_plane(self) -> int:
+        """Plane that shows most of the lesion; where only a box is known, its middle."""
+        start, stop = (int(z) for z in self.box[:, 0])
+        if self.mask is None or not self.mask.any():
+            return (start + stop - 1) // 2
+        area = self.mask.sum((1, 2))
+        fullest = np.flatnonzero(area == area.max())
+        return start + int(fullest[(len(fullest) - 1) // 2])
+
 
 def candidate(image: Image, box: ArrayLike, mask: Mask | None, why: str) -> Candidate:
     """Make a candidate with an id that depends on the image and the box alone."""

@@ -18,7 +18,7 @@ from calcilens.inference.pipeline import Models, Placed, Stopwatch, run_study
 from calcilens.inference.provenance import facts, is_done
 from calcilens.inference.roi import Region, place
 from calcilens.models.loading import LoadedModel, load_model
-from calcilens.models.registry import DEFAULT_CT, embedded
+from calcilens.models.registry import DEFAULT
 
 State = Literal["written", "kept", "failed"]
 
@@ -51,14 +51,12 @@ class Wishes:
 
 
 def load_models(studies: Sequence[Study], ct: str | None, radiograph: str | None) -> Models:
-    """Load the models that the images need; the default CT model where none is named."""
+    """Load the models that the images need; the embedded one where none is named."""
     flat = {isinstance(i, Radiograph) for s in studies for i in s.images}
-    if ct is None and DEFAULT_CT in embedded():
-        ct = DEFAULT_CT
     return Models(
-        _load(ct, "CT", "--model-ct") if ct and False in flat else None,
-        _load(radiograph, "radiograph", "--model-radiograph")
-        if radiograph and True in flat
+        _load(ct or DEFAULT["CT"], "CT", "--model-ct") if False in flat else None,
+        _load(radiograph or DEFAULT["radiograph"], "radiograph", "--model-radiograph")
+        if True in flat
         else None,
     )
 

@@ -132,8 +132,8 @@ class Lesion:
 
     @property
     def key_plane(self) -> int:
-        """Plane in the middle of the lesion."""
-        return int(self.candidate.box[:, 0].sum() - 1) // 2
+        """Plane that shows the lesion best: the one that the model is asked about."""
+        return self.candidate.key_plane
 
     @property
     def sop_uids(self) -> list[str]:

@@ -21,7 +21,7 @@ from calcilens.vocabulary import ConcernLevel
 MOST_LESIONS = 20
 """Candidates of a series that are reported; given lesions are always all reported."""
 NO_RADIOGRAPH_MODEL = (
-    "no radiograph model is installed, and a CT model is never used on a radiograph; "
+    "no radiograph model was given, and a CT model is never used on a radiograph; "
     "give one with --model-radiograph NAME or FILE.safetensors"
 )
 NOT_SEARCHED = "radiographs are not searched for lesions; give their boxes with --roi"

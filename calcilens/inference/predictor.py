@@ -94,7 +94,8 @@ def spacing_of(image: Image) -> tuple[float, float, float]:
 
 def patch_input(image: Image, candidate: Candidate, spec: PatchSpec) -> PatchInput | str:
     """Cut the patch of a lesion, or say in words why it cannot be judged."""
-    patch = cut_stored(stack_of(image), candidate.box, spacing_of(image), spec)
+    stack, spacing = stack_of(image), spacing_of(image)
+    patch = cut_stored(stack, candidate.box, spacing, spec, key_plane=candidate.key_plane)
     if not np.isfinite(patch.pixels).all():
         return "the pixels around the lesion hold values that are not numbers"
     scaled = spec.scale(patch.pixels, calibrated=not isinstance(image, Radiograph))

@@ -12,8 +12,8 @@ from typing import Any
 from calcilens.errors import ModelError, compose
 
 HERE = Path(__file__).parent
-DEFAULT_CT = "lidc-ct"
-"""The model that reads CT where the user names none. Radiographs have none yet."""
+DEFAULT = {"CT": "calcilens-ct", "radiograph": "calcilens-radiograph"}
+"""The model that reads each modality where the user names none."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import torch
 from monai.data import CacheDataset
 from rich.console import Console
 from rich.progress import Progress
-from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from calcilens.data_manifests.leakage import require_no_leakage
@@ -92,16 +92,21 @@ class LesionDataset(Dataset[dict[str, Any]]):
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack samples; patches of large lesions are larger, and the others' edges are repeated."""
     side = max(sample["pixels"].shape[-1] for sample in samples)
-    batch: dict[str, Any] = default_collate([_widened(sample, side) for sample in samples])
-    return batch
+    images = {name: _widened([s[name] for s in samples], side) for name in ("pixels", "mask")}
+    rest = [{k: v for k, v in sample.items() if k not in images} for sample in samples]
+    batch: dict[str, Any] = default_collate(rest)
+    return batch | images
 
 
-def _widened(sample: dict[str, Any], side: int) -> dict[str, Any]:
-    more = side - sample["pixels"].shape[-1]
-    if not more:
-        return sample
-    wide = {name: pad(sample[name], (0, more, 0, more), "replicate") for name in ("pixels", "mask")}
-    return sample | wide
+def _widened(images: list[torch.Tensor], side: int) -> torch.Tensor:
+    """Stack images (C, h, h) to (B, C, side, side); torch's `pad` takes five times as long."""
+    wide = images[0].new_empty(len(images), len(images[0]), side, side)
+    for out, image in zip(wide, images, strict=True):
+        h = image.shape[-1]
+        out[:, :h, :h] = image
+        out[:, :h, h:] = image[:, :, -1:]
+        out[:, h:] = out[:, h - 1 : h]
+    return wide
 
 
 class LesionData(pl.LightningDataModule):
@@ -160,7 +165,8 @@ class LesionData(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read the manifest, check it for leakage and cache the patches."""
         manifest, train, val = self.rows()
-        _require_apart(_as_split(manifest, train, val))
+        written = Path(self.manifest_path).stat().st_mtime_ns
+        _require_apart(self.manifest_path, written, self.root, by_fold=self.fold is not None)
         task = self.trainer.lightning_module if self.trainer else None
         network = task.network if task is not None else None
         if isinstance(network, LesionClassifier):
@@ -191,20 +197,29 @@ class LesionData(pl.LightningDataModule):
         return DataLoader(dataset, size, num_workers=self.workers, collate_fn=collate, **options)
 
 
-def _require_apart(manifest: Manifest) -> None:
-    """Refuse leakage, and show on a terminal how far the search is."""
+@lru_cache(1)
+def _require_apart(path: Path, written: int, root: Path | None, *, by_fold: bool) -> None:
+    """Refuse leakage, and show on a terminal how far the search is.
+
+    All folds are held apart at once, so that cross-validation searches once and not every fold.
+
+    Args:
+        path: The manifest.
+        written: When, so that another one of this name is searched again.
+        root: Folder of its images.
+        by_fold: Whether `fold` says what must stand apart; else `split` does.
+    """
+    manifest = read_manifest(path, root=root)
+    frame = manifest.frame.copy()
+    if by_fold:
+        frame["split"] = "unused"
+    else:
+        frame["fold"] = pd.NA
+        frame.loc[frame["split"] == "test", "split"] = "unused"
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Looking for leakage", total=None)
         require_no_leakage(
-            manifest, lambda done, all_: bar.update(task, completed=done, total=all_)
+            Manifest(frame, manifest.root, manifest.metadata),
+            lambda done, all_: bar.update(task, completed=done, total=all_),
         )
-
-
-def _as_split(manifest: Manifest, train: pd.DataFrame, val: pd.DataFrame) -> Manifest:
-    """Return the manifest with the column `split` saying what this run does with each row."""
-    frame = manifest.frame.copy()
-    frame["split"], frame["fold"] = "unused", pd.NA
-    frame.loc[train.index, "split"] = "train"
-    frame.loc[val.index, "split"] = "val"
-    return Manifest(frame, manifest.root, manifest.metadata)

@@ -16,6 +16,7 @@ from monai.transforms import (
     RandomizableTransform,
 )
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from calcilens.imaging.patches import PatchSpec
 from calcilens.training.samples import Sample, ScaleLesion
@@ -143,6 +144,103 @@ class RandShiftHounsfieldd(RandomizableTransform, MapTransform):  # type: ignore
         return d
 
 
+class RandMineralContrastd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
+    """Change how far mineral stands out of soft tissue, as another tube voltage would.
+
+    From 80 to 140 kVp the HU of mineral fall by nearly half, and those of soft tissue hardly.
+
+    Args:
+        factor: Smallest and largest change of the distance to soft tissue.
+        prob: How often.
+    """
+
+    SOFT_TISSUE_HU = 70.0
+
+    def __init__(self, factor: tuple[float, float] = (0.75, 1.35), prob: float = 0.5) -> None:
+        MapTransform.__init__(self, ["pixels"])
+        RandomizableTransform.__init__(self, prob)
+        self.ends = np.log(factor)
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw whether, and the factor."""
+        super().randomize(None)
+        self.factor = float(np.exp(self.R.uniform(*self.ends)))
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Change pixels (P, S, S) where they are HU."""
+        self.randomize()
+        d = dict(data)
+        if self._do_transform and d["calibrated"]:
+            above = np.maximum(d["pixels"].astype(np.float32) - self.SOFT_TISSUE_HU, 0)
+            d["pixels"] = d["pixels"] + above * np.float32(self.factor - 1)
+        return d
+
+
+class RandSharpnessd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
+    """Blur or sharpen planes, as another kernel, detector or processing would.
+
+    Args:
+        sigma: Range of the Gaussian, pixels.
+        gain: Range of what becomes of detail finer than it: -1 removes it, 1 doubles it.
+        prob: How often.
+    """
+
+    def __init__(
+        self,
+        sigma: tuple[float, float] = (0.5, 1.2),
+        gain: tuple[float, float] = (-1.0, 1.0),
+        prob: float = 0.4,
+    ) -> None:
+        MapTransform.__init__(self, ["pixels"])
+        RandomizableTransform.__init__(self, prob)
+        self.ranges = sigma, gain
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw whether, width and gain."""
+        super().randomize(None)
+        self.sigma, self.gain = (float(self.R.uniform(*ends)) for ends in self.ranges)
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Change pixels (P, S, S)."""
+        self.randomize()
+        d = dict(data)
+        if self._do_transform:
+            pixels = d["pixels"].astype(np.float32)
+            blurred = ndimage.gaussian_filter(pixels, (0, self.sigma, self.sigma), truncate=3.0)
+            d["pixels"] = pixels + np.float32(self.gain) * (pixels - blurred)
+        return d
+
+
+class RandToneCurved(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
+    """Put brightness through a curve that never falls, as vendors' processing does.
+
+    Args:
+        steps: Pieces of the curve, alike in width.
+        evenness: The larger, the nearer the curve is to a straight line.
+        prob: How often.
+    """
+
+    def __init__(self, steps: int = 5, evenness: float = 4.0, prob: float = 0.5) -> None:
+        MapTransform.__init__(self, ["pixels"])
+        RandomizableTransform.__init__(self, prob)
+        self.steps, self.evenness = steps, evenness
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw whether, and the curve."""
+        super().randomize(None)
+        rises = self.R.dirichlet(np.full(self.steps, self.evenness))
+        self.curve = np.concatenate([[0.0], rises.cumsum()])
+
+    def __call__(self, data: Mapping[str, Any]) -> Sample:
+        """Change pixels (channels, S, S) in 0..1."""
+        self.randomize()
+        d = dict(data)
+        if self._do_transform:
+            places = np.linspace(0, 1, self.steps + 1)
+            d["pixels"] = np.interp(d["pixels"], places, self.curve).astype(np.float32)
+        return d
+
+
 class RandForgetHounsfieldd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
     """Forget that pixels are HU, so that a network learns to do without as well as with."""
 
@@ -210,15 +308,11 @@ class RandRelativeIntensityd(RandomizableTransform, MapTransform):  # type: igno
 
 def augmentation(spec: PatchSpec) -> Compose:
     """Return the augmentation of training: of patches as stored, scaled on the way."""
-    gamma = RADIOGRAPH_GAMMA if spec.intensity == "percentile" else CT_GAMMA
-    return Compose(
-        [
-            RandBoxJitterd(),
-            RandLesionFlipd(),
-            RandForgetSpacingd(),
-            RandShiftHounsfieldd(),
-            RandForgetHounsfieldd(),
-            ScaleLesion(spec),
-            RandRelativeIntensityd(spec.planes, gamma),
-        ]
-    )
+    film, crops = spec.intensity == "percentile", spec.intensity == "plane_minmax"
+    place = [RandBoxJitterd(), RandLesionFlipd(), RandForgetSpacingd()]
+    # Crops that were scaled by their own range keep it: what sharpening overshoots would move it.
+    machine = [] if crops else [RandSharpnessd()]
+    hounsfield = [RandMineralContrastd(), RandShiftHounsfieldd(), RandForgetHounsfieldd()]
+    tone = [RandToneCurved()] if film else []
+    relative = RandRelativeIntensityd(spec.planes, RADIOGRAPH_GAMMA if film else CT_GAMMA)
+    return Compose([*place, *machine, *hounsfield, ScaleLesion(spec), *tone, relative])

@@ -98,8 +98,8 @@ def test_embedded_weights_that_changed_or_went_missing_are_broken(
     files["sound"].weights.write_bytes(b"a")
     files["changed"].weights.write_bytes(b"b")
     monkeypatch.setattr(registry, "embedded", lambda: files)
-    monkeypatch.setattr(registry, "DEFAULT_CT", "sound")
+    monkeypatch.setattr(registry, "DEFAULT", {"CT": "sound"})
     states = [check.state for check in doctor.check_models()]
     assert states == ["ok", "broken", "broken"]
-    monkeypatch.setattr(registry, "DEFAULT_CT", "another")
+    monkeypatch.setattr(registry, "DEFAULT", {"CT": "sound", "radiograph": "another"})
     assert next(doctor.check_models()).found == "the default model another is not there"

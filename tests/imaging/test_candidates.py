@@ -141,3 +141,16 @@ def test_contrast_ribs_and_spine_of_a_real_ct_give_few_candidates(real_data: Pat
     ground = anatomy(image)
     assert ground.contrast_hu == pytest.approx(200, abs=30)
     assert len(propose(image)) <= 5
+
+
+def test_the_key_plane_shows_most_of_the_lesion() -> None:
+    image = volume(np.zeros(SHAPE))
+    box = [[4, 10, 10], [10, 20, 20]]
+    assert candidate(image, box, None, "").key_plane == 6
+    mask = np.zeros((6, 10, 10), bool)
+    mask[:, 0, 0] = True
+    mask[4, :3] = True
+    assert candidate(image, box, mask, "").key_plane == 8
+    mask[3, :3] = True
+    assert candidate(image, box, mask, "").key_plane == 7
+    assert candidate(image, box, np.zeros_like(mask), "").key_plane == 6

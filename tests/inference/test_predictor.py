@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -136,6 +138,16 @@ def test_ct_is_cut_in_hu_and_a_radiograph_is_not() -> None:
         given = patch_input(image, lesion_in(image), spec)
         assert isinstance(given, PatchInput)
         assert bool(given.pixels[:, 1:].any()) is known
+
+
+def test_the_patch_lies_around_the_plane_that_shows_most_of_the_lesion() -> None:
+    image, spec = ct(), PatchSpec(1, 32)
+    place = lesion_in(image)
+    mask = np.zeros(place.box[1] - place.box[0], bool)
+    mask[-1] = True
+    given = patch_input(image, replace(place, mask=mask), spec)
+    assert isinstance(given, PatchInput)
+    assert given.location.planes == (place.box[1, 0] - 1,)
 
 
 def test_a_number_that_is_none_is_not_reported() -> None:

@@ -12,7 +12,7 @@ from calcilens.data_manifests.pixels import load_stack
 from calcilens.data_manifests.schema import Manifest, new_manifest, plain_rows, read_manifest
 from calcilens.errors import LeakageError, ManifestError
 from calcilens.imaging.patches import PatchSpec
-from calcilens.training import samples
+from calcilens.training import datamodule, samples
 from calcilens.training.datamodule import LesionData, LesionDataset, collate
 from calcilens.training.samples import LoadLesion
 from tests.data_manifests.made import row_of, save_png
@@ -99,11 +99,29 @@ def test_a_patient_on_both_sides_stops_training(tmp_path: Path, fold: int | None
         data(saved(made, tmp_path / "m.parquet"), fold=fold)
 
 
-def test_a_leak_between_folds_that_are_both_trained_on_is_none(tmp_path: Path) -> None:
+def test_all_folds_are_held_apart_whichever_is_left_out(tmp_path: Path) -> None:
     made = stacks(tmp_path, 12)
-    others = made.frame["fold"] != 0
-    made.frame.loc[others, "patient_key"] = "a" * 16
-    assert len(data(saved(made, tmp_path / "m.parquet"), fold=0).train) == others.sum()
+    made.frame.loc[made.frame["fold"] != 0, "patient_key"] = "a" * 16
+    with pytest.raises(LeakageError, match="same patient"):
+        data(saved(made, tmp_path / "m.parquet"), fold=0)
+
+
+def test_a_manifest_is_searched_for_leakage_once_and_again_when_it_was_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    monkeypatch.setattr(
+        datamodule, "require_no_leakage", lambda manifest, _: searched.append(len(manifest))
+    )
+    path = saved(stacks(tmp_path, 12), tmp_path / "m.parquet")
+    for fold in (0, 1):
+        data(path, fold=fold)
+    assert searched == [12]
+    made = read_manifest(path)
+    path.unlink()
+    saved(Manifest(made.frame.iloc[:9], made.root), path)
+    data(path, fold=0)
+    assert searched == [12, 9]
 
 
 def with_masks(root: Path, made: Manifest) -> Manifest:

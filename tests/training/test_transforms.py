@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from calcilens.imaging.patches import PatchSpec
 from calcilens.training.samples import Sample, ScaleLesion
@@ -12,7 +13,10 @@ from calcilens.training.transforms import (
     RandForgetHounsfieldd,
     RandForgetSpacingd,
     RandLesionFlipd,
+    RandMineralContrastd,
+    RandSharpnessd,
     RandShiftHounsfieldd,
+    RandToneCurved,
     augmentation,
 )
 
@@ -109,8 +113,10 @@ def test_another_seed_gives_another_sample_in_0_to_1_and_the_cached_one_is_left_
 @given(SEEDS)
 def test_the_mask_lies_on_the_mineral_whatever_was_drawn(seed: int) -> None:
     after = augmentation(SPEC).set_random_state(seed=seed)(lesion())
-    brightest = after["pixels"][1] > 0.7 * after["pixels"][1].max()
-    np.testing.assert_array_equal(after["mask"], brightest[None].astype(np.float32))
+    mask, plane = after["mask"][0] > 0, after["pixels"][1]
+    assert mask.sum() == 8 * 12
+    inside, around = binary_erosion(mask, iterations=2), binary_dilation(mask, iterations=4)
+    assert plane[inside].min() > plane[~around].max()
 
 
 @given(SEEDS, st.sampled_from([True, False]))
@@ -143,6 +149,49 @@ def test_hu_move_together_and_little_and_other_units_not_at_all(seed: int) -> No
     assert np.abs(moved - before["pixels"]).max() <= 15 + 0.08 * 500 + 1e-3
     other = {**before, "calibrated": False}
     assert shift(other)["pixels"] is before["pixels"]
+
+
+@given(SEEDS)
+def test_another_tube_voltage_moves_mineral_and_leaves_soft_tissue(seed: int) -> None:
+    change = RandMineralContrastd(prob=1.0)
+    change.set_random_state(seed)
+    before = lesion()
+    after = change(before)["pixels"]
+    dense = before["pixels"] > 70
+    np.testing.assert_array_equal(after[~dense], before["pixels"][~dense])
+    assert 70 + 0.74 * 430 < after[dense].min() == after[dense].max() < 70 + 1.36 * 430
+    other = {**before, "calibrated": False}
+    assert change(other)["pixels"] is before["pixels"]
+
+
+@given(SEEDS)
+def test_sharpness_changes_edges_of_each_plane_and_keeps_what_is_even(seed: int) -> None:
+    change = RandSharpnessd(prob=1.0)
+    change.set_random_state(seed)
+    before = lesion(height=11, width=11)
+    after = change(before)["pixels"]
+    np.testing.assert_allclose(after[[0, 2]], before["pixels"][[0, 2]], atol=1e-3)
+    np.testing.assert_allclose(after.sum(), before["pixels"].sum(), rtol=1e-4)
+    assert (after[1].max() > 501) == (change.gain > 0.02)
+    assert after[1, 8, 14] == pytest.approx(500, abs=1)  # the middle of the box
+
+
+@given(SEEDS, st.lists(st.floats(0, 1, width=32), min_size=2, max_size=9))
+def test_a_tone_curve_keeps_order_and_both_ends(seed: int, values: list[float]) -> None:
+    change = RandToneCurved(prob=1.0)
+    change.set_random_state(seed)
+    pixels = np.array([[[0.0, *sorted(values), 1.0]]], np.float32)
+    after = change({"pixels": pixels})["pixels"][0, 0]
+    assert after.dtype == np.float32
+    assert (after[0], after[-1]) == pytest.approx((0, 1), abs=1e-6)
+    assert (np.diff(after) >= 0).all()
+
+
+def test_crops_that_are_scaled_by_their_own_range_are_not_sharpened() -> None:
+    kinds = {i: augmentation(PatchSpec(3, 32, i)).transforms for i in ("plane_minmax", "percentile")}
+    named = {i: {type(t) for t in steps} for i, steps in kinds.items()}
+    assert RandSharpnessd not in named["plane_minmax"]
+    assert {RandSharpnessd, RandToneCurved} <= named["percentile"]
 
 
 def test_what_has_no_mask_gets_one_that_says_so() -> None:
