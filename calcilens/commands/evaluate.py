@@ -51,14 +51,19 @@ def evaluate(
     out_of_domain: bool = typer.Option(
         False, "--out-of-domain", help="Show it photographs, MR, noise, metal and more, too."
     ),
+    onto_card: str | None = typer.Option(
+        None, metavar="NAME", help="Write the figures onto the model's card too, under this name."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
 ) -> None:
     """Judge models: AUROC, AUPRC and calibration with patient-bootstrap intervals, by group."""
     names = model or []
-    _check_use(names, predictions, {"--saliency": saliency, "--out-of-domain": out_of_domain})
+    of_models = {"--saliency": saliency, "--out-of-domain": out_of_domain, "--onto-card": onto_card}
+    _check_use(names, predictions, of_models)
     from calcilens.data_manifests.schema import read_manifest
     from calcilens.models.registry import find
     from calcilens.training.evaluate import select_rows
+    from calcilens.training.evaluate_page import card_entry
 
     for name in names:
         find(name)  # a wrong name is said before torch is loaded, which takes seconds
@@ -71,6 +76,10 @@ def evaluate(
         many = len(names) > 1
         folders = {name: out / Path(name).stem if out and many else out for name in names}
         judged = {name: _judge_model(wanted, name, folder) for name, folder in folders.items()}
+    for name in names if onto_card else ():
+        file = find(name)
+        file.note(str(onto_card), card_entry(*judged[name]))
+        say(f"card: {file.card_path}")
     _report(judged, as_json)
 
 
@@ -87,13 +96,13 @@ class Wanted:
     out_of_domain: bool
 
 
-def _check_use(names: list[str], predictions: Path | None, asked: dict[str, int]) -> None:
+def _check_use(names: list[str], predictions: Path | None, asked: dict[str, Any]) -> None:
     if bool(names) == (predictions is not None):
         found = "both" if names else "neither"
         raise UsageError(compose("either --model or --predictions", found))
     for option, given in asked.items():
         if given and not names:
-            found = "--predictions, which see no other image"
+            found = "--predictions, which have no model behind them"
             raise UsageError(compose("--model", found, where=option))
     stems = [Path(name).stem for name in names]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +56,24 @@ class ModelFile:
         """Hash of the weights file, hex."""
         with self.weights.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def note(self, name: str, figures: Mapping[str, Any]) -> None:
+        """Write figures onto the card, under `evaluations` and a name; the card appears whole.
+
+        Raises:
+            ModelError: The card cannot be read or written.
+        """
+        noted = {**self.card.get("evaluations", {}), name: dict(figures)}
+        part = self.card_path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(self.card | {"evaluations": noted}, indent=1) + "\n", "utf-8")
+            part.replace(self.card_path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink()
+            where = self.card_path.name
+            raise ModelError(compose("a card to write to", error.strerror, where=where)) from error
+        vars(self).pop("card")  # read anew when it is next asked for
 
     def verify(self) -> None:
         """Check that the weights are those that the card describes.

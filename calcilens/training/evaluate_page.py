@@ -72,6 +72,21 @@ def scores_json(scores: Scores, about: About) -> dict[str, Any]:
     return {"n": found.pop("n"), "model": described.pop("model"), **found, **described}
 
 
+_OF_THE_RUN = ("command", "seconds", "disclaimer", "model", "model_version", "model_sha256")
+"""What a card says already, or what names folders of the machine that judged."""
+_DECIMALS = 4
+
+
+def card_entry(scores: Scores, about: About) -> dict[str, Any]:
+    """Return the figures as a model's card keeps them: rounded, and without the run."""
+    found = scores_json(scores, about)
+    kept = {name: value for name, value in found.items() if name not in _OF_THE_RUN}
+    rounded: dict[str, Any] = json.loads(
+        json.dumps(kept), parse_float=lambda text: round(float(text), _DECIMALS)
+    )
+    return rounded
+
+
 def warnings_about(scores: Scores) -> list[str]:
     """Return what a reader of the figures must know first."""
     seen = scores.n_seen_in_training

@@ -79,6 +79,7 @@ def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) 
         ((*GIVEN, "--model", "x"), EXIT_USAGE, "either --model or --predictions, found both"),
         ((*GIVEN, "--saliency", "9"), EXIT_USAGE, "--saliency: expected --model, found"),
         ((*GIVEN, "--out-of-domain"), EXIT_USAGE, "--out-of-domain: expected --model, found"),
+        ((*GIVEN, "--onto-card", "x"), EXIT_USAGE, "--onto-card: expected --model, found"),
         (
             ("--manifest", "m.parquet", "--model", "a/x", "--model", "b/x"),
             EXIT_USAGE,
@@ -132,6 +133,25 @@ def test_a_model_is_named_and_seen_rows_are_warned_of(run: Any, capsys: Any) -> 
     assert (found["model"], found["model_sha256"]) == ("tiny", "ab" * 32)
     assert (found["n"], found["n_seen_in_training"]) == (119, 1)
     assert err.startswith("warning: 1 of 120 rows were trained on by every member")
+
+
+@pytest.mark.usefixtures("models")
+def test_the_card_gets_the_figures_without_the_machine_they_were_made_on(
+    run: Any, capsys: Any, tmp_path: Path
+) -> None:
+    noted: dict[str, Any] = {}
+    file = SimpleNamespace(note=noted.__setitem__, card_path=tmp_path / "tiny.json")
+    sys.modules["calcilens.models.registry"].find = lambda name: file  # type: ignore[attr-defined]
+    words = ("--manifest", str(tmp_path / "m.parquet"), "--model", "tiny", "--onto-card", "bench")
+    assert run(*words, "--json") == EXIT_DONE
+    out, err = capsys.readouterr()
+    assert "card: " in err
+    found = json.loads(out)
+    assert list(noted) == ["bench"]
+    assert noted["bench"]["n"] == found["n"]
+    assert noted["bench"]["finding"]["auroc"] == round(found["finding"]["auroc"], 4)
+    assert str(tmp_path) in found["command"]
+    assert str(tmp_path) not in json.dumps(noted)
 
 
 @pytest.mark.usefixtures("models")

@@ -58,3 +58,24 @@ def test_a_card_without_a_hash_does_not_vouch_for_weights(tmp_path: Path) -> Non
     weights.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match="sha256"):
         find(weights).verify()
+
+
+def test_figures_are_noted_beside_what_the_card_says(tmp_path: Path) -> None:
+    weights = tmp_path / "mine.safetensors"
+    card = {"name": "mine", "modality": "CT", "network": {}}
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    weights.touch()
+    file = find(weights)
+    file.note("bench", {"n": 1})
+    file.note("lidc", {"n": 2})
+    file.note("bench", {"n": 3})
+    assert file.card == card | {"evaluations": {"bench": {"n": 3}, "lidc": {"n": 2}}}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json", "mine.safetensors"]
+
+
+def test_a_card_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    card = tmp_path / "mine.json"
+    card.write_text(json.dumps({"name": "mine", "modality": "CT", "network": {}}))
+    card.with_suffix(".part").mkdir()
+    with pytest.raises(ModelError, match="mine.json: expected a card to write to"):
+        ModelFile("mine", tmp_path / "mine.safetensors", card).note("bench", {})
