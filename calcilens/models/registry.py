@@ -66,13 +66,17 @@ class ModelFile:
         noted = {**self.card.get("evaluations", {}), name: dict(figures)}
         part = self.card_path.with_suffix(".part")
         try:
-            part.write_text(json.dumps(self.card | {"evaluations": noted}, indent=1) + "\n", "utf-8")
+            part.write_text(
+                json.dumps(self.card | {"evaluations": noted}, indent=1) + "\n", "utf-8"
+            )
             part.replace(self.card_path)
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
             where = self.card_path.name
-            raise ModelError(compose("a card to write to", error.strerror, where=where)) from error
+            raise ModelError(
+                compose("a card to write to", str(error.strerror), where=where)
+            ) from error
         vars(self).pop("card")  # read anew when it is next asked for
 
     def verify(self) -> None:

@@ -6,6 +6,7 @@ ensemble reproduces its own cross-validated figures, and on new patients all mem
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class CrossValidation:
         if (folder / LAST).is_file():
             args += ["--ckpt_path", str(folder / LAST)]
         train(args)
+        gc.collect()  # a trainer refers to itself: its patches would stay beside the next fold's
 
     def assemble(self, advance: Callable[[int], None] = lambda rows: None) -> ModelFile:
         """Put the folds' networks together, calibrated, with card and figures.
