@@ -220,7 +220,7 @@ def test_the_page_asks_for_nothing_from_outside_and_escapes_what_it_shows(tmp_pa
 
 def test_the_page_says_why_a_radiograph_is_not_judged(tmp_path: Path) -> None:
     text = page(tmp_path, film())
-    assert "No radiograph model is installed" in text
+    assert "No radiograph model was given" in text
     assert "20 × 20 pixels" in text
 
 
