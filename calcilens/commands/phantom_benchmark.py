@@ -25,7 +25,7 @@ def benchmark(
     modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same benchmark."),
     n: int = typer.Option(1800, "--n", min=1, help="How many lesions."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
     as_json: bool = typer.Option(False, "--json", help="Print BENCHMARK.json."),
 ) -> None:
     """Write the open benchmark: lesions of the unseen domain, and how to score programs on them.

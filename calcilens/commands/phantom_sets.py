@@ -37,7 +37,7 @@ def patches(
     backgrounds: Path | None = typer.Option(
         None, help="Folder of your own CT or radiographs (DICOM) to put the lesions into."
     ),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
     as_json: bool = typer.Option(False, "--json", help="Print a summary as JSON."),
 ) -> None:
     """Simulate lesions of all patterns, and what may be taken for one, with exact truth.

@@ -14,8 +14,8 @@ from typing import Any
 from calcilens.errors import ModelError, compose
 
 HERE = Path(__file__).parent
-DEFAULT = {"CT": "calcilens-ct", "radiograph": "calcilens-radiograph"}
-"""The model that reads each modality where the user names none."""
+DEFAULT = {"CT": "lidc-ct"}
+"""The model that reads each modality where the user names none. Radiographs have none yet."""
 
 
 @dataclass(frozen=True)

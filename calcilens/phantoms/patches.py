@@ -73,10 +73,11 @@ def _prepare(job: Job) -> None:
 
 
 def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:
-    if workers < 2:
+    processes = min(workers, len(chunks))  # all of them start at once, used or not
+    if processes < 2:
         yield from (_write_chunk(job, chunk) for chunk in chunks)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(processes) as pool:
         yield from pool.map(_write_chunk, [job] * len(chunks), chunks)
 
 
