@@ -53,8 +53,7 @@ class Wishes:
 def load_models(studies: Sequence[Study], ct: str | None, radiograph: str | None) -> Models:
     """Load the models that the images need; the embedded one where none is named."""
     flat = {isinstance(i, Radiograph) for s in studies for i in s.images}
-    named = {"CT": ct, "radiograph": radiograph}
-    ct, radiograph = (named[kind] or DEFAULT.get(kind) for kind in ("CT", "radiograph"))
+    ct, radiograph = ct or DEFAULT.get("CT"), radiograph or DEFAULT.get("radiograph")
     return Models(
         _load(ct, "CT", "--model-ct") if ct and False in flat else None,
         _load(radiograph, "radiograph", "--model-radiograph")

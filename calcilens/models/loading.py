@@ -134,9 +134,7 @@ def save_model(network: Ensemble, card: Mapping[str, Any], weights: Path) -> Mod
     part.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
     part.replace(weights)
     file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
-    text = json.dumps({**card, "sha256": file.sha256}, indent=1) + "\n"
-    part.write_text(text, encoding="utf-8")
-    part.replace(file.card_path)
+    file.write_card({**card, "sha256": file.sha256})
     return file
 
 

@@ -57,27 +57,30 @@ class ModelFile:
         with self.weights.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
+    def write_card(self, card: Mapping[str, Any]) -> None:
+        """Write the card; it appears whole or not at all."""
+        part = self.card_path.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(dict(card), indent=1) + "\n", encoding="utf-8")
+            part.replace(self.card_path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        vars(self).pop("card", None)  # read anew when it is next asked for
+
     def note(self, name: str, figures: Mapping[str, Any]) -> None:
-        """Write figures onto the card, under `evaluations` and a name; the card appears whole.
+        """Write figures onto the card, under `evaluations` and a name.
 
         Raises:
             ModelError: The card cannot be read or written.
         """
         noted = {**self.card.get("evaluations", {}), name: dict(figures)}
-        part = self.card_path.with_suffix(".part")
         try:
-            part.write_text(
-                json.dumps(self.card | {"evaluations": noted}, indent=1) + "\n", "utf-8"
-            )
-            part.replace(self.card_path)
+            self.write_card(self.card | {"evaluations": noted})
         except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            where = self.card_path.name
-            raise ModelError(
-                compose("a card to write to", str(error.strerror), where=where)
-            ) from error
-        vars(self).pop("card")  # read anew when it is next asked for
+            found, where = str(error.strerror), self.card_path.name
+            raise ModelError(compose("a card to write to", found, where=where)) from error
 
     def verify(self) -> None:
         """Check that the weights are those that the card describes.
