@@ -8,6 +8,7 @@ from few images.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -56,10 +57,46 @@ class Branches(NamedTuple):
     texture: Tensor
     """(B, F) mean and spread of an early stage of the encoder over both views; no head reads it,
     but the domain is judged by it."""
+    hu: Tensor
+    """(B,) bool: the network reads HU, and the input is in HU."""
 
 
-class LesionClassifier(nn.Module):
+class Judge(nn.Module):
+    """What makes answers of features, for input of one kind.
+
+    Args:
+        measured: Number of features of the profile.
+        seen: Number of features of the encoder.
+        dropout: Dropout before the heads.
+    """
+
+    branch_width = 64
+    outputs = 2 + len(PATTERN_KEYS)
+
+    def __init__(self, measured: int, seen: int, dropout: float) -> None:
+        super().__init__()
+        self.measure = nn.Sequential(
+            nn.Dropout(0.1),
+            nn.Linear(measured, 96),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(96, self.branch_width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.look = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(seen, self.branch_width), nn.ReLU()
+        )
+        widths = (2 * self.branch_width, self.branch_width, self.branch_width)
+        self.heads = nn.ModuleList(nn.Linear(width, self.outputs) for width in widths)
+
+
+class LesionClassifier(Judge):
     """Classify lesions given by their boxes.
+
+    Input in HU has a judge of its own, and the network itself is the judge of all other input:
+    crops that lost their HU are other images, of other lesions, with other labels, and what is
+    usual for them would be a poor measure for the rest. The encoder serves both.
 
     Args:
         planes: Neighbouring planes of a patch; 1 for radiographs.
@@ -84,8 +121,6 @@ class LesionClassifier(nn.Module):
     EARLY = 2
     """Stage of the encoder that `Branches.texture` is taken from."""
     texture_width = 4 * WIDTHS[EARLY]
-    branch_width = 64
-    outputs = 2 + len(PATTERN_KEYS)
 
     def __init__(
         self,
@@ -99,28 +134,16 @@ class LesionClassifier(nn.Module):
         dropout: float = 0.3,
         attention: bool = False,
     ) -> None:
-        super().__init__()
-        self.spec = PatchSpec(planes, size, intensity)  # type: ignore[arg-type]
+        spec = PatchSpec(planes, size, intensity)  # type: ignore[arg-type]
+        groups = spec.channels // planes
+        profile = Profile(planes, groups, size)
+        seen = 4 * WIDTHS[-1] + (Attention.width if attention else 0)
+        super().__init__(profile.width, seen, dropout)
+        self.spec, self.profile = spec, profile
         self.lesion_px, self.context_px, self.context_mm = lesion_px, context_px, context_mm
-        groups = self.spec.channels // planes
         self.encoder = Encoder(planes, groups)
-        self.profile = Profile(planes, groups, size)
         self.attention = Attention() if attention else None
-        self.measure = nn.Sequential(
-            nn.Dropout(0.1),
-            nn.Linear(self.profile.width, 96),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(96, self.branch_width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-        )
-        width = 4 * WIDTHS[-1] + (Attention.width if attention else 0)
-        self.look = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(width, self.branch_width), nn.ReLU()
-        )
-        widths = (2 * self.branch_width, self.branch_width, self.branch_width)
-        self.heads = nn.ModuleList(nn.Linear(width, self.outputs) for width in widths)
+        self.judge_in_hu = Judge(profile.width, seen, dropout) if profile.in_hu else None
 
     def windows(self, box: Tensor, extent_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Return the windows (B, 4) of the lesion view and of the context view."""
@@ -153,15 +176,35 @@ class LesionClassifier(nn.Module):
         if self.attention is not None:
             attention, picked = self.attention(stages)
             seen.append(picked)
-        measured = self.measure(self.profile(pixels, box, extent_mm))
+        hu, features = self.in_hu(pixels), torch.cat(seen, 1)
+        profile = self.profile(pixels, box, extent_mm)
+        looked = self._judged(hu, lambda judge: judge.look(features))
+        measured = self._judged(hu, lambda judge: judge.measure(profile))
         texture = torch.cat([_spread(view[self.EARLY]) for view in (stages, around)], 1)
-        return Branches(self.look(torch.cat(seen, 1)), measured, attention, near, texture)
+        return Branches(looked, measured, attention, near, texture, hu)
+
+    def in_hu(self, pixels: Tensor) -> Tensor:
+        """Tell (B,) whether the network reads HU and `pixels` (B, channels, S, S) show them."""
+        if self.judge_in_hu is None:
+            return torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
+        return pixels[:, 2 * self.spec.planes :].flatten(1).amax(1) > 0
 
     def answers(self, branches: Branches) -> list[PatternOutput]:
         """Return the logits of both branches together, and of each alone."""
         seen, measured = branches.seen, branches.measured
         inputs = (torch.cat([seen, measured], 1), seen, measured)
-        return [PatternOutput.of(h(x).float()) for h, x in zip(self.heads, inputs, strict=True)]
+        logits = (
+            self._judged(branches.hu, lambda judge, i=i, x=x: judge.heads[i](x))
+            for i, x in enumerate(inputs)
+        )
+        return [PatternOutput.of(part.float()) for part in logits]
+
+    def _judged(self, hu: Tensor, by: Callable[[Judge], Tensor]) -> Tensor:
+        """Return what the judge of each row's kind of input makes of it (B, n)."""
+        relative = by(self)
+        if self.judge_in_hu is None:
+            return relative
+        return torch.where(hu[:, None], by(self.judge_in_hu), relative)
 
     @property
     def deepest(self) -> nn.Module:

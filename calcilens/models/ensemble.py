@@ -138,7 +138,7 @@ class Ensemble(nn.Module):
         middle = pixels[:, self.first.spec.planes // 2].flatten(1)
         flat = middle.amin(1) == middle.amax(1)
         features = self._features(inputs, first.texture)
-        return Seen(torch.stack(logits, 1), features, self._in_hu(pixels), flat)
+        return Seen(torch.stack(logits, 1), features, first.hu, flat)
 
     def _features(self, inputs: Inputs, texture: Tensor) -> Tensor:
         if self.by_profile:
@@ -146,11 +146,6 @@ class Ensemble(nn.Module):
         if self.kinds == 1:
             return texture
         return torch.cat([texture, hu_bands(inputs[0], self.first.spec.planes)], 1)
-
-    def _in_hu(self, pixels: Tensor) -> Tensor:
-        if self.kinds == 1:
-            return torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
-        return pixels[:, 2 * self.first.spec.planes :].flatten(1).amax(1) > 0
 
     def _ask(self, index: int, inputs: Inputs, rows: Tensor | None) -> Tensor:
         """Return the logits (B, 20) of a member for those rows that it is asked for."""

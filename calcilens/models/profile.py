@@ -33,6 +33,8 @@ class Profile(nn.Module):
     LIMIT = 4.0
     """Standardised features are clipped here: a rare value must not decide alone."""
     MIN_SPREAD = 1e-3
+    ENOUGH = 16
+    """Rows from which a kind of input has a mean and spread of its own."""
     STEP = 2
     """Of the patch in HU every second pixel is read: sorting them all takes too long."""
 
@@ -53,29 +55,38 @@ class Profile(nn.Module):
         self.width = len(self.relative) * a_plane + patch + 3 + SIZE_FEATURES
         self.hu_from = self.width
         self.width += len(self.in_hu) * a_plane + patch + 1 if self.in_hu else 0
-        self.register_buffer("centre", torch.zeros(self.width))
-        self.register_buffer("spread", torch.ones(self.width))
+        shape = (2, self.width) if self.in_hu else (self.width,)
+        self.register_buffer("centre", torch.zeros(shape))
+        self.register_buffer("spread", torch.ones(shape))
 
     @torch.no_grad()
     def standardise_by(self, features: Tensor) -> None:
-        """Take mean and spread from raw `features` (N, width) of the training set."""
-        self._learn(slice(0, self.hu_from), features)
-        if self.in_hu:
-            self._learn(slice(self.hu_from, -1), features[features[:, -1] > 0])
-            self.centre[-1] = self.spread[-1] = 0.5
+        """Take mean and spread from raw `features` (N, width) of the training set.
 
-    def _learn(self, part: slice, features: Tensor) -> None:
+        Where some of it is in HU and some not, each kind has its own; a kind with fewer than
+        `ENOUGH` rows takes those of all.
+        """
+        if not self.in_hu:
+            self._learn(self.centre, self.spread, features)
+            return
+        known = features[:, -1] > 0
+        for kind, own in enumerate((~known, known)):
+            rows = features[own] if own.sum() >= self.ENOUGH else features
+            self._learn(self.centre[kind], self.spread[kind], rows)
+
+    def _learn(self, centre: Tensor, spread: Tensor, features: Tensor) -> None:
         if len(features) > 1:
-            self.centre[part] = features[:, part].mean(0)
-            self.spread[part] = features[:, part].std(0).clamp(min=self.MIN_SPREAD)
+            centre.copy_(features.mean(0))
+            spread.copy_(features.std(0).clamp(min=self.MIN_SPREAD))
 
     def standardised(self, features: Tensor) -> Tensor:
         """Return raw `features` (B, width) by mean and spread; not clipped."""
-        z = (features - self.centre) / self.spread
         if not self.in_hu:
-            return z
-        parts = z[:, : self.hu_from], z[:, self.hu_from : -1] * features[:, -1:], z[:, -1:]
-        return torch.cat(parts, 1)
+            return (features - self.centre) / self.spread
+        known = features[:, -1:]
+        kind = known[:, 0].long()
+        z = (features - self.centre[kind]) / self.spread[kind]
+        return torch.cat([z[:, : self.hu_from], z[:, self.hu_from : -1] * known, known * 2 - 1], 1)
 
     def forward(self, pixels: Tensor, box: Tensor, extent_mm: Tensor) -> Tensor:
         """Return standardised features (B, width), clipped."""

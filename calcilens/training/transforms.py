@@ -180,6 +180,8 @@ class RandSharpnessd(RandomizableTransform, MapTransform):  # type: ignore[misc]
     """Blur or sharpen planes, as another kernel, detector or processing would.
 
     Args:
+        hu_only: Leave planes alone that are not in HU: crops that were scaled by their own range
+            keep it, and what sharpening overshoots would move it.
         sigma: Range of the Gaussian, pixels.
         gain: Range of what becomes of detail finer than it: -1 removes it, 1 doubles it.
         prob: How often.
@@ -187,13 +189,15 @@ class RandSharpnessd(RandomizableTransform, MapTransform):  # type: ignore[misc]
 
     def __init__(
         self,
+        *,
+        hu_only: bool = False,
         sigma: tuple[float, float] = (0.5, 1.2),
         gain: tuple[float, float] = (-1.0, 1.0),
         prob: float = 0.4,
     ) -> None:
         MapTransform.__init__(self, ["pixels"])
         RandomizableTransform.__init__(self, prob)
-        self.ranges = sigma, gain
+        self.hu_only, self.ranges = hu_only, (sigma, gain)
 
     def randomize(self, data: Any = None) -> None:
         """Draw whether, width and gain."""
@@ -204,7 +208,7 @@ class RandSharpnessd(RandomizableTransform, MapTransform):  # type: ignore[misc]
         """Change pixels (P, S, S)."""
         self.randomize()
         d = dict(data)
-        if self._do_transform:
+        if self._do_transform and (d["calibrated"] or not self.hu_only):
             pixels = d["pixels"].astype(np.float32)
             blurred = ndimage.gaussian_filter(pixels, (0, self.sigma, self.sigma), truncate=3.0)
             d["pixels"] = pixels + np.float32(self.gain) * (pixels - blurred)
@@ -244,7 +248,7 @@ class RandToneCurved(RandomizableTransform, MapTransform):  # type: ignore[misc]
 class RandForgetHounsfieldd(RandomizableTransform, MapTransform):  # type: ignore[misc] # untyped
     """Forget that pixels are HU, so that a network learns to do without as well as with."""
 
-    def __init__(self, prob: float = 0.3) -> None:
+    def __init__(self, prob: float = 0.15) -> None:
         MapTransform.__init__(self, ["calibrated"])
         RandomizableTransform.__init__(self, prob)
 
@@ -306,13 +310,26 @@ class RandRelativeIntensityd(RandomizableTransform, MapTransform):  # type: igno
         return d
 
 
-def augmentation(spec: PatchSpec) -> Compose:
+class Augmentation(Compose):  # type: ignore[misc] # untyped
+    """Transforms that draw from one stream: seeding each of them takes a fifth of the time."""
+
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> Augmentation:
+        """Start the stream."""
+        self.R = np.random.RandomState(seed) if state is None else state
+        for transform in self.transforms:
+            if isinstance(transform, RandomizableTransform):
+                transform.R = self.R
+        return self
+
+
+def augmentation(spec: PatchSpec) -> Augmentation:
     """Return the augmentation of training: of patches as stored, scaled on the way."""
-    film, crops = spec.intensity == "percentile", spec.intensity == "plane_minmax"
+    film = spec.intensity == "percentile"
     place = [RandBoxJitterd(), RandLesionFlipd(), RandForgetSpacingd()]
-    # Crops that were scaled by their own range keep it: what sharpening overshoots would move it.
-    machine = [] if crops else [RandSharpnessd()]
     hounsfield = [RandMineralContrastd(), RandShiftHounsfieldd(), RandForgetHounsfieldd()]
     tone = [RandToneCurved()] if film else []
     relative = RandRelativeIntensityd(spec.planes, RADIOGRAPH_GAMMA if film else CT_GAMMA)
-    return Compose([*place, *machine, *hounsfield, ScaleLesion(spec), *tone, relative])
+    machine = RandSharpnessd(hu_only=not film)
+    return Augmentation([*place, machine, *hounsfield, ScaleLesion(spec), *tone, relative])

@@ -83,6 +83,19 @@ def test_a_network_takes_as_many_channels_as_its_specification_gives(intensity: 
         assert net.eval()(*inputs(2, net.spec.channels)).pattern.shape == (2, len(PATTERN_KEYS))
 
 
+@pytest.mark.parametrize("changed", ["judge_in_hu.", ""])
+@pytest.mark.parametrize("layer", ["measure.1.bias", "look.1.bias", "heads.0.bias"])
+def test_each_kind_of_input_has_its_own_judge(changed: str, layer: str) -> None:
+    net = network(intensity="hu_and_relative").eval()
+    pixels, box, extent = inputs(4, 9)
+    pixels[:2, 3:] = 0
+    with torch.no_grad():
+        before = net(pixels, box, extent).finding
+        net.get_parameter(changed + layer).add_(1.0)
+        moved = (net(pixels, box, extent).finding - before).abs() > 1e-3
+    assert moved.tolist() == ([False] * 2 + [True] * 2 if changed else [True] * 2 + [False] * 2)
+
+
 def test_without_attention_the_parameters_are_those_of_released_weights() -> None:
     file = find("lidc-ct")
     keys = load_file(file.weights).keys()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from monai.transforms import RandomizableTransform
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from calcilens.imaging.patches import PatchSpec
@@ -188,10 +189,31 @@ def test_a_tone_curve_keeps_order_and_both_ends(seed: int, values: list[float]) 
 
 
 def test_crops_that_are_scaled_by_their_own_range_are_not_sharpened() -> None:
-    kinds = {i: augmentation(PatchSpec(3, 32, i)).transforms for i in ("plane_minmax", "percentile")}
-    named = {i: {type(t) for t in steps} for i, steps in kinds.items()}
-    assert RandSharpnessd not in named["plane_minmax"]
-    assert {RandSharpnessd, RandToneCurved} <= named["percentile"]
+    crop = {**lesion(), "calibrated": False}
+    for hu_only in (True, False):
+        change = RandSharpnessd(hu_only=hu_only, prob=1.0).set_random_state(0)
+        assert (change(crop)["pixels"] is crop["pixels"]) == hu_only
+    for intensity in ("plane_minmax", "hu_and_relative", "percentile"):
+        steps = augmentation(PatchSpec(3, 32, intensity)).transforms
+        (sharpen,) = (step for step in steps if isinstance(step, RandSharpnessd))
+        assert sharpen.hu_only == (intensity != "percentile")
+        assert any(isinstance(step, RandToneCurved) for step in steps) != sharpen.hu_only
+
+
+@given(SEEDS)
+def test_what_a_seed_draws_does_not_hang_on_what_was_drawn_before(seed: int) -> None:
+    change, fresh = augmentation(SPEC), augmentation(SPEC)
+    change.set_random_state(seed=seed + 1)(lesion())
+    again, wanted = (c.set_random_state(seed=seed)(lesion()) for c in (change, fresh))
+    for name in ("pixels", "box", "extent_mm"):
+        np.testing.assert_array_equal(again[name], wanted[name])
+
+
+def test_transforms_of_an_augmentation_do_not_draw_the_same_numbers() -> None:
+    change = augmentation(SPEC).set_random_state(seed=5)
+    streams = [t.R for t in change.transforms if isinstance(t, RandomizableTransform)]
+    assert len(streams) > 5
+    assert all(stream is streams[0] for stream in streams)
 
 
 def test_what_has_no_mask_gets_one_that_says_so() -> None:
