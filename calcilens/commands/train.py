@@ -70,7 +70,7 @@ def crossval_command(
         say(f"fold {fold} ({number} of {len(folds)})")
         run.fit(fold, context.args)
     with progress_bar() as bar:
-        task = bar.add_task("putting together", total=run.rows())
+        task = bar.add_task("putting together", total=run.looks())
         file = run.assemble(lambda done: bar.update(task, advance=done))
     if as_json:
         print_json(file.card["figures"])

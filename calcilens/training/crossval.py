@@ -22,11 +22,12 @@ from calcilens.models.registry import ModelFile
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import score
 from calcilens.training.export import card_text, describe, known_patterns, make_card
-from calcilens.training.held_out import Truth, described, learn
-from calcilens.training.predict_rows import answers, see_rows
+from calcilens.training.held_out import VARIED, Truth, described, learn
+from calcilens.training.predict_rows import answers, see_lesions, see_rows
 from calcilens.training.predictions import join
 from calcilens.training.saliency_trust import learn_trust
-from calcilens.training.samples import LoadLesion
+from calcilens.training.samples import LoadLesion, spread
+from calcilens.training.transforms import VaryLesion
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ class CrossValidation:
             )
         return folds
 
-    def rows(self) -> int:
-        """Return how many rows of the manifest are in a fold."""
-        return int(read_manifest(self.manifest).frame["fold"].notna().sum())
+    def looks(self) -> int:
+        """Return how many lesions `assemble` looks at."""
+        rows = int(read_manifest(self.manifest).frame["fold"].notna().sum())
+        return rows + min(rows, VARIED)
 
     def folder(self, fold: int) -> Path:
         """Return the folder of one fold's run."""
@@ -87,7 +89,7 @@ class CrossValidation:
         """Put the folds' networks together, calibrated, with card and figures.
 
         Args:
-            advance: Is told how many rows were read since the last call.
+            advance: Is told how many lesions were looked at since the last call.
         """
         manifest = read_manifest(self.manifest)
         frame = truth(manifest.frame[manifest.frame["fold"].notna()])
@@ -98,8 +100,11 @@ class CrossValidation:
             member.load_state_dict(model.network.first.state_dict())
         held = frame["fold"].to_numpy(int)[:, None] == folds
         seen = see_rows(manifest, ensemble, frame, held, advance)
-        learn(ensemble, seen, Truth.of(frame))
-        load, rows = LoadLesion(manifest, ensemble.first.spec), plain_rows(frame)
+        rows, some = plain_rows(frame), spread(len(frame), VARIED)
+        vary, load = (of(manifest, ensemble.first.spec) for of in (VaryLesion, LoadLesion))
+        changed = (vary(rows[i], seed=i) for i in some.tolist())
+        varied = see_lesions(ensemble, changed, held[some], advance)
+        learn(ensemble, seen, varied, Truth.of(frame.iloc[some]))
         calcified = (frame["finding_truth"] == 1).to_numpy(bool)
         learn_trust(ensemble, lambda i: load(rows[i]), calcified, held)
         found = answers(ensemble, seen, frame.index).assign(members_used=1)

@@ -24,7 +24,7 @@ from calcilens.errors import CalcilensError, ManifestError, compose
 from calcilens.imaging.patches import PatchSpec
 from calcilens.models.classifier import LesionClassifier
 from calcilens.training.balance import BalancedSampler, Key, class_weights
-from calcilens.training.samples import CutLesion, ScaleLesion
+from calcilens.training.samples import CutLesion, ScaleLesion, spread
 from calcilens.training.targets import soft_targets
 from calcilens.training.transforms import augmentation
 
@@ -68,17 +68,20 @@ class LesionDataset(Dataset[dict[str, Any]]):
         self.patches = _cached(rows, CutLesion(manifest, spec), cache_rate)
         self.targets = [soft_targets(row) for row in rows]
         self.scale = ScaleLesion(spec)
-        self.augment = augmentation(spec) if augment else None
+        self.augment, self.augmentation = augment, augmentation(spec)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, key: Key | int) -> dict[str, Any]:
-        if self.augment is None or not isinstance(key, tuple):
-            return self.plain(key[0] if isinstance(key, tuple) else key)
-        index, seed = key
-        self.augment.set_random_state(seed=seed)
-        return self._item(self.augment(self.patches[index]), index)
+        if self.augment and isinstance(key, tuple):
+            return self.varied(*key)
+        return self.plain(key[0] if isinstance(key, tuple) else key)
+
+    def varied(self, index: int, seed: int) -> dict[str, Any]:
+        """Return a sample as the augmentation of `seed` leaves it."""
+        self.augmentation.set_random_state(seed=seed)
+        return self._item(self.augmentation(self.patches[index]), index)
 
     def plain(self, index: int) -> dict[str, Any]:
         """Return a sample as it is, not augmented."""
@@ -178,7 +181,7 @@ class LesionData(pl.LightningDataModule):
 
     def plain_sample(self, count: int) -> dict[str, Any]:
         """Return a batch of training lesions spread over the rows, not augmented."""
-        rows = np.unique(np.linspace(0, len(self.train) - 1, count).astype(int))
+        rows = spread(len(self.train), count)
         return collate([self.train.plain(int(row)) for row in rows])
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:

@@ -20,9 +20,10 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
-from calcilens.training.held_out import Truth, described, learn
+from calcilens.training.held_out import VARIED, Truth, described, learn
 from calcilens.training.predict_rows import see_lesions
 from calcilens.training.saliency_trust import learn_trust
+from calcilens.training.samples import spread
 from calcilens.training.task import LesionTask
 from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
@@ -67,11 +68,13 @@ def _learn_held_out(
     ensemble: Ensemble, data: LesionData, train: pd.DataFrame, held: pd.DataFrame
 ) -> None:
     """Fill the state of the model: calibrated by the validation rows, usual as in training."""
-    taught = np.unique(np.linspace(0, len(train) - 1, TAUGHT_SAMPLE).astype(int))
-    lesions = chain(map(data.train.plain, taught.tolist()), map(data.val.plain, range(len(held))))
-    asked = np.arange(len(taught) + len(held))[:, None] >= len(taught)
-    rows = pd.concat([train.iloc[taught], held])
-    learn(ensemble, see_lesions(ensemble, lesions, asked), Truth.of(rows))
+    taught, judged = spread(len(train), TAUGHT_SAMPLE).tolist(), spread(len(held), VARIED)
+    lesions = chain(map(data.train.plain, taught), map(data.val.plain, judged.tolist()))
+    asked = np.arange(len(taught) + len(judged))[:, None] >= len(taught)
+    changed = (data.val.varied(index, seed=index) for index in judged.tolist())
+    varied = see_lesions(ensemble, changed, np.ones((len(judged), 1), bool))
+    seen = see_lesions(ensemble, lesions, asked)
+    learn(ensemble, seen, varied, Truth.of(held.iloc[judged]))
     calcified = (held["finding_truth"] == 1).to_numpy(bool)
     learn_trust(ensemble, data.val.plain, calcified, np.ones((len(held), 1), bool))
 

@@ -1,7 +1,9 @@
 """What answers to held-out lesions teach a model about itself.
 
 Calibration, conformal sets, limits of abstention and of the domain are learnt from lesions that
-the answering network was not trained on, and are kept in the weights.
+the answering network was not trained on, and are kept in the weights. All but the domain are learnt
+from lesions as training varies them: held-out lesions come from the same scanners as those taught,
+and a network that is sure of these is too sure of the next scanner's.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from calcilens.training.pattern_figures import members
 from calcilens.vocabulary import PATTERN_KEYS
 
 HEADS = ("finding", "concern")
+VARIED = 6000
+"""Held-out lesions that are varied, at most."""
 ENOUGH = 50
 """Lesions (of each class) from which a kind of input is calibrated by itself; else by all."""
 ENOUGH_OF_PATTERN = 20
@@ -62,7 +66,7 @@ class Truth:
         return cls(np.stack(heads, 1), members(shown, PATTERN_KEYS))
 
 
-def learn(ensemble: Ensemble, seen: Seen, truth: Truth) -> None:
+def learn(ensemble: Ensemble, seen: Seen, varied: Seen, truth: Truth) -> None:
     """Fill the state of an ensemble.
 
     A member is calibrated by the answers that other members gave to lesions that they had not
@@ -71,17 +75,15 @@ def learn(ensemble: Ensemble, seen: Seen, truth: Truth) -> None:
 
     Args:
         ensemble: Whose state is filled.
-        seen: What its members made of N lesions; the logits of a member are NaN for those
-            that it was taught on.
-        truth: Of the same lesions.
+        seen: What its members made of lesions as they are; the logits of a member are NaN for
+            those that it was taught on.
+        varied: The same for N lesions that some member was not taught on, as training varies them.
+        truth: Of these N.
     """
     with torch.no_grad():
-        learn_calibration(ensemble, seen, truth)
-        answered = ~seen.logits[:, :, 0].isnan().all(1)
-        held, known = Seen(*(part[answered] for part in seen)), answered.numpy()
-        part = Truth(truth.heads[known], truth.patterns[known])
-        learn_sets(ensemble, held, part)
-        learn_abstention(ensemble, held, part)
+        learn_calibration(ensemble, varied, truth)
+        learn_sets(ensemble, varied, truth)
+        learn_abstention(ensemble, varied, truth)
         learn_domain(ensemble, seen)
 
 

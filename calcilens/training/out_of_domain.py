@@ -15,7 +15,7 @@ from calcilens.models.abstention import OUT_OF_DOMAIN, Reason
 from calcilens.models.loading import LoadedModel
 from calcilens.training.metrics import Float
 from calcilens.training.predict_rows import answers, see_lesions
-from calcilens.training.samples import CutLesion, Sample, ScaleLesion
+from calcilens.training.samples import CutLesion, Sample, ScaleLesion, spread
 from calcilens.training.strangers import MAKERS, Donor, strangers
 
 DONORS = 40
@@ -61,10 +61,9 @@ def judge_domain(
     """
     if predicted["out_of_domain"].isna().all():
         return None
-    spread = np.unique(np.linspace(0, len(rows) - 1, DONORS).astype(int))
     cut, scale = CutLesion(manifest, model.spec), ScaleLesion(model.spec)
     modality = str(model.card.get("modality"))
-    chosen = plain_rows(rows.iloc[spread])
+    chosen = plain_rows(rows.iloc[spread(len(rows), DONORS)])
     donors = [Donor(cut(row), modality, number) for number, row in enumerate(chosen)]
     kinds: list[str] = []
 

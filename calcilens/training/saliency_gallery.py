@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from calcilens.training.evaluate_page import write_whole
 from calcilens.training.evaluate_plots import save
+from calcilens.training.samples import spread
 from calcilens.training.saliency_rows import JudgedMap
 
 LESIONS, COLUMNS = 16, 4
@@ -32,7 +33,7 @@ def write_maps(out: Path, judged: Sequence[JudgedMap]) -> None:
 
 def draw_gallery(judged: Sequence[JudgedMap]) -> Figure:
     """Draw up to 16 lesions, spread evenly: the image with the mineral's outline, and its map."""
-    chosen = [judged[i] for i in np.unique(np.linspace(0, len(judged) - 1, LESIONS).astype(int))]
+    chosen = [judged[i] for i in spread(len(judged), LESIONS)]
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
     figure = Figure(figsize=(3.2 * columns, 1.9 * rows + 0.3), layout="constrained")

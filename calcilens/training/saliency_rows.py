@@ -19,7 +19,7 @@ from calcilens.models.saliency import TRUSTED, Explainer, Inputs, method_of
 from calcilens.training import saliency_figures as figures
 from calcilens.training.metrics import Interval, interval, mean_of, resample
 from calcilens.training.predict_rows import trusted_members
-from calcilens.training.samples import LoadLesion
+from calcilens.training.samples import LoadLesion, spread
 
 Bool = figures.Bool
 
@@ -99,7 +99,7 @@ def judge_maps(
         raise ManifestError(
             compose("calcified lesions with a mask of the mineral", "none", where="column mask")
         )
-    chosen = masked.iloc[np.unique(np.linspace(0, len(masked) - 1, limit).astype(int))]
+    chosen = masked.iloc[spread(len(masked), limit)]
     trusted = trusted_members(model, chosen["patient_key"])
     explainer, load = Explainer(model.network), LoadLesion(manifest, model.spec)
     judged = []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.saliency import Explainer
+from calcilens.training.samples import spread
 
 LESIONS = 100
 """Enough for the median, and a few seconds."""
@@ -35,7 +36,7 @@ def learn_trust(
     """
     explainer = Explainer(ensemble)
     index = np.flatnonzero(calcified & asked.any(1))
-    chosen = np.unique(np.linspace(0, len(index) - 1, min(LESIONS, len(index))).astype(int))
+    chosen = spread(len(index), LESIONS)
     trust = []
     for i in index[chosen].tolist():
         sample = lesion(i)

@@ -88,6 +88,11 @@ class ScaleLesion(Transform):  # type: ignore[misc] # monai is untyped
         }
 
 
+def spread(count: int, most: int) -> NDArray[np.intp]:
+    """Return up to `most` places in 0..count - 1, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.intp))
+
+
 class LoadLesion:
     """Make a sample of a manifest row; the same call serves training and evaluation."""
 

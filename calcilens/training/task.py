@@ -20,10 +20,11 @@ from calcilens.models.pretrained import load_imagenet
 from calcilens.models.profile import Profile
 from calcilens.training.datamodule import LesionData
 from calcilens.training.losses import attention_loss, lesion_loss
+from calcilens.training.samples import spread
 
 Batch = dict[str, Tensor]
 INPUTS = ("pixels", "box", "extent_mm")
-PROFILE_SAMPLE = 512
+PROFILE_SAMPLE = 1024
 """Lesions that the profile is standardised by."""
 
 
@@ -178,7 +179,7 @@ def profile_features(profile: Profile, data: LesionData) -> Tensor:
 
     One lesion at a time: the patches of large lesions would make all others as large.
     """
-    rows = np.unique(np.linspace(0, len(data.train) - 1, PROFILE_SAMPLE).astype(int))
+    rows = spread(len(data.train), PROFILE_SAMPLE)
     device = profile.centre.device
     samples = (data.train.plain(int(row)) for row in rows)
     inputs = ([sample[name][None].to(device) for name in INPUTS] for sample in samples)

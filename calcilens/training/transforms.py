@@ -18,8 +18,9 @@ from monai.transforms import (
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from calcilens.data_manifests.schema import Manifest
 from calcilens.imaging.patches import PatchSpec
-from calcilens.training.samples import Sample, ScaleLesion
+from calcilens.training.samples import CutLesion, Sample, ScaleLesion
 
 CT_GAMMA = (0.86, 1.16)
 RADIOGRAPH_GAMMA = (0.7, 1.45)
@@ -333,3 +334,15 @@ def augmentation(spec: PatchSpec) -> Augmentation:
     relative = RandRelativeIntensityd(spec.planes, RADIOGRAPH_GAMMA if film else CT_GAMMA)
     machine = RandSharpnessd(hu_only=not film)
     return Augmentation([*place, machine, *hounsfield, ScaleLesion(spec), *tone, relative])
+
+
+class VaryLesion:
+    """Make a sample of a manifest row as training varies it."""
+
+    def __init__(self, manifest: Manifest, spec: PatchSpec) -> None:
+        self.cut, self.augmentation = CutLesion(manifest, spec), augmentation(spec)
+
+    def __call__(self, row: Mapping[str, Any], seed: int) -> Sample:
+        """Return what `LoadLesion` returns, as the augmentation of `seed` leaves it."""
+        varied: Sample = self.augmentation.set_random_state(seed=seed)(self.cut(row))
+        return varied

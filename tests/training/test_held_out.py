@@ -66,12 +66,17 @@ class Fixed(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-lear
         return self.classes_[x.argmax(1)]
 
 
+def taught(made: Ensemble, seen: Seen, truth: Truth) -> None:
+    """Let an ensemble learn from lesions that no variation changes."""
+    learn(made, seen, seen, truth)
+
+
 def test_overconfident_answers_become_frequencies() -> None:
     made, (logits, truth) = ensemble(), drawn(0)
     loud = logits.clone()
     loud[:, :, :2] = 3 * logits[:, :, :2] + 1
     loud[:, :, 2:] = 3 * logits[:, :, 2:]
-    learn(made, seen_by(made, loud), truth)
+    taught(made, seen_by(made, loud), truth)
     state = made.calibration
     assert state.slope[0, 0].tolist() == pytest.approx([1 / 3, 1 / 3], abs=0.04)
     assert state.offset[0, 0].tolist() == pytest.approx([-1 / 3, -1 / 3], abs=0.1)
@@ -106,7 +111,7 @@ def test_a_member_learns_nothing_from_the_lesions_that_it_is_judged_by() -> None
 
     def fitted(table: Tensor, known: Truth) -> Tensor:
         made = ensemble(3)
-        learn(made, seen_by(made, table), known)
+        taught(made, seen_by(made, table), known)
         state = made.calibration
         return torch.cat([state.slope[0, 1], state.offset[0, 1], state.temperature[0, 1:2]])
 
@@ -124,22 +129,36 @@ def test_each_kind_of_input_is_calibrated_by_itself_where_it_has_enough_lesions(
     hu = torch.arange(N) % 2 == 1
     logits[hu] *= 2
     made = ensemble(network=HU)
-    learn(made, seen_by(made, logits, hu=hu), truth)
+    taught(made, seen_by(made, logits, hu=hu), truth)
     assert made.calibration.slope[:, 0, 0].tolist() == pytest.approx([1, 0.5], abs=0.1)
     assert made.calibration.temperature[:, 0].tolist() == pytest.approx([1, 2], abs=0.2)
     assert not torch.equal(made.sets.thresholds[0], made.sets.thresholds[1])
 
     few = torch.arange(N) < held_out.ENOUGH // 2
     made, once = ensemble(network=HU), ensemble()
-    learn(made, seen_by(made, logits, hu=~few), truth)
-    learn(once, seen_by(once, logits), truth)
+    taught(made, seen_by(made, logits, hu=~few), truth)
+    taught(once, seen_by(once, logits), truth)
     assert torch.equal(made.calibration.slope[0], once.calibration.slope[0])
+
+
+def test_a_model_is_as_sure_as_it_may_be_of_varied_lesions_and_knows_those_as_they_are() -> None:
+    made, plain, varied = ensemble(), ensemble(), ensemble()
+    logits, truth = drawn(11)
+    sure, unsure = seen_by(made, logits * 4), seen_by(made, logits * 2, seed=1)
+    learn(made, sure, unsure, truth)
+    taught(plain, sure, truth)
+    taught(varied, unsure, truth)
+    for name in ("calibration", "sets", "abstention"):
+        state, wanted = (getattr(e, name).state_dict() for e in (made, varied))
+        assert all(torch.equal(state[k], wanted[k]) for k in wanted)
+    assert torch.equal(made.domain.mean, plain.domain.mean)
+    assert not torch.equal(made.domain.mean, varied.domain.mean)
 
 
 def test_without_labels_nothing_is_changed() -> None:
     made, (logits, _) = ensemble(), drawn(5)
     nothing = Truth(np.full((N, 2), np.nan), np.zeros((N, len(PATTERN_KEYS)), bool))
-    learn(made, seen_by(made, logits), nothing)
+    taught(made, seen_by(made, logits), nothing)
     fresh = ensemble().calibration.state_dict()
     assert all(torch.equal(v, fresh[k]) for k, v in made.calibration.state_dict().items())
     assert not made.sets.fitted
@@ -147,7 +166,7 @@ def test_without_labels_nothing_is_changed() -> None:
 
 def test_sets_of_a_taught_model_cover_new_lesions_and_never_hold_an_unknown_pattern() -> None:
     made, (logits, truth) = ensemble(), drawn(6)
-    learn(made, seen_by(made, logits), truth)
+    taught(made, seen_by(made, logits), truth)
     logits, truth = drawn(7)
     said = made.judge(seen_by(made, logits))
     inside = said.pattern_set.numpy()
@@ -162,7 +181,7 @@ def test_the_card_says_what_was_learnt() -> None:
     assert held_out.described(made) == {"undecided": [0.5, 0.5]}
     rare = np.flatnonzero(truth.patterns[:, PATTERN_KEYS.index("popcorn")])[8:]
     truth.patterns[rare] = False
-    learn(made, seen_by(made, logits), truth)
+    taught(made, seen_by(made, logits), truth)
     said = held_out.described(made)
     assert (said["coverage"], said["patterns_in_every_set"]) == (0.9, ["popcorn"])
     assert said["undecided"][0] < 0.5 < said["undecided"][1]
@@ -186,7 +205,7 @@ def test_one_in_twenty_held_out_lesions_lies_beyond_the_limit_and_a_stranger_far
     logits[fold[:, None] != torch.arange(2)] = torch.nan
     made = ensemble(2)
     seen = seen_by(made, logits)
-    learn(made, seen, truth)
+    taught(made, seen, truth)
     held = made.judge(Seen(*(part[fold == 0] for part in seen)))
     assert (held.out_of_domain > made.domain.limit).float().mean() == pytest.approx(0.05, abs=0.002)
     assert (made.judge(seen._replace(features=seen.features * 3)).out_of_domain > 3).all()
