@@ -120,7 +120,7 @@ def test_blur_is_measured_at_the_skin(tmp_path: Path, blur_mm: float) -> None:
 def test_rows_tell_how_the_series_was_acquired_and_whose_it_is(ct_set: Path) -> None:
     manifest = build_phantoms(ct_set)
     frame = manifest.frame
-    assert set(frame["source"]) == {"phantom-ct"}
+    assert set(frame["source"]) == {"phantom-ct-in-real"}
     assert set(frame["site"]) == {"thigh"}
     assert set(frame["kvp"]) == {100.0}
     assert set(frame["kernel"]) == {"B30s"}
@@ -183,7 +183,7 @@ def test_radiographs_only_grow_brighter_where_mineral_is(tmp_path: Path) -> None
     out = tmp_path / "set"
     write_patches(Job("radiograph", 2, "usual", out, tmp_path / "film"), 12, workers=1)
     frame = build_phantoms(out).frame
-    assert set(frame["source"]) == {"phantom-radiograph"}
+    assert set(frame["source"]) == {"phantom-radiograph-in-real"}
     assert set(frame["site"]) == {"knee"}
     assert frame["spacing_y_mm"].isna().all()
     for line in lines(out):

@@ -20,6 +20,8 @@ from calcilens.errors import ManifestError, UsageError, compose
 
 TRUTH = "truth.jsonl"
 SOURCES = {"CT": "phantom-ct", "DX": "phantom-radiograph"}
+IN_REAL = "-in-real"
+"""What is added where the body around the lesion is a real one: judged and drawn apart."""
 SALT = b"calcilens/phantoms"
 """Public on purpose: nobody stands behind a simulated patient, and the same seed must give the
 same key wherever it is simulated."""
@@ -67,6 +69,10 @@ def _read_lines(path: Path) -> list[Mapping[str, Any]]:
     return lines
 
 
+def _source(line: Mapping[str, Any]) -> str:
+    return SOURCES[line["modality"]] + (IN_REAL if line.get("background") == "real" else "")
+
+
 def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a line into a row that keeps every promise of a manifest."""
     where = f"{TRUTH}, line {number}"
@@ -90,7 +96,7 @@ def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cells(line: Mapping[str, Any], root: Path) -> dict[str, Any]:
     modality, origin = line["modality"], (line["domain"], line["seed"])
-    source, image = SOURCES[modality], root / line["image"]
+    source, image = _source(line), root / line["image"]
     # A real study is the same person in every set that lesions are put into it for.
     of = () if line.get("background") == "real" else (modality, *origin)
     person = "-".join(map(str, (*of, line["person"])))
