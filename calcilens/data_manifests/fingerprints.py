@@ -39,7 +39,7 @@ CLIP = 3.0
 """Fine texture is cut at this many median absolute deviations: one bright lesion on noise
 must not decide."""
 CANDIDATE_COSINE = 0.8
-SAME_CORRELATION = 0.6
+SAME_CORRELATION = 0.65
 MAX_SHIFT = 2
 """Largest shift that is looked for, pixels along each axis."""
 _ROWS_AT_ONCE = 2048
