@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from calcilens.files import write_whole
 from calcilens.training.evaluate import Scores
 from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
 from calcilens.training.left_out import why_left_out
@@ -227,13 +227,3 @@ def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
         if name in table:
             table = table.assign(**{name: table[name].map("|".join, na_action="ignore")})
     return table.join(reasons.add_prefix("why_not_")).to_csv(index=False)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
