@@ -13,6 +13,7 @@ import typer
 from calcilens.commands.console import print_json, progress_bar, say
 from calcilens.commands.phantom_sets import Domain, Modality, write_set
 from calcilens.errors import UsageError, compose
+from calcilens.files import write_whole
 
 if TYPE_CHECKING:
     from calcilens.phantoms.drafts import Job
@@ -43,7 +44,7 @@ def benchmark(
     write_template(out / "predictions-template.csv", list(manifest.frame["row_id"]))
     found = describe(_job(out, modality, seed, Domain.UNSEEN))
     write_readme(out / "README.md", found)
-    (out / "BENCHMARK.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / "BENCHMARK.json", (json.dumps(found, indent=2) + "\n").encode())
     if as_json:
         print_json(found)
         return

@@ -9,10 +9,12 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from calcilens.errors import UsageError, compose
+from calcilens.files import PART, write_whole
 from calcilens.phantoms.backgrounds import list_backgrounds
 from calcilens.phantoms.ct_patches import write_ct
 from calcilens.phantoms.ct_transplants import write_ct_transplant
@@ -49,14 +51,14 @@ def write_patches(
         advance(done)
     lines = [_line_path(job, i).read_text(encoding="utf-8") for i in range(count)]
     truth = job.out / "truth.jsonl"
-    truth.write_text("".join(lines), encoding="utf-8")
+    write_whole(truth, "".join(lines).encode())
     return truth
 
 
 def _prepare(job: Job) -> None:
     """Make the folders; refuse one that another set was begun in."""
-    for name in ("images", "masks", "truth"):
-        (job.out / name).mkdir(parents=True, exist_ok=True)
+    for folder in ("images", "masks", "truth"):
+        (job.out / folder).mkdir(parents=True, exist_ok=True)
     stated = {
         "format": FORMAT,
         "modality": job.modality,
@@ -69,7 +71,9 @@ def _prepare(job: Job) -> None:
     if found != stated:
         fix = "name another --out, or the options that it was begun with"
         raise UsageError(compose(f"a set of {found}", f"{stated}", where="--out", fix=fix))
-    path.write_text(json.dumps(stated) + "\n", encoding="utf-8")
+    write_whole(path, _json(stated))
+    for part in job.out.rglob(f"{PART}*"):
+        part.unlink()  # of a run that was killed
 
 
 def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:
@@ -99,9 +103,11 @@ def _write_patch(job: Job, number: int) -> None:
         line = _WRITERS[job.modality](job, number)
     else:
         line = _TRANSPLANTS[job.modality](job, job.backgrounds, number)
-    part = _line_path(job, number).with_suffix(".part")
-    part.write_text(json.dumps(line) + "\n", encoding="utf-8")
-    part.replace(_line_path(job, number))
+    write_whole(_line_path(job, number), _json(line))
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value) + "\n").encode()
 
 
 _WRITERS = {"ct": write_ct, "radiograph": write_radiograph}

@@ -14,6 +14,7 @@ from calcilens.data_manifests.builders.phantoms import build_phantoms
 from calcilens.data_manifests.pixels import load_mask, load_stack
 from calcilens.data_manifests.schema import plain_rows
 from calcilens.errors import UsageError
+from calcilens.files import PART
 from calcilens.phantoms.ct_patches import PLANES, visible_ct, voxel_box
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, MODALITIES, Job, draw_scene, piece_box
 from calcilens.phantoms.patches import write_patches
@@ -59,12 +60,27 @@ def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(job: Job, tmp_path
     write_patches(halted, 3, workers=1)
     (halted.out / "truth" / "000001.json").unlink()
     (halted.out / lines(job.out)[1]["image"]).write_bytes(b"half an image")
-    (halted.out / "truth" / "000001.part").write_bytes(b"half a line")
+    (halted.out / "truth" / f"{PART}1-000001.json").write_bytes(b"half a line")
     done: list[int] = []
     write_patches(halted, COUNT, workers=1, advance=done.append)
     assert sum(done) == COUNT
     assert done[0] == 2  # what was whole is kept
     assert digests(halted.out) == digests(job.out)
+
+
+def test_a_full_disk_leaves_no_piece_of_a_file(job: Job, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    full = replace(job, out=tmp_path / "full")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # of any one file, in bytes
+    try:
+        with pytest.raises(OSError, match=r"images/000000\."):
+            write_patches(full, COUNT, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(digests(full.out)) == ["set.json"]
+    write_patches(full, COUNT, workers=1)
+    assert digests(full.out) == digests(job.out)
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"domain": "unseen"}])
