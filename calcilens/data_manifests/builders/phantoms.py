@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from calcilens.data_manifests.builders.build import Advance, box_cells, row_id, spacing_cells
-from calcilens.data_manifests.patients import patient_key
+from calcilens.patients import patient_key
 from calcilens.data_manifests.pixels import digest, image_kind
 from calcilens.data_manifests.schema import Manifest, count_readers, new_manifest
 from calcilens.data_manifests.validate import row_faults
@@ -89,18 +89,17 @@ def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cells(line: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    modality, origin = line["modality"], (line["domain"], line["seed"])
+    modality, origin, person = line["modality"], (line["domain"], line["seed"]), line["person"]
     source, image = SOURCES[modality], root / line["image"]
-    # A real study is the same person in every set that lesions are put into it for.
-    of = () if line.get("background") == "real" else (modality, *origin)
-    person = "-".join(map(str, (*of, line["person"])))
+    if line.get("background") != "real":  # there it is a real patient's key already
+        person = patient_key("-".join(map(str, (modality, *origin, person))), SALT)
     row = {
         **{name: line[name] for name in KEPT},
         "row_id": row_id(source, *origin, line["id"]),
         "image": line["image"],
         "image_kind": image_kind(image),
         "modality": modality,
-        "patient_key": patient_key(person, SALT),
+        "patient_key": person,
         "source": source,
         "sha256": digest(image),
         "pattern": line["patterns"] or None,
