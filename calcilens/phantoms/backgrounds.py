@@ -7,6 +7,7 @@ Nothing else that names a patient is read.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,7 @@ ANYWHERE = (
 ABSENT_SHARE = 0.3
 Kind = TypeVar("Kind", Volume, Radiograph)
 _LARGEST_MM = 60.0
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Background:
 
     Args:
         person: Key of its patient.
+        sop_uids: Of its images.
         files: Where it lies.
         kvp: Tube voltage, or None where it is not said.
         kernel: Name of the kernel, or None.
@@ -50,6 +53,7 @@ class Background:
     """
 
     person: str
+    sop_uids: tuple[str, ...]
     files: tuple[Path, ...]
     kvp: float | None
     kernel: str | None
@@ -89,11 +93,18 @@ def _background(headers: Sequence[Header], salt: bytes) -> Background:
     site = code_string(tags, "BodyPartExamined")
     return Background(
         patient_key(read_patient(headers[0]) or headers[0].study_uid, salt),
+        tuple(header.sop_uid for header in headers),
         tuple(header.path for header in headers),
         float(kvp) if kvp not in (None, "") else None,
         str(kernel if isinstance(kernel, str) else kernel[0]) if kernel else None,
         site.lower() if site else "unknown",
     )
+
+
+def fingerprint(backgrounds: Sequence[Background]) -> str:
+    """Return a hash of which images they are, whatever their folder and their order."""
+    uids = sorted(uid for background in backgrounds for uid in background.sop_uids)
+    return hashlib.sha256("\n".join(uids).encode()).hexdigest()[:_DIGITS]
 
 
 def choose_background(

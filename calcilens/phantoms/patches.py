@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from calcilens.errors import UsageError, compose
 from calcilens.files import PART, write_whole
-from calcilens.phantoms.backgrounds import list_backgrounds
+from calcilens.phantoms.backgrounds import fingerprint, list_backgrounds
 from calcilens.phantoms.ct_patches import write_ct
 from calcilens.phantoms.ct_transplants import write_ct_transplant
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, Job, patch_id
@@ -24,6 +24,8 @@ from calcilens.phantoms.radiograph_patches import write_radiograph
 
 FORMAT = 1
 """Version of the simulation: sets of different versions are not mixed."""
+SET = "set.json"
+"""What a set was begun with."""
 _CHUNK = 2 * LESIONS_A_PERSON
 
 
@@ -41,8 +43,6 @@ def write_patches(
     Returns:
         The truth file.
     """
-    if job.backgrounds is not None:
-        list_backgrounds(job.backgrounds, job.modality)  # refuses a folder before work begins
     _prepare(job)
     numbers = [i for i in range(count) if not _line_path(job, i).is_file()]
     advance(count - len(numbers))
@@ -56,24 +56,58 @@ def write_patches(
 
 
 def _prepare(job: Job) -> None:
-    """Make the folders; refuse one that another set was begun in."""
+    """Make the folders; refuse one that another set was begun in, or anything else."""
+    stated = _stated(job)
+    path = job.out / SET
+    found = _read_set(path) if path.is_file() else stated
+    changed = [name for name in stated if found.get(name) != stated[name]]
+    if changed:
+        old, new = (", ".join(f"{n} {of.get(n)}" for n in changed) for of in (found, stated))
+        fix = "name another --out, or the options that it was begun with"
+        raise UsageError(compose(f"{old}, as in {SET} there", new, where="--out", fix=fix))
+    if not path.is_file():
+        _refuse_others(job.out)
+        job.out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, _json(stated))
+    for part in job.out.rglob(f"{PART}*"):
+        part.unlink()  # of a run that was killed
     for folder in ("images", "masks", "truth"):
-        (job.out / folder).mkdir(parents=True, exist_ok=True)
-    stated = {
+        (job.out / folder).mkdir(exist_ok=True)
+
+
+def _stated(job: Job) -> dict[str, Any]:
+    """Return what all patches of a set have in common."""
+    listed = list_backgrounds(job.backgrounds, job.modality) if job.backgrounds else ()
+    return {
         "format": FORMAT,
         "modality": job.modality,
         "seed": job.seed,
         "domain": job.domain,
-        "backgrounds": job.backgrounds is not None,
+        "backgrounds": fingerprint(listed) if listed else False,
     }
-    path = job.out / "set.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else stated
-    if found != stated:
-        fix = "name another --out, or the options that it was begun with"
-        raise UsageError(compose(f"a set of {found}", f"{stated}", where="--out", fix=fix))
-    write_whole(path, _json(stated))
-    for part in job.out.rglob(f"{PART}*"):
-        part.unlink()  # of a run that was killed
+
+
+def _read_set(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        fix = "name another --out: what this set was begun with is lost"
+        raise UsageError(compose("a JSON object", "something else", where=f"--out, {SET}", fix=fix))
+    return found
+
+
+def _refuse_others(out: Path) -> None:
+    """Refuse a folder that no set was begun in and that is not empty."""
+    if out.exists() and not out.is_dir():
+        found = "a file"
+    elif out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        found = f"other files and no {SET}"
+    else:
+        return
+    wanted = f"a folder that is missing, empty or holds a set with its {SET}"
+    raise UsageError(compose(wanted, found, where="--out", fix="name another --out"))
 
 
 def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,25 @@ def test_patients_are_told_apart_by_their_id_and_else_by_study(tmp_path: Path, s
         save(plane, tmp_path / f"{study}.dcm")
     persons = [background.person for background in list_backgrounds(tmp_path, "ct")]
     assert persons == [patient_key(p, salt) for p in ("A", "A", "B", "1.2.4", "1.2.5")]
+
+
+def test_a_set_goes_on_with_the_same_images_only(
+    ct_folder: Path, ct_set: Path, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copytree(ct_folder, tmp_path / "elsewhere"))
+    job = Job("ct", 4, "usual", ct_set, moved)
+    before = {p: p.stat().st_mtime_ns for p in (ct_set / "images").iterdir()}
+    write_patches(job, 16, workers=1)
+    (plane,) = ct_slices(np.zeros((1, 8, 8), np.uint16), SOPInstanceUID="1.2.3")
+    save(plane, moved / "more.dcm")
+    list_backgrounds.cache_clear()
+    with pytest.raises(
+        UsageError, match=r"expected backgrounds [0-9a-f]{16}, .*name another --out"
+    ):
+        write_patches(job, 16, workers=1)
+    with pytest.raises(UsageError, match="found backgrounds False"):
+        write_patches(replace(job, backgrounds=None), 16, workers=1)
+    assert {p: p.stat().st_mtime_ns for p in (ct_set / "images").iterdir()} == before
 
 
 def test_a_row_has_the_key_of_the_same_patients_own_lesions(ct_set: Path, salt: bytes) -> None:

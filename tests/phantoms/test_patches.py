@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from calcilens.errors import UsageError
 from calcilens.files import PART
 from calcilens.phantoms.ct_patches import PLANES, visible_ct, voxel_box
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, MODALITIES, Job, draw_scene, piece_box
-from calcilens.phantoms.patches import write_patches
+from calcilens.phantoms.patches import SET, write_patches
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import solids
 
@@ -89,6 +90,36 @@ def test_sets_are_not_mixed_in_one_folder(job: Job, change: dict[str, Any]) -> N
     with pytest.raises(UsageError, match="name another --out"):
         write_patches(replace(job, **change), COUNT)
     assert digests(job.out) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[" * 100_000, "\x00"])
+def test_a_set_whose_settings_are_damaged_is_left_alone(
+    job: Job, tmp_path: Path, content: str
+) -> None:
+    shutil.copytree(job.out, tmp_path / "damaged")
+    (tmp_path / "damaged" / SET).write_text(content)
+    before = digests(tmp_path / "damaged")
+    with pytest.raises(
+        UsageError, match=r"--out, set\.json: expected a JSON object, .*another --out"
+    ):
+        write_patches(replace(job, out=tmp_path / "damaged"), COUNT)
+    assert digests(tmp_path / "damaged") == before
+
+
+def test_what_is_no_set_is_left_alone(job: Job, tmp_path: Path) -> None:
+    shutil.copytree(job.out, tmp_path / "lost")
+    (tmp_path / "lost" / SET).unlink()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "truth.jsonl").write_text("of another program")
+    before = digests(tmp_path)
+    for name in ("lost", "mine"):
+        with pytest.raises(UsageError, match=r"found other files and no set\.json; name another"):
+            write_patches(replace(job, out=tmp_path / name), COUNT)
+    with pytest.raises(
+        UsageError, match=r"--out: expected a folder .*, found a file; name another"
+    ):
+        write_patches(replace(job, out=tmp_path / "mine" / "truth.jsonl"), COUNT)
+    assert digests(tmp_path) == before
 
 
 def test_every_line_agrees_with_its_files(job: Job) -> None:
