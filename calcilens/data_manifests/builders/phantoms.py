@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ SOURCES = {"CT": "phantom-ct", "DX": "phantom-radiograph"}
 SALT = b"calcilens/phantoms"
 """Public on purpose: nobody stands behind a simulated patient, and the same seed must give the
 same key wherever it is simulated."""
+_AGAIN = "run `calcilens phantoms patches` again, which writes this file anew"
 KEPT = ("key_plane", "finding", "concern", "site", "kvp", "kernel", "diameter_mm", "mask")
 """What is taken over as it is."""
 NEEDED = (
@@ -51,6 +52,7 @@ def build_phantoms(root: Path, advance: Advance | None = None) -> Manifest:
             rows.append(row)
             if advance:
                 advance(number, len(lines))
+    _refuse_doubled(rows)
     return new_manifest(rows, root)
 
 
@@ -60,11 +62,26 @@ def _read_lines(path: Path) -> list[Mapping[str, Any]]:
         raise UsageError(compose(TRUTH, "no such file", where="--root", fix=fix))
     try:
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(compose("JSON on every line", str(error), where=TRUTH)) from error
     if not lines:
         raise ManifestError(compose("at least one lesion", "none", where=TRUTH))
+    wrong = [number for number, line in enumerate(lines, 1) if not isinstance(line, dict)]
+    if wrong:
+        where = f"{TRUTH}, line {wrong[0]}"
+        raise ManifestError(compose("a JSON object", "something else", where=where, fix=_AGAIN))
     return lines
+
+
+def _refuse_doubled(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse the first lesion that stands there twice."""
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        earlier = first.setdefault(row["row_id"], number)
+        if earlier != number:
+            where, found = f"{TRUTH}, line {number}", f"the lesion of line {earlier} again"
+            fix = "remove one of them" 
+            raise ManifestError(compose("every lesion once", found, where=where, fix=fix))
 
 
 def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
