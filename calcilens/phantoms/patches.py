@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from calcilens.errors import UsageError, compose
+from calcilens.errors import InputError, UsageError, compose
 from calcilens.files import PART, write_whole
 from calcilens.phantoms.backgrounds import fingerprint, list_backgrounds
 from calcilens.phantoms.ct_patches import write_ct
@@ -44,7 +48,7 @@ def write_patches(
         The truth file.
     """
     _prepare(job)
-    numbers = [i for i in range(count) if not _line_path(job, i).is_file()]
+    numbers = [i for i in range(count) if not _is_there(job, i)]
     advance(count - len(numbers))
     chunks = [numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK)]
     for done in _map(job, chunks, workers):
@@ -115,8 +119,33 @@ def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:
     if processes < 2:
         yield from (_write_chunk(job, chunk) for chunk in chunks)
         return
-    with ProcessPoolExecutor(processes) as pool:
-        yield from pool.map(_write_chunk, [job] * len(chunks), chunks)
+    with ProcessPoolExecutor(processes, initializer=_end_with_parent) as pool:
+        try:
+            yield from pool.map(_write_chunk, [job] * len(chunks), chunks)
+        except BrokenProcessPool as error:
+            fix = "if memory was short, run again with fewer --workers; what is whole is kept"
+            wanted, found = f"{processes} processes that end by themselves", "one that was killed"
+            raise InputError(compose(wanted, found, fix=fix)) from error
+
+
+def _end_with_parent() -> None:
+    """End this process when the program that started it is gone, killed even."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _is_there(job: Job, number: int) -> bool:
+    """Tell whether a patch was written; its truth may have been damaged since."""
+    try:
+        return isinstance(json.loads(_line_path(job, number).read_bytes()), dict)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _line_path(job: Job, number: int) -> Path:

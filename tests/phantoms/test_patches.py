@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,10 +63,13 @@ def test_same_seed_gives_the_same_bytes_whatever_the_number_of_workers_and_threa
     assert digests(other.out) != digests(job.out)
 
 
-def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"", b"null", b"\xff", b"{"])
+def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(
+    job: Job, tmp_path: Path, damage: bytes
+) -> None:
     halted = replace(job, out=tmp_path / "halted")
     write_patches(halted, 3, workers=1)
-    (halted.out / "truth" / "000001.json").unlink()
+    (halted.out / "truth" / "000001.json").write_bytes(damage)
     (halted.out / lines(job.out)[1]["image"]).write_bytes(b"half an image")
     (halted.out / "truth" / f"{PART}1-000001.json").write_bytes(b"half a line")
     done: list[int] = []
@@ -82,6 +92,70 @@ def test_a_full_disk_leaves_no_piece_of_a_file(job: Job, tmp_path: Path) -> None
     assert list(digests(full.out)) == ["set.json"]
     write_patches(full, COUNT, workers=1)
     assert digests(full.out) == digests(job.out)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from calcilens.phantoms.drafts import Job
+from calcilens.phantoms.patches import write_patches
+write_patches(Job("ct", 3, "usual", Path(sys.argv[1])), 6000, workers=2)
+"""
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A program that writes a large set, and the numbers of its two worker processes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "set")], stderr=subprocess.PIPE, text=True
+    ) as program:
+        try:
+            assert within(60, lambda: len(list((tmp_path / "set").rglob("*.json"))) > 4)
+            children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text()
+            yield program, [int(child) for child in children.split()]
+        finally:
+            program.kill()
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+    return true()
+
+
+def ended(process: int) -> bool:
+    """Tell whether a process is gone, or waits for its parent to notice."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_no_worker_outlives_a_killed_program(
+    running: tuple[subprocess.Popen[str], list[int]],
+) -> None:
+    program, workers = running
+    assert len(workers) >= 2
+    program.kill()
+    try:
+        assert within(20, lambda: all(map(ended, workers)))
+    finally:
+        for worker in workers:
+            with suppress(OSError):
+                os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_a_killed_worker_is_one_clear_error(
+    running: tuple[subprocess.Popen[str], list[int]],
+) -> None:
+    program, workers = running
+    os.kill(workers[0], signal.SIGKILL)
+    said = program.communicate(timeout=60)[1].splitlines()[-1]
+    assert said.startswith("calcilens.errors.InputError: expected 2 processes that end by themselv")
+    assert "run again with fewer --workers" in said
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"domain": "unseen"}])
