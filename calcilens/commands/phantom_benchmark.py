@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,11 @@ def benchmark(
     OUT/README.md says how to judge a model or anyone's predictions, OUT/predictions-template.csv
     is to be filled in, and OUT/BENCHMARK.json tells whether two people have the same lesions.
     """
-    from calcilens.data_manifests.schema import read_manifest, write_manifest
+    from calcilens.data_manifests.schema import read_manifest
     from calcilens.phantoms.benchmark import describe, write_readme, write_template
 
-    path = out / "manifest.parquet"
-    write_set(out, n, modality, seed, Domain.UNSEEN, workers)
-    manifest = read_manifest(path)
-    write_manifest(replace(manifest, frame=manifest.frame.assign(split="test")), path)
+    write_set(out, n, modality, seed, Domain.UNSEEN, workers, split="test")
+    manifest = read_manifest(out / "manifest.parquet")
     write_template(out / "predictions-template.csv", list(manifest.frame["row_id"]))
     found = describe(_job(out, modality, seed, Domain.UNSEEN))
     write_readme(out / "README.md", found)
