@@ -38,7 +38,11 @@ def benchmark(
 
     write_set(out, n, modality, seed, Domain.UNSEEN, workers, split="test")
     manifest = read_manifest(out / "manifest.parquet")
-    write_template(out / "predictions-template.csv", list(manifest.frame["row_id"]))
+    template = out / "predictions-template.csv"
+    if template.exists():
+        say(f"{template} is there already, and stays as it is")
+    else:
+        write_template(template, list(manifest.frame["row_id"]))
     found = describe(_job(out, modality, seed, Domain.UNSEEN))
     write_readme(out / "README.md", found)
     write_whole(out / "BENCHMARK.json", (json.dumps(found, indent=2) + "\n").encode())

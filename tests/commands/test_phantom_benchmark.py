@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,19 @@ def test_rows_that_were_there_keep_their_split_and_fold(
     frame = read_manifest(path).frame
     assert frame["split"].tolist() == [*splits, None, None]
     assert frame["fold"].fillna(-1).tolist() == [0, 1, 2, 0, -1, 1, -1, -1, -1]
+
+
+def test_a_benchmark_that_is_made_again_keeps_what_was_filled_in(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    again = Path(shutil.copytree(made, tmp_path / "again"))
+    (again / "predictions-template.csv").write_text("filled in")
+    benchmark(monkeypatch, again, "--workers", "1")
+    assert (again / "predictions-template.csv").read_text() == "filled in"
+    assert (
+        "predictions-template.csv is there already, and stays as it is" in capsys.readouterr().err
+    )
+    assert set(read_manifest(again / "manifest.parquet").frame["split"]) == {"test"}
 
 
 def test_a_sheet_needs_the_name_of_a_png(
