@@ -89,14 +89,15 @@ def card_entry(scores: Scores, about: About) -> dict[str, Any]:
 
 def warnings_about(scores: Scores) -> list[str]:
     """Return what a reader of the figures must know first."""
+    found = [scores.other_modality] if scores.other_modality else []
     seen = scores.n_seen_in_training
     if not seen:
-        return []
+        return found
     if scores.seen_included:
         what = "they are in the figures, which are too good because of it"
     else:
         what = "they are left out (--include-seen keeps them)"
-    return [f"{seen} of {scores.n_in_split} rows were trained on by every member: {what}"]
+    return [*found, f"{seen} of {scores.n_in_split} rows were trained on by every member: {what}"]
 
 
 def write_evaluation(out: Path, frame: pd.DataFrame, scores: Scores, about: About) -> Path:

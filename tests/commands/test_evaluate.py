@@ -136,6 +136,34 @@ def test_a_model_is_named_and_seen_rows_are_warned_of(run: Any, capsys: Any) -> 
 
 
 @pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("modality", "films", "judged", "said"),
+    [
+        ("CT", 0, 120, ""),
+        ("CT", 40, 80, "made for CT: 40 of 120 rows are of another modality and left out"),
+        ("radiograph", 40, 40, "made for radiograph: 80 of 120 rows are of another modality and"),
+        ("radiograph", 0, 120, "made for radiograph, but all 120 rows are of another modality: "),
+    ],
+)
+def test_a_model_is_judged_on_its_own_modality_or_warned_of(
+    run: Any, capsys: Any, tmp_path: Path, modality: str, films: int, judged: int, said: str
+) -> None:
+    made = labelled(tmp_path)
+    made.frame["modality"] = ["DX"] * films + ["CT"] * (120 - films)
+    write_manifest(made, "m.parquet")
+    model = SimpleNamespace(card={"name": "m", "modality": modality}, name="m", sha256="ab" * 32)
+    load = {"load_model": lambda name: model}
+    vars(sys.modules["calcilens.models.loading"]).update(load)
+    assert run("--manifest", "m.parquet", "--model", "m", "--json", "--include-seen") == EXIT_DONE
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["n_in_split"] == judged
+    assert said in (found["other_modality"] or "")
+    lines = [line for line in err.splitlines() if "modality" in line]
+    assert lines == ([f"warning: {found['other_modality']}"] if said else [])
+
+
+@pytest.mark.usefixtures("models")
 def test_the_card_gets_the_figures_without_the_machine_they_were_made_on(
     run: Any, capsys: Any, tmp_path: Path
 ) -> None:
