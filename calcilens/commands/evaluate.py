@@ -111,11 +111,15 @@ def _check_use(names: list[str], predictions: Path | None, asked: dict[str, Any]
 
 
 def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
-    from calcilens.training.predictions import read_predictions
+    from calcilens.training.predictions import read_predictions, unread_columns
 
     started = time.perf_counter()
     named = {"model": path.name, "model_version": None, "model_sha256": None}
-    return _judge(wanted, read_predictions(path), named, out, started=started)
+    predicted = read_predictions(path)
+    unread = unread_columns(predicted)
+    if unread:
+        say(f"warning: {path.name}: columns that are not read: {', '.join(unread)}")
+    return _judge(wanted, predicted, named, out, started=started)
 
 
 def _judge_model(wanted: Wanted, name: str, out: Path | None) -> Judged:

@@ -19,7 +19,7 @@ from calcilens.files import write_whole
 from calcilens.training.evaluate import Scores
 from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
 from calcilens.training.left_out import why_left_out
-from calcilens.training.predictions import PATTERN_COLUMNS, WHY_COLUMNS, arrays
+from calcilens.training.predictions import PATTERN_COLUMNS, WHY_COLUMNS, WHY_NOT, arrays
 from calcilens.vocabulary import PATTERNS
 
 MISTAKES = 8
@@ -227,4 +227,4 @@ def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
     for name in ("pattern_truth", "pattern_set"):
         if name in table:
             table = table.assign(**{name: table[name].map("|".join, na_action="ignore")})
-    return table.join(reasons.add_prefix("why_not_")).to_csv(index=False)
+    return table.join(reasons.add_prefix(WHY_NOT)).to_csv(index=False)

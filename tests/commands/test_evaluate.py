@@ -70,6 +70,23 @@ def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) 
     page = Path("deep/folder/evaluation.html").read_text()
     assert "calcilens evaluate --manifest m.parquet --predictions p.csv --out deep/folder" in page
     assert run("--manifest", "m.parquet", "--predictions", "deep/folder/predictions.csv") == 0
+    assert "not read" not in capsys.readouterr().err
+
+
+def test_columns_that_are_not_read_are_named_in_one_line(run: Any, capsys: Any) -> None:
+    table = pd.read_csv("p.csv").rename(columns={"pattern_diffuse": "patern_diffuse"})
+    table.assign(members_used=1, remark="x").to_csv("p.csv")  # with a column without a name
+    assert run(*GIVEN, "--json") == EXIT_DONE
+    said = "warning: p.csv: columns that are not read: patern_diffuse, remark\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_row_that_is_predicted_twice_is_refused(run: Any, capsys: Any) -> None:
+    table = pd.read_csv("p.csv")
+    pd.concat([table, table[:2]]).to_csv("p.csv", index=False)
+    assert run(*GIVEN) == EXIT_FAILED
+    said = "p.csv: expected every row_id once, found lesion-0 twice (2 repeated rows)"
+    assert capsys.readouterr().err == f"calcilens: {said}; remove one of each\n"
 
 
 @pytest.mark.parametrize(
