@@ -72,7 +72,8 @@ def unread_columns(frame: pd.DataFrame) -> list[str]:
     """
     written = (*TRUTH_COLUMNS, *(f"{WHY_NOT}{head}" for head in (*HEADS, "pattern")))
     known = {"row_id", *PROBABILITIES, *_OTHERS, *written}
-    return [name for name in frame if name not in known and not name.startswith("Unnamed: ")]
+    names = [str(name) for name in frame]
+    return [name for name in names if name not in known and not name.startswith("Unnamed: ")]
 
 
 def _semicolons(header: str) -> bool:
