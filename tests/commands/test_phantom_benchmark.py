@@ -127,7 +127,7 @@ def test_rows_that_were_there_keep_their_split_and_fold(
     assert call(monkeypatch, *words, "7") == EXIT_DONE
     assert "new" not in capsys.readouterr().err
     made = read_manifest(path)
-    splits = ["train", "train", "val", "test", "unused", "train", None]
+    splits: Any = ["train", "train", "val", "test", "unused", "train", None]
     folds = pd.array([0, 1, 2, 0, None, 1, None], "Int64")
     write_manifest(replace(made, frame=made.frame.assign(split=splits, fold=folds)), path)
     assert call(monkeypatch, *words, "7") == EXIT_DONE
