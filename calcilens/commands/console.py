@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -94,7 +95,8 @@ def _why(error: Exception) -> str:
         # pydicom puts a whole traceback before the reason of a failed write
         reason = error.strerror or str(error).strip().split("\n")[-1]
         place = " ".join(str(error.filename or "no file named")[-200:].split())
-        return f"{reason} ({place})"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return f"{reason} ({place})" + ("; make room and run again" if full else "")
     if isinstance(error, MemoryError):
         return "not enough memory; give fewer studies at once, or smaller files"
     return (

@@ -111,25 +111,32 @@ def _check_use(names: list[str], predictions: Path | None, asked: dict[str, Any]
 
 
 def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
-    from calcilens.training.predictions import read_predictions
+    from calcilens.training.predictions import read_predictions, unread_columns
 
     started = time.perf_counter()
     named = {"model": path.name, "model_version": None, "model_sha256": None}
-    return _judge(wanted, read_predictions(path), named, out, started=started)
+    predicted = read_predictions(path)
+    unread = unread_columns(predicted)
+    if unread:
+        say(f"warning: {path.name}: columns that are not read: {', '.join(unread)}")
+    return _judge(wanted, predicted, named, out, started=started)
 
 
 def _judge_model(wanted: Wanted, name: str, out: Path | None) -> Judged:
     from calcilens.models.loading import load_model
     from calcilens.training.evaluate import predict
+    from calcilens.training.left_out import of_modality
 
     started = time.perf_counter()
     model = load_model(name)
+    rows, other = of_modality(wanted.rows, model.card.get("modality"))
+    wanted = replace(wanted, rows=rows)
     with progress_bar() as bar:
         task = bar.add_task("predicting", total=len(wanted.rows))
         predicted = predict(
             wanted.manifest, model, wanted.rows, lambda done: bar.update(task, advance=done)
         )
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"other_modality": other}
     if wanted.saliency:
         more["saliency"] = _judge_maps(wanted, model, out)
     if wanted.out_of_domain:

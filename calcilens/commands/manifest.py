@@ -77,7 +77,7 @@ def build_folder_command(
 ) -> None:
     """Read your own DICOM, NIfTI or PNG images with boxes and labels from a CSV."""
     from calcilens.data_manifests.builders.folder import build_folder
-    from calcilens.data_manifests.patients import default_salt_path, read_salt
+    from calcilens.patients import default_salt_path, read_salt
 
     salt = read_salt(salt_file or default_salt_path())
     built = _with_progress("Rows", lambda on: build_folder(table, salt, root=root, advance=on))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import typer
 from calcilens.commands.console import print_json, progress_bar, say
 from calcilens.commands.phantom_sets import Domain, Modality, write_set
 from calcilens.errors import UsageError, compose
+from calcilens.files import write_whole
 
 if TYPE_CHECKING:
     from calcilens.phantoms.drafts import Job
@@ -33,17 +33,19 @@ def benchmark(
     OUT/README.md says how to judge a model or anyone's predictions, OUT/predictions-template.csv
     is to be filled in, and OUT/BENCHMARK.json tells whether two people have the same lesions.
     """
-    from calcilens.data_manifests.schema import read_manifest, write_manifest
+    from calcilens.data_manifests.schema import read_manifest
     from calcilens.phantoms.benchmark import describe, write_readme, write_template
 
-    path = out / "manifest.parquet"
-    write_set(out, n, modality, seed, Domain.UNSEEN, workers)
-    manifest = read_manifest(path)
-    write_manifest(replace(manifest, frame=manifest.frame.assign(split="test")), path)
-    write_template(out / "predictions-template.csv", list(manifest.frame["row_id"]))
+    write_set(out, n, modality, seed, Domain.UNSEEN, workers, split="test")
+    manifest = read_manifest(out / "manifest.parquet")
+    template = out / "predictions-template.csv"
+    if template.exists():
+        say(f"{template} is there already, and stays as it is")
+    else:
+        write_template(template, list(manifest.frame["row_id"]))
     found = describe(_job(out, modality, seed, Domain.UNSEEN))
     write_readme(out / "README.md", found)
-    (out / "BENCHMARK.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / "BENCHMARK.json", (json.dumps(found, indent=2) + "\n").encode())
     if as_json:
         print_json(found)
         return

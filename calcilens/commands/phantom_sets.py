@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from calcilens.commands.console import print_json, progress_bar, say
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Modality(StrEnum):
@@ -60,23 +64,35 @@ def write_set(
     workers: int,
     *,
     backgrounds: Path | None = None,
+    split: str | None = None,
 ) -> dict[str, object]:
-    """Write patches and their manifest; return a summary."""
+    """Write patches and their manifest; return a summary.
+
+    Rows that were there keep their split and fold; `split` is that of all others.
+    """
     from calcilens.data_manifests.builders.phantoms import build_phantoms
-    from calcilens.data_manifests.schema import write_manifest
+    from calcilens.data_manifests.schema import read_manifest, write_manifest
+    from calcilens.data_manifests.splits import with_parts_of
     from calcilens.phantoms.drafts import Job
     from calcilens.phantoms.patches import write_patches
 
     job = Job(modality.value, seed, domain.value, out, backgrounds)
+    path = out / "manifest.parquet"
+    before = read_manifest(path) if path.is_file() else None
     with progress_bar() as bar:
         task = bar.add_task(f"simulating {job.modality}", total=n)
         write_patches(job, n, workers=workers, advance=lambda done: bar.advance(task, done))
         manifest = build_phantoms(out)
         if backgrounds is not None:
             manifest.metadata["backgrounds"] = "real"
-    path = out / "manifest.parquet"
-    write_manifest(manifest, path)
+    if before is not None:
+        manifest = with_parts_of(manifest, before)
     frame = manifest.frame
+    if split is not None:
+        frame["split"] = frame["split"].where(frame["split"].notna(), split)
+    elif before is not None:
+        _say_new(frame, before.frame)
+    write_manifest(manifest, path)
     return {
         "manifest": str(path),
         "lesions": len(frame),
@@ -84,6 +100,15 @@ def write_set(
         "calcified": int((frame["finding"] == 1).sum()),
         "concerning": int((frame["concern"] == 1).sum()),
     }
+
+
+def _say_new(rows: pd.DataFrame, before: pd.DataFrame) -> None:
+    """Say how many rows came to a set that was split."""
+    new = int((~rows["row_id"].isin(before["row_id"])).sum())
+    if new and before[["split", "fold"]].notna().any(axis=None):
+        say(
+            f"{new} of {len(rows)} rows are new, without split and fold: `calcilens manifest split`"
+        )
 
 
 def print_or_say(found: dict[str, object], as_json: bool) -> None:

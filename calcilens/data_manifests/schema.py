@@ -6,7 +6,6 @@ Votes stay votes in a manifest; `truth` says what they amount to.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from calcilens.data_manifests.columns import (
 )
 from calcilens.data_manifests.faults import check_columns
 from calcilens.errors import ManifestError, UsageError, compose
+from calcilens.files import whole
 from calcilens.vocabulary import ABSENT
 
 MIN_CONCERN_READERS = 3
@@ -137,13 +137,8 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     metadata = {"schema_version": SCHEMA_VERSION} | manifest.metadata
     metadata["root"] = Path(root).as_posix()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-")
-    os.close(handle)
-    try:
-        write(frame, metadata, Path(temporary))
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with whole(path) as part:
+        write(frame, metadata, part)
 
 
 def truth(frame: pd.DataFrame) -> pd.DataFrame:

@@ -66,6 +66,17 @@ def with_splits(
     return replace(manifest, frame=manifest.frame.assign(split=split))
 
 
+def with_parts_of(manifest: Manifest, earlier: Manifest) -> Manifest:
+    """Return the manifest with the splits and folds that its rows had in an earlier one.
+
+    Rows that are not in the earlier one have none.
+    """
+    parts = earlier.frame.drop_duplicates("row_id").set_index("row_id")[["split", "fold"]]
+    found = parts.reindex(manifest.frame["row_id"]).set_axis(manifest.frame.index)
+    split = found["split"].astype(object).where(found["split"].notna(), None)
+    return replace(manifest, frame=manifest.frame.assign(split=split, fold=found["fold"]))
+
+
 def _assign(
     frame: pd.DataFrame, shares: Sequence[float], seed: int, copies: Sequence[Copy]
 ) -> NDArray[np.intp]:

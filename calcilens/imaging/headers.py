@@ -35,7 +35,7 @@ TAGS = (
     "VolumeBasedCalculationTechnique", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-"""Nothing that names a patient is ever loaded."""
+"""Nothing that names a patient is among them."""
 
 _PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and plain pixel data
@@ -102,6 +102,16 @@ def _read_one(name: str, path: Path) -> Header | None:
                 return _parse(name, path, stream)
     except OSError as error:
         raise InputError(f"the file cannot be opened: {error.strerror or error}") from error
+
+
+def read_patient(header: Header) -> str | None:
+    """Return the PatientID of a file, to be hashed at once; None where it has none."""
+    try:
+        with header.path.open("rb") as stream, quiet():
+            tags = read_partial(stream, _Stop(), force=True, specific_tags=[Tag("PatientID")])
+            return str(tags.get("PatientID") or "").strip() or None
+    except Exception:  # pydicom raises anything on broken values
+        return None
 
 
 def _refuse_claim(name: str, head: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from calcilens.errors import InputError, compose
+from calcilens.files import usual_mode
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
 from calcilens.inference.export.pictures import pictures
@@ -110,7 +110,7 @@ def _replacing(target: Path) -> Iterator[Path]:
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
     old = part.with_suffix(".old")
     try:
-        part.chmod(0o777 & ~_umask())
+        part.chmod(usual_mode(0o777))
         yield part
         if target.exists():
             target.replace(old)
@@ -142,9 +142,3 @@ def _mend(target: Path) -> None:
             _drop(old, target)
         else:
             old.replace(target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from calcilens.errors import ModelError, UsageError, compose
+from calcilens.files import usual_mode, whole
 from calcilens.imaging.patches import PatchSpec
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.registry import ModelFile, find
@@ -128,19 +128,12 @@ def save_model(network: Ensemble, card: Mapping[str, Any], weights: Path) -> Mod
     """
     weights.parent.mkdir(parents=True, exist_ok=True)
     state = {k: _halved(k, v) for k, v in network.state_dict().items()}
-    part = weights.with_suffix(".part")
-    save_file(state, part)
-    part.chmod(0o666 & ~_umask())  # safetensors writes for the owner alone
-    part.replace(weights)
+    with whole(weights) as part:
+        save_file(state, part)
+        part.chmod(usual_mode(0o666))  # safetensors writes for the owner alone
     file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
     file.write_card({**card, "sha256": file.sha256})
     return file
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:

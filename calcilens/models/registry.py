@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from calcilens.errors import ModelError, compose
+from calcilens.files import write_whole
 
 HERE = Path(__file__).parent
 DEFAULT = {"CT": "lidc-ct"}
@@ -59,14 +59,7 @@ class ModelFile:
 
     def write_card(self, card: Mapping[str, Any]) -> None:
         """Write the card; it appears whole or not at all."""
-        part = self.card_path.with_suffix(".part")
-        try:
-            part.write_text(json.dumps(dict(card), indent=1) + "\n", encoding="utf-8")
-            part.replace(self.card_path)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
-            raise
+        write_whole(self.card_path, (json.dumps(dict(card), indent=1) + "\n").encode())
         vars(self).pop("card", None)  # read anew when it is next asked for
 
     def note(self, name: str, figures: Mapping[str, Any]) -> None:

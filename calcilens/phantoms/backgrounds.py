@@ -1,7 +1,8 @@
 """Real images to put simulated lesions into: CT series and radiographs of a user's own folder.
 
-Nothing that names a patient is read. A person is a hash of a study's UID: the same in every set
-that is made of that study, so that no split puts it on both sides.
+A person is the salted hash of a patient's ID, and where there is none of a study's UID: the same in
+every set and in every manifest that is made with that salt, so that no split puts it on both sides.
+Nothing else that names a patient is read.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import TypeVar
 import numpy as np
 
 from calcilens.errors import CalcilensError, InputError, UsageError, compose
-from calcilens.imaging.headers import Header, code_string, read_headers
+from calcilens.imaging.headers import Header, code_string, read_headers, read_patient
 from calcilens.imaging.images import Image, Radiograph, Volume
 from calcilens.imaging.scan import opened
 from calcilens.imaging.selection import RADIOGRAPHS
 from calcilens.imaging.study import read_studies
+from calcilens.patients import default_salt_path, patient_key, read_salt
 from calcilens.phantoms.anatomy import Rng, draw_segment
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, Draft, Job
 from calcilens.phantoms.patterns import draw_lesion, kind_of, sites_of
@@ -34,7 +36,7 @@ ANYWHERE = (
 ABSENT_SHARE = 0.3
 Kind = TypeVar("Kind", Volume, Radiograph)
 _LARGEST_MM = 60.0
-_PERSON_DIGITS = 16
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Background:
     """A CT series or a radiograph.
 
     Args:
-        person: Hash of its study's UID.
+        person: Key of its patient.
+        sop_uids: Of its images.
         files: Where it lies.
         kvp: Tube voltage, or None where it is not said.
         kernel: Name of the kernel, or None.
@@ -50,6 +53,7 @@ class Background:
     """
 
     person: str
+    sop_uids: tuple[str, ...]
     files: tuple[Path, ...]
     kvp: float | None
     kernel: str | None
@@ -67,6 +71,10 @@ def list_backgrounds(folder: Path, modality: str) -> tuple[Background, ...]:
         raise UsageError(compose("a folder", "none of that name", where="--backgrounds"))
     with opened(folder) as found:
         headers, _ = read_headers(found.files)
+        return _grouped(headers, modality, read_salt(default_salt_path()))
+
+
+def _grouped(headers: Sequence[Header], modality: str, salt: bytes) -> tuple[Background, ...]:
     kinds = ("CT",) if modality == "ct" else RADIOGRAPHS
     groups: dict[tuple[str, ...], list[Header]] = {}
     for header in headers:
@@ -75,21 +83,28 @@ def list_backgrounds(folder: Path, modality: str) -> tuple[Background, ...]:
             groups.setdefault((header.study_uid, header.series_uid, *one), []).append(header)
     if not groups:
         raise UsageError(compose(f"DICOM of {', '.join(kinds)}", "none", where="--backgrounds"))
-    return tuple(_background(groups[key]) for key in sorted(groups))
+    return tuple(_background(groups[key], salt) for key in sorted(groups))
 
 
-def _background(headers: Sequence[Header]) -> Background:
+def _background(headers: Sequence[Header], salt: bytes) -> Background:
     tags = headers[0].tags
     kvp = tags.get("KVP")
     kernel = tags.get("ConvolutionKernel")
     site = code_string(tags, "BodyPartExamined")
     return Background(
-        hashlib.sha256(headers[0].study_uid.encode()).hexdigest()[:_PERSON_DIGITS],
+        patient_key(read_patient(headers[0]) or headers[0].study_uid, salt),
+        tuple(header.sop_uid for header in headers),
         tuple(header.path for header in headers),
         float(kvp) if kvp not in (None, "") else None,
         str(kernel if isinstance(kernel, str) else kernel[0]) if kernel else None,
         site.lower() if site else "unknown",
     )
+
+
+def fingerprint(backgrounds: Sequence[Background]) -> str:
+    """Return a hash of which images they are, whatever their folder and their order."""
+    uids = sorted(uid for background in backgrounds for uid in background.sop_uids)
+    return hashlib.sha256("\n".join(uids).encode()).hexdigest()[:_DIGITS]
 
 
 def choose_background(

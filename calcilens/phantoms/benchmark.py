@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from calcilens import DISCLAIMER, __version__
+from calcilens.files import whole, write_whole
 from calcilens.phantoms.drafts import Job
 from calcilens.phantoms.patches import FORMAT
 from calcilens.vocabulary import PATTERN_KEYS
@@ -61,7 +62,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 def write_template(path: Path, row_ids: Sequence[str]) -> None:
     """Write the CSV that other programs fill in: a line a lesion, its cells empty."""
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
         table.writerow(PREDICTION_COLUMNS)
         empty = [""] * (len(PREDICTION_COLUMNS) - 1)
@@ -71,7 +72,8 @@ def write_template(path: Path, row_ids: Sequence[str]) -> None:
 def write_readme(path: Path, found: dict[str, Any]) -> None:
     """Write how the benchmark is used, with its figures."""
     patterns = "\n".join(f"| `{k}` | {n} |" for k, n in found["lesions_by_pattern"].items())
-    path.write_text(_README.format(**found, patterns=patterns, disclaimer=DISCLAIMER), "utf-8")
+    text = _README.format(**found, patterns=patterns, disclaimer=DISCLAIMER)
+    write_whole(path, text.encode())
 
 
 _README = """\

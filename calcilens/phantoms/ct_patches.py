@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calcilens.files import write_whole
 from calcilens.phantoms.anatomy import Rng
 from calcilens.phantoms.ct import CTImage, render_ct
 from calcilens.phantoms.ct_settings import CTSettings, draw_ct
@@ -111,8 +114,16 @@ def mineral_height(rng: Rng, lesion: Lesion) -> float:
 
 
 def save_nifti(path: Path, array: NDArray[np.generic], spacing: tuple[float, ...]) -> None:
-    """Write an array (Z, Y, X) with its spacing (z, y, x), mm."""
+    """Write an array (Z, Y, X) with its spacing (z, y, x), mm, whole or not at all."""
     import nibabel
 
     image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), np.diag([*spacing[::-1], 1.0]))
-    nibabel.save(image, path)
+    # Where nibabel itself cannot save, it says so a second time when its file is collected.
+    write_whole(path, _gzipped(image.to_bytes()) if path.suffix == ".gz" else image.to_bytes())
+
+
+def _gzipped(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", 1, packed, mtime=0) as stream:  # no name and time in its bytes
+        stream.write(content)
+    return packed.getvalue()

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
@@ -26,7 +25,7 @@ from calcilens.phantoms.drafts import ATTEMPTS, LEAST_PX, WIDER, Draft, Job, pat
 from calcilens.phantoms.frames import Frame
 from calcilens.phantoms.materials import BASE_NAMES, beam
 from calcilens.phantoms.radiograph import mineral_mask, projected_box
-from calcilens.phantoms.radiograph_patches import LEAST_VISIBLE
+from calcilens.phantoms.radiograph_patches import LEAST_VISIBLE, save_png
 from calcilens.phantoms.shadows import shadow
 from calcilens.phantoms.solids import Field
 
@@ -99,11 +98,10 @@ def write_film_transplant(job: Job, folder: Path, number: int) -> dict[str, Any]
         if not draft.lesion.patterns or piece.visible >= LEAST_VISIBLE:
             break
     name = patch_id(number)
-    Image.fromarray(piece.pixels).save(job.out / "images" / f"{name}.png", compress_level=1)
+    save_png(job.out / "images" / f"{name}.png", piece.pixels)
     mask = piece.mask if draft.lesion.patterns else None
     if mask is not None:
-        grey = Image.fromarray(mask.astype(np.uint8) * 255)
-        grey.save(job.out / "masks" / f"{name}.png", compress_level=1)
+        save_png(job.out / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
     return truth_line(job, number, draft) | {
         "person": background.person,
         "site": background.site,

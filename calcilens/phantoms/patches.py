@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from calcilens.errors import UsageError, compose
-from calcilens.phantoms.backgrounds import list_backgrounds
+from calcilens.errors import InputError, UsageError, compose
+from calcilens.files import PART, write_whole
+from calcilens.phantoms.backgrounds import fingerprint, list_backgrounds
 from calcilens.phantoms.ct_patches import write_ct
 from calcilens.phantoms.ct_transplants import write_ct_transplant
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, Job, patch_id
@@ -22,6 +28,8 @@ from calcilens.phantoms.radiograph_patches import write_radiograph
 
 FORMAT = 1
 """Version of the simulation: sets of different versions are not mixed."""
+SET = "set.json"
+"""What a set was begun with."""
 _CHUNK = 2 * LESIONS_A_PERSON
 
 
@@ -39,37 +47,71 @@ def write_patches(
     Returns:
         The truth file.
     """
-    if job.backgrounds is not None:
-        list_backgrounds(job.backgrounds, job.modality)  # refuses a folder before work begins
     _prepare(job)
-    numbers = [i for i in range(count) if not _line_path(job, i).is_file()]
+    numbers = [i for i in range(count) if not _is_there(job, i)]
     advance(count - len(numbers))
     chunks = [numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK)]
     for done in _map(job, chunks, workers):
         advance(done)
     lines = [_line_path(job, i).read_text(encoding="utf-8") for i in range(count)]
     truth = job.out / "truth.jsonl"
-    truth.write_text("".join(lines), encoding="utf-8")
+    write_whole(truth, "".join(lines).encode())
     return truth
 
 
 def _prepare(job: Job) -> None:
-    """Make the folders; refuse one that another set was begun in."""
-    for name in ("images", "masks", "truth"):
-        (job.out / name).mkdir(parents=True, exist_ok=True)
-    stated = {
+    """Make the folders; refuse one that another set was begun in, or anything else."""
+    stated = _stated(job)
+    path = job.out / SET
+    found = _read_set(path) if path.is_file() else stated
+    changed = [name for name in stated if found.get(name) != stated[name]]
+    if changed:
+        old, new = (", ".join(f"{n} {of.get(n)}" for n in changed) for of in (found, stated))
+        fix = "name another --out, or the options that it was begun with"
+        raise UsageError(compose(f"{old}, as in {SET} there", new, where="--out", fix=fix))
+    if not path.is_file():
+        _refuse_others(job.out)
+        job.out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, _json(stated))
+    for part in job.out.rglob(f"{PART}*"):
+        part.unlink()  # of a run that was killed
+    for folder in ("images", "masks", "truth"):
+        (job.out / folder).mkdir(exist_ok=True)
+
+
+def _stated(job: Job) -> dict[str, Any]:
+    """Return what all patches of a set have in common."""
+    listed = list_backgrounds(job.backgrounds, job.modality) if job.backgrounds else ()
+    return {
         "format": FORMAT,
         "modality": job.modality,
         "seed": job.seed,
         "domain": job.domain,
-        "backgrounds": job.backgrounds is not None,
+        "backgrounds": fingerprint(listed) if listed else False,
     }
-    path = job.out / "set.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else stated
-    if found != stated:
-        fix = "name another --out, or the options that it was begun with"
-        raise UsageError(compose(f"a set of {found}", f"{stated}", where="--out", fix=fix))
-    path.write_text(json.dumps(stated) + "\n", encoding="utf-8")
+
+
+def _read_set(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        fix = "name another --out: what this set was begun with is lost"
+        raise UsageError(compose("a JSON object", "something else", where=f"--out, {SET}", fix=fix))
+    return found
+
+
+def _refuse_others(out: Path) -> None:
+    """Refuse a folder that no set was begun in and that is not empty."""
+    if out.exists() and not out.is_dir():
+        found = "a file"
+    elif out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        found = f"other files and no {SET}"
+    else:
+        return
+    wanted = f"a folder that is missing, empty or holds a set with its {SET}"
+    raise UsageError(compose(wanted, found, where="--out", fix="name another --out"))
 
 
 def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:
@@ -77,8 +119,33 @@ def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:
     if processes < 2:
         yield from (_write_chunk(job, chunk) for chunk in chunks)
         return
-    with ProcessPoolExecutor(processes) as pool:
-        yield from pool.map(_write_chunk, [job] * len(chunks), chunks)
+    with ProcessPoolExecutor(processes, initializer=_end_with_parent) as pool:
+        try:
+            yield from pool.map(_write_chunk, [job] * len(chunks), chunks)
+        except BrokenProcessPool as error:
+            fix = "if memory was short, run again with fewer --workers; what is whole is kept"
+            wanted, found = f"{processes} processes that end by themselves", "one that was killed"
+            raise InputError(compose(wanted, found, fix=fix)) from error
+
+
+def _end_with_parent() -> None:
+    """End this process when the program that started it is gone, killed even."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _is_there(job: Job, number: int) -> bool:
+    """Tell whether a patch was written; its truth may have been damaged since."""
+    try:
+        return isinstance(json.loads(_line_path(job, number).read_bytes()), dict)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _line_path(job: Job, number: int) -> Path:
@@ -99,9 +166,11 @@ def _write_patch(job: Job, number: int) -> None:
         line = _WRITERS[job.modality](job, number)
     else:
         line = _TRANSPLANTS[job.modality](job, job.backgrounds, number)
-    part = _line_path(job, number).with_suffix(".part")
-    part.write_text(json.dumps(line) + "\n", encoding="utf-8")
-    part.replace(_line_path(job, number))
+    write_whole(_line_path(job, number), _json(line))
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value) + "\n").encode()
 
 
 _WRITERS = {"ct": write_ct, "radiograph": write_radiograph}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from calcilens.files import whole
 from calcilens.phantoms.anatomy import Rng
 from calcilens.phantoms.drafts import (
     ATTEMPTS,
@@ -34,11 +37,10 @@ def write_radiograph(job: Job, number: int) -> dict[str, Any]:
     """Write a radiograph and its mask as PNG; return its truth."""
     draft, xray, image = visible_radiograph(job, number)
     name = patch_id(number)
-    Image.fromarray(image.pixels).save(job.out / "images" / f"{name}.png", compress_level=1)
+    save_png(job.out / "images" / f"{name}.png", image.pixels)
     mask = image.mask if draft.lesion.patterns else None
     if mask is not None:
-        grey = Image.fromarray(mask.astype(np.uint8) * 255)
-        grey.save(job.out / "masks" / f"{name}.png", compress_level=1)
+        save_png(job.out / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
     calibrated = job.rng(2, number).random() >= UNCALIBRATED_SHARE
     spacing = [None, *([round(image.spacing_mm, 5)] * 2 if calibrated else [None, None])]
     return truth_line(job, number, draft) | {
@@ -81,6 +83,12 @@ def radiograph_patch(scene: Scene, xray: XRay, rng: Rng) -> RadiographImage:
     widest = float(np.hypot(*(box[1] - box[0])[[0, 2]]))
     side = int(max(LEAST_PX, 2 * np.ceil(WIDER * widest / xray.spacing_mm / 2 + 1)))
     return render_radiograph(scene, xray, rng, box.mean(0)[[0, 2]], (side, side))
+
+
+def save_png(path: Path, pixels: NDArray[np.unsignedinteger]) -> None:
+    """Write grey pixels (Y, X), whole or not at all."""
+    with whole(path) as part:
+        Image.fromarray(pixels).save(part, compress_level=1)
 
 
 def pixel_box(image: RadiographImage) -> list[list[int]]:

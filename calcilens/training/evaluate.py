@@ -7,7 +7,7 @@ judged by the same rules as ours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,7 +18,7 @@ from calcilens.errors import InputError, ManifestError, UsageError, compose
 from calcilens.training.conformal_check import ConformalCheck, conformal_check
 from calcilens.training.figures import BinaryFigures, binary_figures
 from calcilens.training.groups import Group, by_group
-from calcilens.training.left_out import counted, seen_in_training, why_left_out
+from calcilens.training.left_out import counted, of_modality, seen_in_training, why_left_out
 from calcilens.training.metrics import RESAMPLES
 from calcilens.training.pattern_figures import PatternFigures, pattern_figures
 from calcilens.training.predictions import HEADS, arrays, join, named
@@ -60,6 +60,8 @@ class Scores:
     left_out: dict[str, dict[str, int]]
     """Head -> reason -> number of rows of the split that are not in its figures."""
     by_group: dict[str, dict[str, Group]]
+    other_modality: str | None = None
+    """What is to be known of rows of another modality than the model's; None without any."""
     out_of_domain: OutOfDomainFigures | None = None
     """None where no strangers were shown."""
     saliency: SaliencyFigures | None = None
@@ -127,9 +129,10 @@ def evaluate(
         >>> scores = evaluate(read_manifest("lidc.parquet"), load_model("lidc-ct"), "test")
         ... # doctest: +SKIP
     """
-    rows = select_rows(manifest, split)
+    rows, other = of_modality(select_rows(manifest, split), model.card.get("modality"))
     predictions = predict(manifest, model, rows)
-    return score(join(rows, predictions, "model"), include_seen=include_seen)
+    scores = score(join(rows, predictions, "model"), include_seen=include_seen)
+    return replace(scores, other_modality=other)
 
 
 def score(frame: pd.DataFrame, *, include_seen: bool = False, resamples: int = RESAMPLES) -> Scores:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,10 +15,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from calcilens.files import write_whole
 from calcilens.training.evaluate import Scores
 from calcilens.training.evaluate_plots import HEAD_NAMES, Judged, draw_all, save
 from calcilens.training.left_out import why_left_out
-from calcilens.training.predictions import PATTERN_COLUMNS, WHY_COLUMNS, arrays
+from calcilens.training.predictions import PATTERN_COLUMNS, WHY_COLUMNS, WHY_NOT, arrays
 from calcilens.vocabulary import PATTERNS
 
 MISTAKES = 8
@@ -89,14 +89,15 @@ def card_entry(scores: Scores, about: About) -> dict[str, Any]:
 
 def warnings_about(scores: Scores) -> list[str]:
     """Return what a reader of the figures must know first."""
+    found = [scores.other_modality] if scores.other_modality else []
     seen = scores.n_seen_in_training
     if not seen:
-        return []
+        return found
     if scores.seen_included:
         what = "they are in the figures, which are too good because of it"
     else:
         what = "they are left out (--include-seen keeps them)"
-    return [f"{seen} of {scores.n_in_split} rows were trained on by every member: {what}"]
+    return [*found, f"{seen} of {scores.n_in_split} rows were trained on by every member: {what}"]
 
 
 def write_evaluation(out: Path, frame: pd.DataFrame, scores: Scores, about: About) -> Path:
@@ -226,14 +227,4 @@ def _predictions_csv(frame: pd.DataFrame, reasons: pd.DataFrame) -> str:
     for name in ("pattern_truth", "pattern_set"):
         if name in table:
             table = table.assign(**{name: table[name].map("|".join, na_action="ignore")})
-    return table.join(reasons.add_prefix("why_not_")).to_csv(index=False)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return table.join(reasons.add_prefix(WHY_NOT)).to_csv(index=False)

@@ -21,6 +21,26 @@ def seen_in_training(frame: pd.DataFrame) -> pd.Series | None:
     return frame["members_used"] == 0
 
 
+def of_modality(rows: pd.DataFrame, modality: str | None) -> tuple[pd.DataFrame, str | None]:
+    """Return the rows that a model for a modality is judged on, and what is to be known of others.
+
+    Args:
+        rows: Rows of a manifest.
+        modality: CT or radiograph, as on the model's card; None where it is not known.
+
+    Returns:
+        The rows of that modality, or all where there is none of it.
+    """
+    fits = (rows["modality"] == "CT") == (modality == "CT")
+    if modality is None or fits.all():
+        return rows, None
+    if not fits.any():
+        why = f"made for {modality}, but all {len(rows)} rows are of another modality"
+        return rows, f"{why}: the figures say little of the model"
+    why = f"made for {modality}: {int((~fits).sum())} of {len(rows)} rows are of another modality"
+    return rows[fits], f"{why} and left out"
+
+
 def why_left_out(frame: pd.DataFrame, *, include_seen: bool = False) -> pd.DataFrame:
     """Say for each row and head why it is not in the figures; None where it is.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from calcilens.data_manifests.columns import TRUTH_COLUMNS
 from calcilens.errors import InputError, compose
 from calcilens.training.metrics import ROUNDING
 from calcilens.training.pattern_figures import NamedRows, named_rows
@@ -21,6 +22,8 @@ WHY_COLUMNS = tuple(f"abstained_{head}" for head in ("finding", "pattern", "conc
 NO_REASON = "no reason given"
 _OTHERS = ("abstained", *WHY_COLUMNS, "members_used", "pattern_set", "out_of_domain")
 _NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
+WHY_NOT = "why_not_"
+"""Before the name of a head: why a row is not in its figures, as `evaluate` writes it."""
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
 _TRUE = {"true", "1", "1.0", "yes"}
 _FALSE = {"false", "0", "0.0", "no", "", "nan"}
@@ -60,6 +63,17 @@ def read_predictions(path: Path) -> pd.DataFrame:
         frame["pattern_set"] = [_keys(cell) for cell in frame["pattern_set"]]
         _check_cells(frame, "pattern_set", path.name, "patterns of the vocabulary", _are_patterns)
     return frame
+
+
+def unread_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of predictions that mean nothing here; a misspelt one is among them.
+
+    Those that `evaluate` writes itself are known, and columns without a name are no mistake.
+    """
+    written = (*TRUTH_COLUMNS, *(f"{WHY_NOT}{head}" for head in (*HEADS, "pattern")))
+    known = {"row_id", *PROBABILITIES, *_OTHERS, *written}
+    names = [str(name) for name in frame]
+    return [name for name in names if name not in known and not name.startswith("Unnamed: ")]
 
 
 def _semicolons(header: str) -> bool:
@@ -111,7 +125,8 @@ def _check_columns(frame: pd.DataFrame, where: str) -> None:
     twice = frame.loc[frame["row_id"].duplicated(), "row_id"]
     if len(twice):
         found = f"{twice.iloc[0]} twice ({len(twice)} repeated rows)"
-        raise InputError(compose("every row_id once", found, where=where))
+        fix = "remove one of each"
+        raise InputError(compose("every row_id once", found, where=where, fix=fix))
 
 
 def _probabilities(frame: pd.DataFrame, name: str, where: str) -> np.ndarray:

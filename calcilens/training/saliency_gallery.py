@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from calcilens.training.evaluate_page import write_whole
+from calcilens.files import write_whole
 from calcilens.training.evaluate_plots import save
 from calcilens.training.samples import spread
 from calcilens.training.saliency_rows import JudgedMap

@@ -18,7 +18,11 @@ from calcilens.commands.console import EXIT_FAILED, EXIT_STOPPED, guarded, say
         (MemoryError(), EXIT_FAILED, "calcilens: not enough memory; "),
         (KeyboardInterrupt(), EXIT_STOPPED, "calcilens: stopped by the user; "),
         (SystemExit(EXIT_STOPPED), EXIT_STOPPED, "calcilens: stopped by the user; "),
-        (OSError(errno.ENOSPC, "No space", "a\nb"), EXIT_FAILED, "calcilens: No space (a b)"),
+        (
+            OSError(errno.ENOSPC, "No space", "a\nb"),
+            EXIT_FAILED,
+            "calcilens: No space (a b); make room and run again\n",
+        ),
         (OSError("a trace\nof many lines\nNo space"), EXIT_FAILED, "calcilens: No space ("),
         (ZeroDivisionError(), EXIT_FAILED, "calcilens: unexpected ZeroDivisionError; "),
     ],

@@ -70,6 +70,23 @@ def test_out_holds_the_page_and_the_command_that_made_it(run: Any, capsys: Any) 
     page = Path("deep/folder/evaluation.html").read_text()
     assert "calcilens evaluate --manifest m.parquet --predictions p.csv --out deep/folder" in page
     assert run("--manifest", "m.parquet", "--predictions", "deep/folder/predictions.csv") == 0
+    assert "not read" not in capsys.readouterr().err
+
+
+def test_columns_that_are_not_read_are_named_in_one_line(run: Any, capsys: Any) -> None:
+    table = pd.read_csv("p.csv").rename(columns={"pattern_diffuse": "patern_diffuse"})
+    table.assign(members_used=1, remark="x").to_csv("p.csv")  # with a column without a name
+    assert run(*GIVEN, "--json") == EXIT_DONE
+    said = "warning: p.csv: columns that are not read: patern_diffuse, remark\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_row_that_is_predicted_twice_is_refused(run: Any, capsys: Any) -> None:
+    table = pd.read_csv("p.csv")
+    pd.concat([table, table[:2]]).to_csv("p.csv", index=False)
+    assert run(*GIVEN) == EXIT_FAILED
+    said = "p.csv: expected every row_id once, found lesion-0 twice (2 repeated rows)"
+    assert capsys.readouterr().err == f"calcilens: {said}; remove one of each\n"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +150,34 @@ def test_a_model_is_named_and_seen_rows_are_warned_of(run: Any, capsys: Any) -> 
     assert (found["model"], found["model_sha256"]) == ("tiny", "ab" * 32)
     assert (found["n"], found["n_seen_in_training"]) == (119, 1)
     assert err.startswith("warning: 1 of 120 rows were trained on by every member")
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("modality", "films", "judged", "said"),
+    [
+        ("CT", 0, 120, ""),
+        ("CT", 40, 80, "made for CT: 40 of 120 rows are of another modality and left out"),
+        ("radiograph", 40, 40, "made for radiograph: 80 of 120 rows are of another modality and"),
+        ("radiograph", 0, 120, "made for radiograph, but all 120 rows are of another modality: "),
+    ],
+)
+def test_a_model_is_judged_on_its_own_modality_or_warned_of(
+    run: Any, capsys: Any, tmp_path: Path, modality: str, films: int, judged: int, said: str
+) -> None:
+    made = labelled(tmp_path)
+    made.frame["modality"] = ["DX"] * films + ["CT"] * (120 - films)
+    write_manifest(made, "m.parquet")
+    model = SimpleNamespace(card={"name": "m", "modality": modality}, name="m", sha256="ab" * 32)
+    load = {"load_model": lambda name: model}
+    vars(sys.modules["calcilens.models.loading"]).update(load)
+    assert run("--manifest", "m.parquet", "--model", "m", "--json", "--include-seen") == EXIT_DONE
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["n_in_split"] == judged
+    assert said in (found["other_modality"] or "")
+    lines = [line for line in err.splitlines() if "modality" in line]
+    assert lines == ([f"warning: {found['other_modality']}"] if said else [])
 
 
 @pytest.mark.usefixtures("models")

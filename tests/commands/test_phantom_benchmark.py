@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import typer
 
 from calcilens.commands import evaluate, phantoms
 from calcilens.commands.console import EXIT_DONE, EXIT_USAGE, guarded
-from calcilens.data_manifests.schema import read_manifest
+from calcilens.data_manifests.schema import read_manifest, write_manifest
 from calcilens.phantoms.benchmark import PREDICTION_COLUMNS
 from calcilens.vocabulary import PATTERN_KEYS
 
@@ -115,6 +117,39 @@ def test_a_folder_with_another_set_is_left_alone(
     assert call(monkeypatch, *words) == EXIT_USAGE
     assert "name another --out" in capsys.readouterr().err
     assert (made / "BENCHMARK.json").read_bytes() == before
+
+
+def test_rows_that_were_there_keep_their_split_and_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = tmp_path / "manifest.parquet"
+    words = ("phantoms", "patches", "--out", str(tmp_path), "--workers", "1", "--n")
+    assert call(monkeypatch, *words, "7") == EXIT_DONE
+    assert "new" not in capsys.readouterr().err
+    made = read_manifest(path)
+    splits: Any = ["train", "train", "val", "test", "unused", "train", None]
+    folds = pd.array([0, 1, 2, 0, None, 1, None], "Int64")
+    write_manifest(replace(made, frame=made.frame.assign(split=splits, fold=folds)), path)
+    assert call(monkeypatch, *words, "7") == EXIT_DONE
+    assert "new" not in capsys.readouterr().err
+    assert call(monkeypatch, *words, "9") == EXIT_DONE
+    assert "2 of 9 rows are new, without split and fold: `calci" in capsys.readouterr().err
+    frame = read_manifest(path).frame
+    assert frame["split"].tolist() == [*splits, None, None]
+    assert frame["fold"].fillna(-1).tolist() == [0, 1, 2, 0, -1, 1, -1, -1, -1]
+
+
+def test_a_benchmark_that_is_made_again_keeps_what_was_filled_in(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    again = Path(shutil.copytree(made, tmp_path / "again"))
+    (again / "predictions-template.csv").write_text("filled in")
+    benchmark(monkeypatch, again, "--workers", "1")
+    assert (again / "predictions-template.csv").read_text() == "filled in"
+    assert (
+        "predictions-template.csv is there already, and stays as it is" in capsys.readouterr().err
+    )
+    assert set(read_manifest(again / "manifest.parquet").frame["split"]) == {"test"}
 
 
 def test_a_sheet_needs_the_name_of_a_png(

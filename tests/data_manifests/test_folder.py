@@ -16,7 +16,7 @@ from calcilens.data_manifests.builders.folder import (
     NO_PATIENT,
     build_folder,
 )
-from calcilens.data_manifests.patients import default_salt_path, patient_key, read_salt
+from calcilens.patients import default_salt_path, patient_key, read_salt
 from calcilens.data_manifests.pixels import load_stack
 from calcilens.data_manifests.schema import box_of
 from calcilens.data_manifests.validate import validate

@@ -104,7 +104,21 @@ def test_a_line_that_is_wrong_is_named(wrong: dict[str, Any], said: str, tmp_pat
 def test_a_folder_without_truth_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--root: expected truth\.jsonl, found no such file"):
         build_phantoms(tmp_path)
-    for text, said in (("{", "JSON on every line"), ("{}", "found no id"), ("", "at least one")):
+    for text, said in (
+        ("{", "JSON on every line"),
+        ("[" * 100_000, "JSON on every line"),
+        ("{}", "found no id"),
+        ("", "at least one"),
+        ("null", r"truth\.jsonl, line 1: expected a JSON object"),
+        ("[1]", r"truth\.jsonl, line 1: expected a JSON object"),
+    ):
         (tmp_path / TRUTH).write_text(text)
         with pytest.raises(ManifestError, match=said):
             build_phantoms(tmp_path)
+
+
+def test_a_lesion_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, line(0), line(1))
+    (tmp_path / TRUTH).write_text("".join(f"{json.dumps(line(n))}\n" for n in (0, 1, 0)))
+    with pytest.raises(ManifestError, match="line 3: expected every lesion once, found the lesion"):
+        build_phantoms(tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from calcilens.errors import ModelError
+from calcilens.files import PART
 from calcilens.models.registry import ModelFile, embedded, find
 
 
@@ -76,6 +78,6 @@ def test_figures_are_noted_beside_what_the_card_says(tmp_path: Path) -> None:
 def test_a_card_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     card = tmp_path / "mine.json"
     card.write_text(json.dumps({"name": "mine", "modality": "CT", "network": {}}))
-    card.with_suffix(".part").mkdir()
+    card.with_name(f"{PART}{os.getpid()}-{card.name}").mkdir()
     with pytest.raises(ModelError, match="mine.json: expected a card to write to"):
         ModelFile("mine", tmp_path / "mine.safetensors", card).note("bench", {})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from calcilens.data_manifests.schema import read_manifest
 from calcilens.errors import UsageError
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
+from calcilens.patients import default_salt_path, patient_key, read_salt
 from calcilens.phantoms.backgrounds import ANYWHERE, draw_guest, list_backgrounds
 from calcilens.phantoms.ct_settings import CTSettings
 from calcilens.phantoms.ct_transplants import edge_blur_mm, ground, implanted, moved
@@ -44,6 +48,14 @@ def save_ct(folder: Path, hu: np.ndarray) -> Path:
     for i, ds in enumerate(ct_slices(stored, spacing=SPACING[1:], **TAGS)):
         save(ds, folder / f"{i}.dcm")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def salt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
+    """Return a salt that is not the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield read_salt(default_salt_path())
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +146,39 @@ def test_a_person_is_the_same_in_every_set(ct_folder: Path, ct_set: Path, tmp_pa
     write_patches(Job("ct", 9, "unseen", tmp_path, ct_folder), 1, workers=1)
     keys = [set(build_phantoms(folder).frame["patient_key"]) for folder in (ct_set, tmp_path)]
     assert keys[0] == keys[1]
+
+
+def test_patients_are_told_apart_by_their_id_and_else_by_study(tmp_path: Path, salt: bytes) -> None:
+    studies = (("1.2.1", "A"), ("1.2.2", "A "), ("1.2.3", "B"), ("1.2.4", ""), ("1.2.5", None))
+    for study, patient in studies:
+        tags: dict[str, Any] = {"StudyInstanceUID": study, "PatientID": patient}
+        (plane,) = ct_slices(np.zeros((1, 8, 8), np.uint16), **tags)
+        save(plane, tmp_path / f"{study}.dcm")
+    persons = [background.person for background in list_backgrounds(tmp_path, "ct")]
+    assert persons == [patient_key(p, salt) for p in ("A", "A", "B", "1.2.4", "1.2.5")]
+
+
+def test_a_set_goes_on_with_the_same_images_only(
+    ct_folder: Path, ct_set: Path, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copytree(ct_folder, tmp_path / "elsewhere"))
+    job = Job("ct", 4, "usual", ct_set, moved)
+    before = {p: p.stat().st_mtime_ns for p in (ct_set / "images").iterdir()}
+    write_patches(job, 16, workers=1)
+    (plane,) = ct_slices(np.zeros((1, 8, 8), np.uint16), SOPInstanceUID="1.2.3")
+    save(plane, moved / "more.dcm")
+    list_backgrounds.cache_clear()
+    with pytest.raises(
+        UsageError, match=r"expected backgrounds [0-9a-f]{16}, .*name another --out"
+    ):
+        write_patches(job, 16, workers=1)
+    with pytest.raises(UsageError, match="found backgrounds False"):
+        write_patches(replace(job, backgrounds=None), 16, workers=1)
+    assert {p: p.stat().st_mtime_ns for p in (ct_set / "images").iterdir()} == before
+
+
+def test_a_row_has_the_key_of_the_same_patients_own_lesions(ct_set: Path, salt: bytes) -> None:
+    assert set(build_phantoms(ct_set).frame["patient_key"]) == {patient_key("SECRET-ID", salt)}
 
 
 def test_absent_rows_are_places_in_the_same_series(ct_set: Path) -> None:

@@ -2,6 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +22,10 @@ from calcilens.data_manifests.builders.phantoms import build_phantoms
 from calcilens.data_manifests.pixels import load_mask, load_stack
 from calcilens.data_manifests.schema import plain_rows
 from calcilens.errors import UsageError
+from calcilens.files import PART
 from calcilens.phantoms.ct_patches import PLANES, visible_ct, voxel_box
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, MODALITIES, Job, draw_scene, piece_box
-from calcilens.phantoms.patches import write_patches
+from calcilens.phantoms.patches import SET, write_patches
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import solids
 
@@ -54,17 +63,99 @@ def test_same_seed_gives_the_same_bytes_whatever_the_number_of_workers_and_threa
     assert digests(other.out) != digests(job.out)
 
 
-def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"", b"null", b"\xff", b"{"])
+def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(
+    job: Job, tmp_path: Path, damage: bytes
+) -> None:
     halted = replace(job, out=tmp_path / "halted")
     write_patches(halted, 3, workers=1)
-    (halted.out / "truth" / "000001.json").unlink()
+    (halted.out / "truth" / "000001.json").write_bytes(damage)
     (halted.out / lines(job.out)[1]["image"]).write_bytes(b"half an image")
-    (halted.out / "truth" / "000001.part").write_bytes(b"half a line")
+    (halted.out / "truth" / f"{PART}1-000001.json").write_bytes(b"half a line")
     done: list[int] = []
     write_patches(halted, COUNT, workers=1, advance=done.append)
     assert sum(done) == COUNT
     assert done[0] == 2  # what was whole is kept
     assert digests(halted.out) == digests(job.out)
+
+
+def test_a_full_disk_leaves_no_piece_of_a_file(job: Job, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    full = replace(job, out=tmp_path / "full")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # of any one file, in bytes
+    try:
+        with pytest.raises(OSError, match=r"images/000000\."):
+            write_patches(full, COUNT, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(digests(full.out)) == ["set.json"]
+    write_patches(full, COUNT, workers=1)
+    assert digests(full.out) == digests(job.out)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from calcilens.phantoms.drafts import Job
+from calcilens.phantoms.patches import write_patches
+write_patches(Job("ct", 3, "usual", Path(sys.argv[1])), 6000, workers=2)
+"""
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A program that writes a large set, and the numbers of its two worker processes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "set")], stderr=subprocess.PIPE, text=True
+    ) as program:
+        try:
+            assert within(60, lambda: len(list((tmp_path / "set").rglob("*.json"))) > 4)
+            children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text()
+            yield program, [int(child) for child in children.split()]
+        finally:
+            program.kill()
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+    return true()
+
+
+def ended(process: int) -> bool:
+    """Tell whether a process is gone, or waits for its parent to notice."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_no_worker_outlives_a_killed_program(
+    running: tuple[subprocess.Popen[str], list[int]],
+) -> None:
+    program, workers = running
+    assert len(workers) >= 2
+    program.kill()
+    try:
+        assert within(20, lambda: all(map(ended, workers)))
+    finally:
+        for worker in workers:
+            with suppress(OSError):
+                os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_a_killed_worker_is_one_clear_error(
+    running: tuple[subprocess.Popen[str], list[int]],
+) -> None:
+    program, workers = running
+    os.kill(workers[0], signal.SIGKILL)
+    said = program.communicate(timeout=60)[1].splitlines()[-1]
+    assert said.startswith("calcilens.errors.InputError: expected 2 processes that end by themselv")
+    assert "run again with fewer --workers" in said
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"domain": "unseen"}])
@@ -73,6 +164,36 @@ def test_sets_are_not_mixed_in_one_folder(job: Job, change: dict[str, Any]) -> N
     with pytest.raises(UsageError, match="name another --out"):
         write_patches(replace(job, **change), COUNT)
     assert digests(job.out) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[" * 100_000, "\x00"])
+def test_a_set_whose_settings_are_damaged_is_left_alone(
+    job: Job, tmp_path: Path, content: str
+) -> None:
+    shutil.copytree(job.out, tmp_path / "damaged")
+    (tmp_path / "damaged" / SET).write_text(content)
+    before = digests(tmp_path / "damaged")
+    with pytest.raises(
+        UsageError, match=r"--out, set\.json: expected a JSON object, .*another --out"
+    ):
+        write_patches(replace(job, out=tmp_path / "damaged"), COUNT)
+    assert digests(tmp_path / "damaged") == before
+
+
+def test_what_is_no_set_is_left_alone(job: Job, tmp_path: Path) -> None:
+    shutil.copytree(job.out, tmp_path / "lost")
+    (tmp_path / "lost" / SET).unlink()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "truth.jsonl").write_text("of another program")
+    before = digests(tmp_path)
+    for name in ("lost", "mine"):
+        with pytest.raises(UsageError, match=r"found other files and no set\.json; name another"):
+            write_patches(replace(job, out=tmp_path / name), COUNT)
+    with pytest.raises(
+        UsageError, match=r"--out: expected a folder .*, found a file; name another"
+    ):
+        write_patches(replace(job, out=tmp_path / "mine" / "truth.jsonl"), COUNT)
+    assert digests(tmp_path) == before
 
 
 def test_every_line_agrees_with_its_files(job: Job) -> None:

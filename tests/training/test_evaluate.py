@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -267,17 +267,18 @@ def test_a_model_is_run_in_parts_and_its_answers_stay_with_their_rows(
 ) -> None:
     sizes: list[int] = []
 
-    def predict_manifest(_: Manifest, model: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    def predict_manifest(_: Manifest, model: Any, rows: pd.DataFrame) -> pd.DataFrame:
         sizes.append(len(rows))
-        return model.loc[rows.index].drop(columns="row_id").reset_index(drop=True)
+        return model.answers.loc[rows.index].drop(columns="row_id").reset_index(drop=True)
 
     module = ModuleType("calcilens.training.predict_rows")
     module.predict_manifest = predict_manifest  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(ev, "_CHUNK", 50)
-    answers: Any = guesses(manifest)
+    answers = guesses(manifest)
     direct = ev.score(join(truth(manifest.frame), answers, "guesses"))
-    assert ev.evaluate(manifest, answers) == direct
+    model: Any = SimpleNamespace(card={"modality": "CT"}, answers=answers)
+    assert ev.evaluate(manifest, model) == direct
     assert sizes == [50, 50, 20]
 
 

@@ -16,7 +16,7 @@ from calcilens.data_manifests.builders.build import Advance, Built, row_id, spac
 from calcilens.data_manifests.columns import BOX_COLUMNS, COLUMNS, NAMES
 from calcilens.data_manifests.csv_form import from_text, wanted
 from calcilens.data_manifests.faults import Fault, near_word
-from calcilens.data_manifests.patients import patient_key
+from calcilens.patients import patient_key
 from calcilens.data_manifests.pixels import (
     digest,
     image_kind,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from calcilens.data_manifests.builders.build import Advance, box_cells, row_id, spacing_cells
-from calcilens.data_manifests.patients import patient_key
+from calcilens.patients import patient_key
 from calcilens.data_manifests.pixels import digest, image_kind
 from calcilens.data_manifests.schema import Manifest, count_readers, new_manifest
 from calcilens.data_manifests.validate import row_faults
@@ -25,6 +25,7 @@ IN_REAL = "-in-real"
 SALT = b"calcilens/phantoms"
 """Public on purpose: nobody stands behind a simulated patient, and the same seed must give the
 same key wherever it is simulated."""
+_AGAIN = "run `calcilens phantoms patches` again, which writes this file anew"
 KEPT = ("key_plane", "finding", "concern", "site", "kvp", "kernel", "diameter_mm", "mask")
 """What is taken over as it is."""
 NEEDED = (
@@ -53,6 +54,7 @@ def build_phantoms(root: Path, advance: Advance | None = None) -> Manifest:
             rows.append(row)
             if advance:
                 advance(number, len(lines))
+    _refuse_doubled(rows)
     return new_manifest(rows, root)
 
 
@@ -62,15 +64,30 @@ def _read_lines(path: Path) -> list[Mapping[str, Any]]:
         raise UsageError(compose(TRUTH, "no such file", where="--root", fix=fix))
     try:
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(compose("JSON on every line", str(error), where=TRUTH)) from error
     if not lines:
         raise ManifestError(compose("at least one lesion", "none", where=TRUTH))
+    wrong = [number for number, line in enumerate(lines, 1) if not isinstance(line, dict)]
+    if wrong:
+        where = f"{TRUTH}, line {wrong[0]}"
+        raise ManifestError(compose("a JSON object", "something else", where=where, fix=_AGAIN))
     return lines
 
 
 def _source(line: Mapping[str, Any]) -> str:
     return SOURCES[line["modality"]] + (IN_REAL if line.get("background") == "real" else "")
+
+
+def _refuse_doubled(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse the first lesion that stands there twice."""
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        earlier = first.setdefault(row["row_id"], number)
+        if earlier != number:
+            where, found = f"{TRUTH}, line {number}", f"the lesion of line {earlier} again"
+            fix = "remove one of them"
+            raise ManifestError(compose("every lesion once", found, where=where, fix=fix))
 
 
 def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,18 +112,17 @@ def _row(root: Path, number: int, line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cells(line: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    modality, origin = line["modality"], (line["domain"], line["seed"])
+    modality, origin, person = line["modality"], (line["domain"], line["seed"]), line["person"]
     source, image = _source(line), root / line["image"]
-    # A real study is the same person in every set that lesions are put into it for.
-    of = () if line.get("background") == "real" else (modality, *origin)
-    person = "-".join(map(str, (*of, line["person"])))
+    if line.get("background") != "real":  # there it is a real patient's key already
+        person = patient_key("-".join(map(str, (modality, *origin, person))), SALT)
     row = {
         **{name: line[name] for name in KEPT},
         "row_id": row_id(source, *origin, line["id"]),
         "image": line["image"],
         "image_kind": image_kind(image),
         "modality": modality,
-        "patient_key": patient_key(person, SALT),
+        "patient_key": person,
         "source": source,
         "sha256": digest(image),
         "pattern": line["patterns"] or None,
