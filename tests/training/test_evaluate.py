@@ -269,7 +269,8 @@ def test_a_model_is_run_in_parts_and_its_answers_stay_with_their_rows(
 
     def predict_manifest(_: Manifest, model: Any, rows: pd.DataFrame) -> pd.DataFrame:
         sizes.append(len(rows))
-        return model.answers.loc[rows.index].drop(columns="row_id").reset_index(drop=True)
+        found: pd.DataFrame = model.answers.loc[rows.index].drop(columns="row_id")
+        return found.reset_index(drop=True)
 
     module = ModuleType("calcilens.training.predict_rows")
     module.predict_manifest = predict_manifest  # type: ignore[attr-defined]
