@@ -8,7 +8,7 @@ from few images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -89,6 +89,10 @@ class Judge(nn.Module):
         )
         widths = (2 * self.branch_width, self.branch_width, self.branch_width)
         self.heads = nn.ModuleList(nn.Linear(width, self.outputs) for width in widths)
+
+    def conclusions(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return the logits (B, 3 * outputs) of both branches together, and of each alone."""
+        return torch.cat([head(x) for head, x in zip(self.heads, inputs, strict=True)], 1)
 
 
 class LesionClassifier(Judge):
@@ -193,11 +197,8 @@ class LesionClassifier(Judge):
         """Return the logits of both branches together, and of each alone."""
         seen, measured = branches.seen, branches.measured
         inputs = (torch.cat([seen, measured], 1), seen, measured)
-        logits = (
-            self._judged(branches.hu, lambda judge, i=i, x=x: judge.heads[i](x))
-            for i, x in enumerate(inputs)
-        )
-        return [PatternOutput.of(part.float()) for part in logits]
+        logits = self._judged(branches.hu, lambda judge: judge.conclusions(inputs))
+        return [PatternOutput.of(part.float()) for part in torch.split(logits, self.outputs, 1)]
 
     def _judged(self, hu: Tensor, by: Callable[[Judge], Tensor]) -> Tensor:
         """Return what the judge of each row's kind of input makes of it (B, n)."""

@@ -101,7 +101,8 @@ class CrossValidation:
         held = frame["fold"].to_numpy(int)[:, None] == folds
         seen = see_rows(manifest, ensemble, frame, held, advance)
         rows, some = plain_rows(frame), spread(len(frame), VARIED)
-        vary, load = (of(manifest, ensemble.first.spec) for of in (VaryLesion, LoadLesion))
+        spec = ensemble.first.spec
+        vary, load = VaryLesion(manifest, spec), LoadLesion(manifest, spec)
         changed = (vary(rows[i], seed=i) for i in some.tolist())
         varied = see_lesions(ensemble, changed, held[some], advance)
         learn(ensemble, seen, varied, Truth.of(frame.iloc[some]))
