@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from calcilens.data_manifests.builders.build import Advance, box_cells, row_id, spacing_cells
-from calcilens.patients import patient_key
 from calcilens.data_manifests.pixels import digest, image_kind
 from calcilens.data_manifests.schema import Manifest, count_readers, new_manifest
 from calcilens.data_manifests.validate import row_faults
 from calcilens.errors import ManifestError, UsageError, compose
+from calcilens.patients import patient_key
 
 TRUTH = "truth.jsonl"
 SOURCES = {"CT": "phantom-ct", "DX": "phantom-radiograph"}
@@ -80,7 +80,7 @@ def _refuse_doubled(rows: Sequence[Mapping[str, Any]]) -> None:
         earlier = first.setdefault(row["row_id"], number)
         if earlier != number:
             where, found = f"{TRUTH}, line {number}", f"the lesion of line {earlier} again"
-            fix = "remove one of them" 
+            fix = "remove one of them"
             raise ManifestError(compose("every lesion once", found, where=where, fix=fix))
 
 
