@@ -16,11 +16,11 @@ from calcilens.data_manifests.builders.folder import (
     NO_PATIENT,
     build_folder,
 )
-from calcilens.patients import default_salt_path, patient_key, read_salt
 from calcilens.data_manifests.pixels import load_stack
 from calcilens.data_manifests.schema import box_of
 from calcilens.data_manifests.validate import validate
 from calcilens.errors import ManifestError, UsageError
+from calcilens.patients import default_salt_path, patient_key, read_salt
 from tests import dicom_factory as factory
 from tests.data_manifests.made import save_png, tissue, write_table
 

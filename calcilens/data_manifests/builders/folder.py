@@ -16,7 +16,6 @@ from calcilens.data_manifests.builders.build import Advance, Built, row_id, spac
 from calcilens.data_manifests.columns import BOX_COLUMNS, COLUMNS, NAMES
 from calcilens.data_manifests.csv_form import from_text, wanted
 from calcilens.data_manifests.faults import Fault, near_word
-from calcilens.patients import patient_key
 from calcilens.data_manifests.pixels import (
     digest,
     image_kind,
@@ -28,6 +27,7 @@ from calcilens.data_manifests.schema import count_readers, new_manifest
 from calcilens.data_manifests.validate import box_fault, mask_faults, row_faults
 from calcilens.errors import CalcilensError, InputError, ManifestError, compose
 from calcilens.imaging.images import Volume
+from calcilens.patients import patient_key
 
 SOURCE = "folder"
 PATIENT = "patient"

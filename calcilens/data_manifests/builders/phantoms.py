@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from calcilens.data_manifests.builders.build import Advance, box_cells, row_id, spacing_cells
-from calcilens.patients import patient_key
 from calcilens.data_manifests.pixels import digest, image_kind
 from calcilens.data_manifests.schema import Manifest, count_readers, new_manifest
 from calcilens.data_manifests.validate import row_faults
 from calcilens.errors import ManifestError, UsageError, compose
+from calcilens.patients import patient_key
 
 TRUTH = "truth.jsonl"
 SOURCES = {"CT": "phantom-ct", "DX": "phantom-radiograph"}
