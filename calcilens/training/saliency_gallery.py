@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from calcilens.files import write_whole
 from calcilens.training.evaluate_plots import save
-from calcilens.training.samples import spread
 from calcilens.training.saliency_rows import JudgedMap
+from calcilens.training.samples import spread
 
 LESIONS, COLUMNS = 16, 4
 _MASK = "#56B4E9"

@@ -79,5 +79,5 @@ def test_a_card_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     card = tmp_path / "mine.json"
     card.write_text(json.dumps({"name": "mine", "modality": "CT", "network": {}}))
     card.with_name(f"{PART}{os.getpid()}-{card.name}").mkdir()
-    with pytest.raises(ModelError, match="mine.json: expected a card to write to"):
+    with pytest.raises(ModelError, match=r"mine\.json: expected a card to write to"):
         ModelFile("mine", tmp_path / "mine.safetensors", card).note("bench", {})
