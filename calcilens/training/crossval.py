@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from calcilens.data_manifests.schema import plain_rows, read_manifest, truth
@@ -22,12 +23,15 @@ from calcilens.models.registry import ModelFile
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import score
 from calcilens.training.export import card_text, describe, known_patterns, make_card
-from calcilens.training.held_out import VARIED, Truth, described, learn
+from calcilens.training.held_out import Truth, described, learn
 from calcilens.training.predict_rows import answers, see_lesions, see_rows
 from calcilens.training.predictions import join
 from calcilens.training.saliency_trust import learn_trust
 from calcilens.training.samples import LoadLesion, spread
 from calcilens.training.transforms import VaryLesion
+
+JUDGED = 3000
+"""Held-out lesions of each source, at most, that an ensemble learns of itself from."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,9 @@ class CrossValidation:
         return folds
 
     def looks(self) -> int:
-        """Return how many lesions `assemble` looks at."""
-        rows = int(read_manifest(self.manifest).frame["fold"].notna().sum())
-        return rows + min(rows, VARIED)
+        """Return how many lesions `assemble` looks at: each twice."""
+        frame = read_manifest(self.manifest).frame
+        return 2 * len(_judged(frame[frame["fold"].notna()]))
 
     def folder(self, fold: int) -> Path:
         """Return the folder of one fold's run."""
@@ -98,20 +102,19 @@ class CrossValidation:
         ensemble = Ensemble(models[0].card["network"], len(folds), known_patterns(frame)).eval()
         for member, model in zip(ensemble.members, models, strict=True):
             member.load_state_dict(model.network.first.state_dict())
-        held = frame["fold"].to_numpy(int)[:, None] == folds
-        seen = see_rows(manifest, ensemble, frame, held, advance)
-        rows, some = plain_rows(frame), spread(len(frame), VARIED)
+        judged = _judged(frame)
+        held, rows = judged["fold"].to_numpy(int)[:, None] == folds, plain_rows(judged)
         spec = ensemble.first.spec
         vary, load = VaryLesion(manifest, spec), LoadLesion(manifest, spec)
-        changed = (vary(rows[i], seed=i) for i in some.tolist())
-        varied = see_lesions(ensemble, changed, held[some], advance)
-        learn(ensemble, seen, varied, Truth.of(frame.iloc[some]))
-        calcified = (frame["finding_truth"] == 1).to_numpy(bool)
+        seen = see_rows(manifest, ensemble, judged, held, advance)
+        changed = (vary(row, seed) for seed, row in enumerate(rows))
+        varied = see_lesions(ensemble, changed, held, advance)
+        learn(ensemble, seen, varied, Truth.of(judged))
+        calcified = (judged["finding_truth"] == 1).to_numpy(bool)
         learn_trust(ensemble, lambda i: load(rows[i]), calcified, held)
-        found = answers(ensemble, seen, frame.index).assign(members_used=1)
-        judged = join(frame, found.assign(row_id=frame["row_id"]), self.name)
-        card = self._card(frame, folds, models[0].card)
-        card |= {"answers": described(ensemble)} | figures_of(judged)
+        found = answers(ensemble, seen, judged.index).assign(members_used=1)
+        card = self._card(frame, folds, models[0].card) | {"answers": described(ensemble)}
+        card |= figures_of(join(judged, found.assign(row_id=judged["row_id"]), self.name))
         return save_model(ensemble, card, self.out / f"{self.name}.safetensors")
 
     def _card(self, frame: pd.DataFrame, folds: list[int], one: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +129,13 @@ class CrossValidation:
             data=describe(frame),
         )
         return card | card_text(recipe_path(self.config))
+
+
+def _judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return up to `JUDGED` rows of each source, evenly spread."""
+    sources = frame.reset_index().groupby("source").indices.values()
+    chosen = [places[spread(len(places), JUDGED)] for places in sources]
+    return frame.iloc[np.sort(np.concatenate(chosen))]
 
 
 def figures_of(judged: pd.DataFrame) -> dict[str, Any]:
