@@ -40,13 +40,13 @@ def predict(
         None, "--out", "-o", help="Folder for one report folder a study."
     ),
     model_ct: str | None = typer.Option(
-        None, "--model-ct", metavar="NAME|PATH", help="Model for CT; by default lidc-ct."
+        None, "--model-ct", metavar="NAME|PATH", help="Model for CT; by default calcilens-ct."
     ),
     model_radiograph: str | None = typer.Option(
         None,
         "--model-radiograph",
         metavar="NAME|PATH",
-        help="Model for radiographs; none by default.",
+        help="Model for radiographs; by default calcilens-radiograph.",
     ),
     roi: Path | None = typer.Option(
         None,

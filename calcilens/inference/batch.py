@@ -53,12 +53,10 @@ class Wishes:
 def load_models(studies: Sequence[Study], ct: str | None, radiograph: str | None) -> Models:
     """Load the models that the images need; the embedded one where none is named."""
     flat = {isinstance(i, Radiograph) for s in studies for i in s.images}
-    ct, radiograph = ct or DEFAULT.get("CT"), radiograph or DEFAULT.get("radiograph")
+    ct, radiograph = ct or DEFAULT["CT"], radiograph or DEFAULT["radiograph"]
     return Models(
-        _load(ct, "CT", "--model-ct") if ct and False in flat else None,
-        _load(radiograph, "radiograph", "--model-radiograph")
-        if radiograph and True in flat
-        else None,
+        _load(ct, "CT", "--model-ct") if False in flat else None,
+        _load(radiograph, "radiograph", "--model-radiograph") if True in flat else None,
     )
 
 

@@ -14,8 +14,8 @@ from calcilens.errors import ModelError, compose
 from calcilens.files import write_whole
 
 HERE = Path(__file__).parent
-DEFAULT = {"CT": "lidc-ct"}
-"""The model that reads each modality where the user names none. Radiographs have none yet."""
+DEFAULT = {"CT": "calcilens-ct", "radiograph": "calcilens-radiograph"}
+"""The model that reads each modality where the user names none."""
 
 
 @dataclass(frozen=True)
