@@ -20,7 +20,7 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
-from calcilens.training.held_out import VARIED, Truth, described, learn
+from calcilens.training.held_out import Truth, described, learn
 from calcilens.training.predict_rows import see_lesions
 from calcilens.training.saliency_trust import learn_trust
 from calcilens.training.samples import spread
@@ -29,6 +29,8 @@ from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
 TAUGHT_SAMPLE = 2000
 """Training lesions that what is usual is learnt from."""
+HELD_SAMPLE = 6000
+"""Validation lesions, at most, that all else which the model knows of itself is learnt from."""
 CONCERN_THRESHOLDS = (0.3, 0.7)
 """Where `intermediate` and `high` concern begin; a convention until readers set them."""
 
@@ -68,7 +70,7 @@ def _learn_held_out(
     ensemble: Ensemble, data: LesionData, train: pd.DataFrame, held: pd.DataFrame
 ) -> None:
     """Fill the state of the model: calibrated by the validation rows, usual as in training."""
-    taught, judged = spread(len(train), TAUGHT_SAMPLE).tolist(), spread(len(held), VARIED)
+    taught, judged = spread(len(train), TAUGHT_SAMPLE).tolist(), spread(len(held), HELD_SAMPLE)
     lesions = chain(map(data.train.plain, taught), map(data.val.plain, judged.tolist()))
     asked = np.arange(len(taught) + len(judged))[:, None] >= len(taught)
     changed = (data.val.varied(index, seed=index) for index in judged.tolist())

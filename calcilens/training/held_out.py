@@ -25,8 +25,6 @@ from calcilens.training.pattern_figures import members
 from calcilens.vocabulary import PATTERN_KEYS
 
 HEADS = ("finding", "concern")
-VARIED = 6000
-"""Held-out lesions that are varied, at most."""
 ENOUGH = 50
 """Lesions (of each class) from which a kind of input is calibrated by itself; else by all."""
 ENOUGH_OF_PATTERN = 20
