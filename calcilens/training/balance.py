@@ -58,7 +58,7 @@ def _world() -> tuple[int, int]:
     return 0, 1
 
 
-def class_weights(frame: pd.DataFrame, power: float) -> NDArray[np.float64]:
+def class_weights(frame: pd.DataFrame, sources: float, classes: float) -> NDArray[np.float64]:
     """Weigh rows by how rare their source is, and within it their class.
 
     A class is finding, concern and pattern together. A pattern counts where it was given
@@ -67,16 +67,16 @@ def class_weights(frame: pd.DataFrame, power: float) -> NDArray[np.float64]:
 
     Args:
         frame: Rows with truth columns.
-        power: 0 leaves the data as they are, 1 makes all sources equally frequent, and in each
-            all classes.
+        sources: 0 leaves the sources as they are, 1 makes them all equally frequent.
+        classes: The same for the classes within each source.
 
     Returns:
         (N,) positive weights, 1 on average.
     """
     weights = np.ones(len(frame))
     for places in frame.reset_index().groupby("source").indices.values():
-        rare = _rarity(frame.iloc[places], power)
-        weights[places] = rare / rare.mean() * (len(places) / len(frame)) ** -power
+        rare = _rarity(frame.iloc[places], classes)
+        weights[places] = rare / rare.mean() * (len(places) / len(frame)) ** -sources
     balanced: NDArray[np.float64] = weights / weights.mean()
     return balanced
 

@@ -123,7 +123,8 @@ class LesionData(pl.LightningDataModule):
         batch_size: Lesions a step and device.
         workers: Loader processes.
         cache_rate: Share of the patches kept in memory.
-        balance: 0 draws rows as they come, 1 all sources and classes equally often.
+        balance: 0 draws the classes within a source as they come, 1 all equally often.
+        balance_sources: The same for the sources.
         seed: Seed of order and augmentation.
     """
 
@@ -137,12 +138,14 @@ class LesionData(pl.LightningDataModule):
         workers: int = 0,
         cache_rate: float = 1.0,
         balance: float = 0.5,
+        balance_sources: float = 0.5,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.manifest_path, self.root, self.fold = manifest, root, fold
         self.batch_size, self.workers = batch_size, workers
-        self.cache_rate, self.balance, self.seed = cache_rate, balance, seed
+        self.cache_rate, self.seed = cache_rate, seed
+        self.balance, self.balance_sources = balance, balance_sources
         self.spec = PatchSpec()
 
     def rows(self) -> tuple[Manifest, pd.DataFrame, pd.DataFrame]:
@@ -177,7 +180,7 @@ class LesionData(pl.LightningDataModule):
         rate = self.cache_rate
         self.train = LesionDataset(manifest, train, self.spec, augment=True, cache_rate=rate)
         self.val = LesionDataset(manifest, val, self.spec, cache_rate=rate)
-        self.weights = class_weights(train, self.balance)
+        self.weights = class_weights(train, self.balance_sources, self.balance)
 
     def plain_sample(self, count: int) -> dict[str, Any]:
         """Return a batch of training lesions spread over the rows, not augmented."""

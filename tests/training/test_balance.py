@@ -76,25 +76,26 @@ def rows_of(**counts: int) -> pd.DataFrame:
 
 def test_class_weights_make_classes_as_equal_as_asked() -> None:
     frame = rows_of(a_1_x=2, a_0_x=8)
-    assert class_weights(frame, 0).tolist() == [1.0] * 10
-    full = class_weights(frame, 1)
+    assert class_weights(frame, 0, 0).tolist() == [1.0] * 10
+    full = class_weights(frame, 0, 1)
     assert full[:2].sum() == pytest.approx(full[2:].sum())
-    half = class_weights(frame, 0.5)
+    half = class_weights(frame, 0, 0.5)
     assert half[0] / half[-1] == pytest.approx(2.0)
 
 
 def test_sources_are_balanced_and_classes_within_each() -> None:
     frame = rows_of(lidc_1_0=10, lidc_0_0=30, phantom_1_0_central=100, phantom_1_1_popcorn=300)
-    full = class_weights(frame, 1)
+    full = class_weights(frame, 1, 1)
     sums = [full[a:b].sum() for a, b in ((0, 10), (10, 40), (40, 140), (140, 440))]
     assert sums == pytest.approx([sums[0]] * 4)
-    half = class_weights(frame, 0.5)
-    assert half[:40].sum() / half[40:].sum() == pytest.approx((40 / 400) ** 0.5)
+    for classes in (0, 0.5, 1):
+        half = class_weights(frame, 0.5, classes)
+        assert half[:40].sum() / half[40:].sum() == pytest.approx((40 / 400) ** 0.5)
 
 
 def test_a_row_of_two_patterns_stands_between_those_of_one() -> None:
     frame = rows_of(p_1_0_central=10, p_1_0_popcorn=2, p_1_0_central_popcorn=1)
-    weights = class_weights(frame, 0.5)
+    weights = class_weights(frame, 0, 0.5)
     assert weights[0] < weights[-1] < weights[10]
     assert weights.mean() == pytest.approx(1)
 
@@ -102,4 +103,4 @@ def test_a_row_of_two_patterns_stands_between_those_of_one() -> None:
 def test_votes_on_a_pattern_make_no_class() -> None:
     frame = rows_of(a_1_0=4)
     frame["pattern_votes"] = pd.Series([["central"], ["diffuse"], ["diffuse"], None], dtype=object)
-    assert class_weights(frame, 1).tolist() == [1.0] * 4
+    assert class_weights(frame, 1, 1).tolist() == [1.0] * 4
