@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
-
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
-from scipy.spatial import ConvexHull, QhullError, cKDTree
-from scipy.spatial.distance import pdist
+from scipy.spatial import cKDTree
 
 from calcilens.imaging.anatomy import MINERAL_HU, Mask, anatomy
 from calcilens.imaging.candidates import Candidate
-from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.measure.extent import diameter_mm, measure_extent
+from calcilens.imaging.measure.lesion import Lesion, lesion_mask
+from calcilens.imaging.measure.measurement import FIGURES, Measurement
+from calcilens.imaging.measure.mineral import find_mineral
+
+__all__ = ["FIGURES", "Measurement", "diameter_mm", "lesion_mask", "measure"]
 
 AGATSTON_SLICE_MM = (2.5, 3.0)
 AGATSTON_WEIGHTS = ((400, 4), (300, 3), (200, 2), (130, 1))
@@ -23,31 +25,6 @@ _SHELL_MM = 1.0
 _SHELLS = 8
 _NO_HU = "a radiograph has no Hounsfield units"
 _FLAT = "a radiograph has no depth"
-
-
-@dataclass
-class Measurement:
-    """Figures of one lesion; None where one could not be taken, with the reason in `how`.
-
-    Args:
-        radial_profile: Mean HU of shells 1 mm thick, from the rim inwards.
-        how: How each figure was taken, or why not, under the figure's name.
-    """
-
-    max_diameter_mm: float | None = None
-    volume_mm3: float | None = None
-    mean_hu: float | None = None
-    max_hu: float | None = None
-    agatston: float | None = None
-    skin_distance_mm: float | None = None
-    bone_distance_mm: float | None = None
-    radial_profile: list[float] | None = None
-    how: dict[str, str] = field(default_factory=dict)
-
-    def set(self, name: str, value: Any, how: str) -> None:
-        """Record a figure, or None, together with how it came about."""
-        setattr(self, name, value)
-        self.how[name] = how
 
 
 def measure(image: Image, candidate: Candidate) -> Measurement:
@@ -61,42 +38,12 @@ def measure(image: Image, candidate: Candidate) -> Measurement:
     if isinstance(image, Radiograph):
         return _measure_radiograph(image, candidate)
     mask, of = lesion_mask(image, candidate)
-    lesion = _Lesion(image, candidate.box[0], mask, of)
+    lesion = Lesion(image, candidate.box[0], mask, of)
     taken = Measurement()
-    for take in (_size, _density, _agatston, _profile, _skin, _bone):
+    measure_extent(lesion, find_mineral(lesion), taken)
+    for take in (_density, _agatston, _profile, _skin, _bone):
         take(lesion, taken)
     return taken
-
-
-def lesion_mask(image: Image, candidate: Candidate) -> tuple[Mask, str]:
-    """Return the box-shaped mask that a lesion's figures are taken from, and what it is."""
-    if candidate.mask is not None and candidate.mask.any():
-        return candidate.mask, "the lesion's mask"
-    whole = np.ones(candidate.box[1] - candidate.box[0], bool)
-    if isinstance(image, Radiograph):
-        return whole, "the given box"
-    part = tuple(slice(a, b) for a, b in candidate.box.T)
-    dense = image.hu[part] >= MINERAL_HU
-    if dense.any():
-        return dense, f"the voxels of at least {MINERAL_HU} HU in the given box"
-    return whole, "the given box, which holds no mineral"
-
-
-@dataclass(frozen=True, eq=False)
-class _Lesion:
-    volume: Volume
-    start: NDArray[np.int64]
-    mask: Mask
-    of: str
-
-    @property
-    def hu(self) -> NDArray[np.float64]:
-        part = tuple(slice(a, a + n) for a, n in zip(self.start, self.mask.shape, strict=True))
-        return self.volume.hu[part].astype(np.float64)
-
-    @property
-    def spacing(self) -> NDArray[np.float64]:
-        return np.asarray(self.volume.spacing_mm)
 
 
 def _measure_radiograph(image: Radiograph, candidate: Candidate) -> Measurement:
@@ -114,43 +61,17 @@ def _measure_radiograph(image: Radiograph, candidate: Candidate) -> Measurement:
     return taken
 
 
-def _size(lesion: _Lesion, taken: Measurement) -> None:
-    taken.set("max_diameter_mm", diameter_mm(lesion.mask, lesion.spacing), _largest(lesion))
-    volume = float(lesion.mask.sum() * np.prod(lesion.spacing))
-    taken.set("volume_mm3", volume, f"voxel count times voxel size of {lesion.of}")
-
-
-def _largest(lesion: _Lesion) -> str:
-    return f"largest distance in 3D between voxel faces of {lesion.of}"
-
-
-def diameter_mm(mask: Mask, spacing: NDArray[np.float64]) -> float:
-    """Return the largest distance between two voxel faces of a mask (Z, Y, X), mm.
-
-    The maximum 3D diameter of the Image Biomarker Standardisation Initiative (definition L0JK),
-    on the faces' middles; on a ball it is up to one voxel too long.
-    """
-    inside = np.argwhere(mask & ~_interior(mask))
-    steps = np.concatenate([np.eye(3), -np.eye(3)]) / 2
-    faces = ((inside[:, None] + steps) * spacing).reshape(-1, 3)
-    try:
-        faces = faces[ConvexHull(faces).vertices]
-    except QhullError:
-        faces = np.unique(faces, axis=0)
-    return float(pdist(faces).max())
-
-
 def _interior(mask: Mask) -> Mask:
     return np.asarray(binary_erosion(mask), bool)
 
 
-def _density(lesion: _Lesion, taken: Measurement) -> None:
+def _density(lesion: Lesion, taken: Measurement) -> None:
     inside = lesion.hu[lesion.mask]
     taken.set("mean_hu", float(inside.mean()), f"mean over {lesion.of}")
     taken.set("max_hu", float(inside.max()), f"largest value in {lesion.of}")
 
 
-def _agatston(lesion: _Lesion, taken: Measurement) -> None:
+def _agatston(lesion: Lesion, taken: Measurement) -> None:
     """Score as defined: planes 2.5-3 mm apart and axial; pieces of at least 1 mm2."""
     z, y, x = lesion.spacing
     normal = np.abs(lesion.volume.affine.matrix[:3, 0]) / z
@@ -179,7 +100,7 @@ def _plane_score(hu: NDArray[np.float64], mask: Mask, area_mm2: float) -> float:
     return score
 
 
-def _profile(lesion: _Lesion, taken: Measurement) -> None:
+def _profile(lesion: Lesion, taken: Measurement) -> None:
     """Mean HU by depth under the rim."""
     padded = np.pad(lesion.mask, 1)
     depth = distance_transform_edt(padded, sampling=lesion.spacing)[1:-1, 1:-1, 1:-1]
@@ -192,7 +113,7 @@ def _profile(lesion: _Lesion, taken: Measurement) -> None:
     taken.set("radial_profile", profile, how)
 
 
-def _skin(lesion: _Lesion, taken: Measurement) -> None:
+def _skin(lesion: Lesion, taken: Measurement) -> None:
     """Distance to the skin; unknown where the edge of the image is nearer than the skin."""
     body = anatomy(lesion.volume).body
     skin, cut = _outline(body)
@@ -217,7 +138,7 @@ def _outline(body: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.argwhere(near & ~body), np.argwhere(body & edge)
 
 
-def _bone(lesion: _Lesion, taken: Measurement) -> None:
+def _bone(lesion: Lesion, taken: Measurement) -> None:
     bone = anatomy(lesion.volume).bone
     distance = _distance(lesion, np.argwhere(bone & ~_interior(bone)))
     if distance is None:
@@ -226,7 +147,7 @@ def _bone(lesion: _Lesion, taken: Measurement) -> None:
     return taken.set("bone_distance_mm", distance, how)
 
 
-def _distance(lesion: _Lesion, points: NDArray[np.int64]) -> float | None:
+def _distance(lesion: Lesion, points: NDArray[np.int64]) -> float | None:
     """Return the gap between the faces of the lesion and of voxels (n, 3), mm; None without any."""
     if not len(points):
         return None
@@ -235,7 +156,3 @@ def _distance(lesion: _Lesion, points: NDArray[np.int64]) -> float | None:
     i = int(np.argmin(away))
     gap = np.abs(rim[i] - points[np.asarray(nearest)[i]] * lesion.spacing) - lesion.spacing
     return float(np.linalg.norm(np.maximum(gap, 0)))
-
-
-FIGURES = tuple(f.name for f in fields(Measurement) if f.name != "how")
-"""Names of the figures, in the order of the report."""
