@@ -16,11 +16,12 @@ from scipy.ndimage import map_coordinates
 
 from calcilens.imaging.coarse import RANGE_HU, Coarse, coarse
 from calcilens.imaging.images import Volume
-from calcilens.imaging.starts import starts
+from calcilens.imaging.starts import SHARED_POWER, starts
 
 Points = NDArray[np.float64]
 _START_MM, _STEP_MM = 6.0, 3.0
-_STARTS = 3
+_TRIED, _FINE = 5, 2
+_SAMPLED = 0.25
 _DEMONS, _SMOOTH_VOX = 30, 3.0
 _NEAR_MM = 9.0
 _INVERSIONS = 12
@@ -68,10 +69,14 @@ class Registration:
 def register(prior: Volume, current: Volume) -> Registration:
     """Register the prior CT to the current one."""
     fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
-    tried = [_refined(fixed, moving, start, 4.0) for start in starts(fixed, moving, _STARTS)]
-    best = max(tried, key=lambda motion: likeness(fixed, moving, motion)[0])
+    tried = _best(fixed, moving, starts(fixed, moving), _TRIED)
+    if not tried:
+        return _unlike(fixed)
+    walked = [_refined(fixed, moving, start, 4.0) for start in tried]
+    tried = _best(fixed, moving, walked, _FINE)
     fixed, moving = coarse(current, _STEP_MM), coarse(prior, _STEP_MM)
-    motion = _refined(fixed, moving, best, 1.0)
+    walked = [_refined(fixed, moving, motion, 2.0) for motion in tried]
+    (motion,) = _best(fixed, moving, walked, 1)
     field = _bend(fixed, moving, motion)
     quality, shared = likeness(fixed, moving, motion)
     rigid = np.eye(4)
@@ -90,10 +95,12 @@ def _refined(
     method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(_near(fixed))
     method.SetMetricMovingMask(moving.seen)
-    method.SetMetricSamplingStrategy(method.NONE)
+    if fixed.image.GetSpacing()[0] < _START_MM:
+        method.SetMetricSamplingStrategy(method.REGULAR)
+        method.SetMetricSamplingPercentage(_SAMPLED)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=first_mm, minStep=0.02, numberOfIterations=60, relaxationFactor=0.6
+        learningRate=first_mm, minStep=0.005, numberOfIterations=150, relaxationFactor=0.75
     )
     method.SetOptimizerScalesFromPhysicalShift()
     motion = sitk.Euler3DTransform(start)
@@ -103,6 +110,24 @@ def _refined(
     except RuntimeError:  # the scans do not meet where the start lays them
         return start
     return motion
+
+
+def _best(
+    fixed: Coarse, moving: Coarse, motions: list[sitk.Euler3DTransform], count: int
+) -> list[sitk.Euler3DTransform]:
+    """Return the motions under which the scans are most alike; sharing more counts a little."""
+
+    def worth(motion: sitk.Transform) -> float:
+        quality, shared = likeness(fixed, moving, motion)
+        return quality * shared**SHARED_POWER
+
+    return sorted(motions, key=worth, reverse=True)[:count]
+
+
+def _unlike(fixed: Coarse) -> Registration:
+    """Return what stands for two scans that nowhere look alike."""
+    nothing = np.zeros((1, 1, 1, 3), np.float32)
+    return Registration(np.eye(4), nothing, fixed.middle, _START_MM, -1.0, 0.0)
 
 
 def _near(scan: Coarse) -> sitk.Image:

@@ -16,19 +16,22 @@ from calcilens.imaging.coarse import RANGE_HU, Coarse
 
 TURNS = tuple(float(t) for t in np.linspace(-0.75, 0.75, 7))
 """About the patient's z axis, radians."""
-LEAST_SHARED = 0.35
+LEAST_SHARED = 0.3
 """Share of the smaller body that must lie in both scans for a shift to count."""
-_EPS = 1e-6
+SHARED_POWER = 0.3
+"""Power of that share by which a likeness counts: where little is shared, much looks alike."""
+_LEVELS, _APART = 4, 2
+"""Shifts along the long axis that are kept for each turn, and the least steps between two."""
+_EPS, _FLAT = 1e-6, 1e-3
 
 Float = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
 
 
-def starts(fixed: Coarse, moving: Coarse, count: int) -> list[sitk.Euler3DTransform]:
-    """Return the likeliest motions of points of `fixed` to points of `moving`, the best first."""
+def starts(fixed: Coarse, moving: Coarse) -> list[sitk.Euler3DTransform]:
+    """Return motions of points of `fixed` to points of `moving`, several for each turn."""
     seen = _Seen(fixed)
-    tried = [_best_shift(seen, fixed, moving, turn) for turn in TURNS]
-    ranked = sorted(tried, key=lambda t: -t[0])
-    return [transform for _, transform in ranked[:count]]
+    return [motion for turn in TURNS for motion in _shifted(seen, fixed, moving, turn)]
 
 
 class _Seen:
@@ -53,31 +56,54 @@ def _turned(scan: Coarse, turn: float) -> tuple[Coarse, sitk.Euler3DTransform]:
     return Coarse(*parts), motion
 
 
-def _best_shift(
+def _shifted(
     seen: _Seen, fixed: Coarse, moving: Coarse, turn: float
-) -> tuple[float, sitk.Euler3DTransform]:
+) -> list[sitk.Euler3DTransform]:
+    """Return the motions of one turn with the likeliest shifts."""
     turned, motion = _turned(moving, turn)
-    score, index = correlate(seen, _Seen(turned))
     step = np.array(fixed.image.GetSpacing())
-    # Voxel i of fixed meets voxel i - index of the turned scan.
-    shift = np.array(turned.image.GetOrigin()) - index[::-1] * step - fixed.image.GetOrigin()
-    start = sitk.Euler3DTransform(fixed.middle.tolist(), 0.0, 0.0, turn)
-    middle = np.array(motion.TransformPoint((fixed.middle + shift).tolist()))
-    start.SetTranslation((middle - fixed.middle).tolist())
-    return score, start
+    found = []
+    for index in likeliest(correlate(seen, _Seen(turned)), seen.values.shape):
+        # Voxel i of fixed meets voxel i - index of the turned scan.
+        shift = np.array(turned.image.GetOrigin()) - index[::-1] * step - fixed.image.GetOrigin()
+        start = sitk.Euler3DTransform(fixed.middle.tolist(), 0.0, 0.0, turn)
+        middle = np.array(motion.TransformPoint((fixed.middle + shift).tolist()))
+        start.SetTranslation((middle - fixed.middle).tolist())
+        found.append(start)
+    return found
 
 
-def correlate(a: _Seen, b: _Seen) -> tuple[float, NDArray[np.int64]]:
-    """Return the highest correlation over all shifts, and that shift (z, y, x) of b, voxels."""
-    shape = [fft.next_fast_len(n + m - 1, real=True) for n, m in zip(a.values.shape, b.values.shape, strict=True)]
+def likeliest(score: Float, shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
+    """Return the best shifts (z, y, x), voxels, at levels that lie apart.
 
-    def ahead(values: Float) -> NDArray[np.complex64]:
+    Args:
+        score: (Z, Y, X) of every shift; those beyond `shape` are counted from the end.
+        shape: Of the image that stays.
+    """
+    best, found = score.max((1, 2)).copy(), []
+    while len(found) < _LEVELS and best.max() > 0:
+        level = int(best.argmax())
+        row, column = np.unravel_index(int(score[level].argmax()), score.shape[1:])
+        at, size = np.array([level, row, column]), np.array(score.shape)
+        found.append(np.where(at >= np.array(shape), at - size, at))
+        best[np.arange(level - _APART + 1, level + _APART) % len(best)] = -1
+    return found
+
+
+def correlate(a: _Seen, b: _Seen) -> Float:
+    """Return how well every shift of b fits; -1 where too little is shared or all is flat."""
+    shape = [
+        fft.next_fast_len(n + m - 1, real=True)
+        for n, m in zip(a.values.shape, b.values.shape, strict=True)
+    ]
+
+    def ahead(values: Float) -> Spectrum:
         return np.asarray(fft.rfftn(values, shape))
 
-    def behind(values: Float) -> NDArray[np.complex64]:
-        return np.conj(ahead(values))
+    def behind(values: Float) -> Spectrum:
+        return np.asarray(np.conj(ahead(values)))
 
-    def back(product: NDArray[np.complex64]) -> Float:
+    def back(product: Spectrum) -> Float:
         return np.asarray(fft.irfftn(product, shape))
 
     known_a, values_a = ahead(a.known), ahead(a.values)
@@ -88,9 +114,7 @@ def correlate(a: _Seen, b: _Seen) -> tuple[float, NDArray[np.int64]]:
     square_b = back(known_a * behind(b.values**2)) - sum_b**2 / shared
     both = back(values_a * values_b) - sum_a * sum_b / shared
     spread = np.sqrt(np.maximum(square_a, 0) * np.maximum(square_b, 0))
-    bodies = back(ahead(a.body) * behind(b.body))
-    least = LEAST_SHARED * min(a.body.sum(), b.body.sum())
-    score = np.where((bodies >= least) & (spread > 1e-3 * shared), both / np.maximum(spread, _EPS), -1)
-    at = np.array(np.unravel_index(int(score.argmax()), shape))
-    size = np.array(shape)
-    return float(score.max()), np.where(at >= np.array(a.values.shape), at - size, at)
+    score = np.where(spread > _FLAT * shared, both / np.maximum(spread, _EPS), -1)
+    bodies = back(ahead(a.body) * behind(b.body)) / max(min(a.body.sum(), b.body.sum()), 1)
+    worth = score * np.maximum(bodies, _EPS) ** SHARED_POWER
+    return np.asarray(np.where(bodies >= LEAST_SHARED, worth, -1))
