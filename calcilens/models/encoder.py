@@ -117,11 +117,11 @@ class Block(nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         """Map (B, inside, h, w) to (B, out, h / stride, w / stride)."""
-        x = given
+        wide = given
         if self.widens:
-            x = nn.functional.relu6(self._bn0(self._expand_conv(x)))
-        x = nn.functional.relu6(self._bn1(self._depthwise_conv(x)))
-        x = self._bn2(self._project_conv(x))
+            wide = nn.functional.relu6(self._bn0(self._expand_conv(given)))
+        wide = nn.functional.relu6(self._bn1(self._depthwise_conv(wide)))
+        x: Tensor = self._bn2(self._project_conv(wide))
         if not self.adds:
             return x
         if self.training and self.drop:

@@ -17,8 +17,9 @@ from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.inference import output
 from calcilens.inference.batch import Outcome, Wishes, run_all
-from calcilens.inference.export.html import build, percent
+from calcilens.inference.export.html import build
 from calcilens.inference.export.viewer import CODE_KNOTS, HU_KNOTS, letters, payload, to_codes
+from calcilens.inference.export.words import percent
 from calcilens.inference.output import FORMATS, folder_name
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import schema, to_json

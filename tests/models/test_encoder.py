@@ -35,8 +35,8 @@ def test_the_encoder_is_the_efficientnet_of_monai_with_lite_blocks() -> None:
     with torch.no_grad():
         for module in encoder.modules():  # statistics that are not those of a new network
             if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_()
-                module.running_var.uniform_(0.5, 2)
+                module.get_buffer("running_mean").normal_()
+                module.get_buffer("running_var").uniform_(0.5, 2)
         state = {k: v for k, v in encoder.state_dict().items() if not k.startswith("mix.")}
         reference.load_state_dict(state, strict=False)
         x = encoder.mix((view - 0.45) / 0.25)
