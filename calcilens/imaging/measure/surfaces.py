@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.images import Volume
 from calcilens.imaging.measure.lesion import Float, Lesion, Part
+from calcilens.imaging.measure.mineral import crossings
 
 _REACHES_MM = (12.0, 30.0, 75.0, 180.0, 450.0)
 _SKIN_HU = -450.0
 """Halfway from air to skin."""
+_BONE_HU = 400.0
+"""About halfway from soft tissue to cortex that blur has thinned."""
 
 Surface = Callable[[Volume, Part], Float]
 """Gives the points (N, 3) of a surface in a part of a volume, in voxels of that part."""
@@ -69,8 +73,14 @@ def cut(volume: Volume, part: Part) -> Float:
 
 
 def bone(volume: Volume, part: Part) -> Float:
-    """Return the faces of bone."""
-    return faces(anatomy(volume).bone[part])
+    """Return the surface of dense bone, between voxels; the faces of bone where none is dense."""
+    solid = anatomy(volume).bone[part]
+    if not solid.any():
+        return np.empty((0, 3))
+    near = ndimage.binary_dilation(solid)
+    over = np.where(near, volume.hu[part].astype(np.float32) - _BONE_HU, -1)
+    found = crossings(over)
+    return found if len(found) else faces(solid)
 
 
 def faces(mask: Mask) -> Float:
