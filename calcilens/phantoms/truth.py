@@ -44,6 +44,8 @@ HOW = {
     "mean_hu": "of that volume at the scan's tube voltage, without blur and noise; max_hu too",
     "skin_distance_mm": "shortest way in 3D from that volume to the outline of the skin",
     "bone_distance_mm": "shortest way in 3D from that volume to the outline of a bone",
+    "fascia_distance_mm": "the same to the outline of the deep fascia",
+    "depth": "deep where the middle of that volume lies inside the fascia, else subcutaneous",
 }
 
 
@@ -135,7 +137,13 @@ def lesion_truth(lesion: Lesion, segment: Segment, kvp: float | None) -> dict[st
         **({} if kvp is None else _hu(model.hu(kvp))),
         "skin_distance_mm": _gap_mm(rim, [segment.skin], half),
         "bone_distance_mm": _gap_mm(rim, segment.bones, half),
+        "fascia_distance_mm": _gap_mm(rim, [segment.fascia], half),
+        "depth": "deep" if _is_deep(model.points(there).mean(0), segment) else "subcutaneous",
     }
+
+
+def _is_deep(point: Float, segment: Segment) -> bool:
+    return bool(segment.fascia.depth(point) > 0)
 
 
 def _hu(hu: Float) -> dict[str, float]:

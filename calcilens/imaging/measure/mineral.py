@@ -8,6 +8,7 @@ the mineral nearby, or all of it where the mineral is wide enough to be seen as 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -24,9 +25,13 @@ _MARGIN_MM = 5.0
 _TISSUE_MM, _TISSUE_HU = 3.0, (-250, MINERAL_HU)
 _ROUNDS, _OFFSET_HU = 30, 60.0
 _NEAR_MM, _POWER = 1.5, 4
-_WIDE_MM = 1.5
-"""Half the width from which mineral shows its own density."""
-_MOST_VOXELS = 500_000
+_WIDE_MM, _EDGE = 1.5, 0.3
+"""Half the width from which mineral shows its own density, and the share of the density nearby
+at which its border lies: a little outside half of it, since mineral fades out."""
+_GAP_MM, _GAP = 2.0, 0.15
+"""Half the width of gaps that blur fills, and how deep they look, as a share of what is nearby."""
+_BORDER = 0.4
+"""The border that lengths go by, as a share of the density nearby."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +41,56 @@ class Mineral:
     Args:
         part: Of the volume.
         share: (Z, Y, X) 0..1: how much of the voxel is mineral.
+        wide: (Z, Y, X) where it is wide enough to show its own density.
         rise: (Z, Y, X) HU over the soft tissue around, without blur.
         plateau: (Z, Y, X) rise of the mineral nearby.
         tissue: (Z, Y, X) HU of the soft tissue around.
         blur: Of the volume.
+        noise_hu: Standard deviation of noise.
+        spacing: (3,) mm.
     """
 
     part: Part
     share: Field
+    wide: Mask
     rise: Field
     plateau: Field
     tissue: Field
     blur: Blur
+    noise_hu: float
+    spacing: Float
+
+    @property
+    def there(self) -> bool:
+        """Whether anything is as dense as mineral."""
+        return bool(self.share.any())
+
+    @cached_property
+    def border_mm(self) -> Float:
+        """(N, 3) points of the border, between voxels, mm along (z, y, x) of the whole volume."""
+        start = np.array([s.start for s in self.part])
+        padded = np.pad(self.over, 1, constant_values=-1.0)
+        return np.asarray((crossings(padded) - 1 + start) * self.spacing)
+
+    @property
+    def over(self) -> Field:
+        """(Z, Y, X) HU over the border's level: above 0 inside the border."""
+        level = np.maximum(LEAST_RISE_HU, _BORDER * self.plateau)
+        return np.asarray(np.where(self.share > 0, self.rise - level, -level), np.float32)
+
+
+def crossings(field: Field) -> Float:
+    """Return the points (N, 3) between neighbouring voxels where a field changes its sign."""
+    found = []
+    for axis in range(3):
+        lines = np.moveaxis(field, axis, 0)
+        change = (lines[:-1] > 0) != (lines[1:] > 0)
+        at = np.argwhere(change).astype(np.float64)
+        before, after = lines[:-1][change], lines[1:][change]
+        at[:, 0] += before / (before - after)
+        order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]
+        found.append(at[:, order])
+    return np.concatenate(found)
 
 
 def find_mineral(lesion: Lesion) -> Mineral:
@@ -56,20 +99,32 @@ def find_mineral(lesion: Lesion) -> Mineral:
     mask = lesion.mask_in(part)
     seen = lesion.volume.hu[part].astype(np.float32)
     away = ndimage.distance_transform_edt(~mask, sampling=lesion.spacing)
-    bone = anatomy(lesion.volume).bone[part] & ~mask
-    other = ndimage.binary_dilation(bone) | ((seen >= MINERAL_HU) & (away > REACH_MM))
-    region = (away <= REACH_MM) & ~other
-    tissue = _soft_tissue(seen, ~region & ~other, lesion.spacing)
+    bone = ndimage.binary_dilation(anatomy(lesion.volume).bone[part] & ~mask)
+    other = bone | ((seen >= MINERAL_HU) & (away > REACH_MM))
+    near = (away <= REACH_MM) & ~other
+    tissue = _soft_tissue(seen, ~near & ~other, lesion.spacing)
     spread = blur(lesion.volume)
-    rise = _deblurred(np.where(other, 0, seen - tissue), spread, lesion.spacing)
+    # Bone and other lesions are deblurred too: what they spill is taken back to them.
+    rise = _deblurred(seen - tissue, spread, lesion.spacing)
+    rise[other] = 0
     plateau = _plateau(rise, lesion.spacing)
-    share = np.minimum(rise / plateau, 1)
-    wide = ndimage.grey_opening(rise, footprint=ball(_WIDE_MM, lesion.spacing))
-    share[wide >= np.maximum(LEAST_RISE_HU, plateau / 2)] = 1
-    share[~region] = 0
+    wide = _wide(rise, plateau, lesion.spacing) & near
+    share = np.where(wide, 1, np.minimum(rise / plateau, 1)) * near
     if float(rise[mask].max()) < LEAST_RISE_HU:
         share[:] = 0
-    return Mineral(part, share, rise, plateau, tissue, spread)
+    noise = anatomy(lesion.volume).noise_hu
+    return Mineral(part, share, wide, rise, plateau, tissue, spread, noise, lesion.spacing)
+
+
+def _wide(rise: Field, plateau: Field, spacing: Float) -> Mask:
+    """Return where mineral is wide enough to show its own density, however little that is.
+
+    A gap between denser pieces does not count: blur fills it.
+    """
+    opened = ndimage.grey_opening(rise, footprint=ball(_WIDE_MM, spacing))
+    dense = opened >= np.maximum(LEAST_RISE_HU, _EDGE * plateau)
+    gap = ndimage.grey_closing(rise, footprint=ball(_GAP_MM, spacing)) - rise
+    return np.asarray(dense & ((gap < _GAP * plateau) | (opened >= plateau / 2)), bool)
 
 
 def _soft_tissue(hu: Field, outside: Mask, spacing: Float) -> Field:
