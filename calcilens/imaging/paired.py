@@ -10,8 +10,9 @@ files do not state it, the bones do, measured in the same way: they do not grow 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,8 @@ class Mineral:
     current_hu: float
     region_mm3: float
     shown: float
+    LEAST_HU: ClassVar[float] = 2 * _OFF_HU
+    """Rise below which there is no mineral for certain."""
 
     def log_ratio(self, scale: Scale) -> tuple[float, float] | None:
         """Return the logarithm of current over prior and its standard deviation, or None.
@@ -80,7 +83,7 @@ class Mineral:
         None where one of the scans shows no mineral for certain.
         """
         rises = np.array([self.prior_hu, self.current_hu])
-        if (rises <= 2 * _OFF_HU).any():
+        if (rises <= self.LEAST_HU).any():
             return None
         variance = _RATIO_SD**2 + scale.sd**2 + float(((_OFF_HU / rises) ** 2).sum()) / 2
         return float(np.log(rises[1] / rises[0]) - scale.log), float(np.sqrt(variance))
@@ -104,15 +107,18 @@ class Pair:
         """Measure one lesion in both scans.
 
         Args:
-            before, after: Its candidates in the prior and in the current scan; one may be empty.
+            before: Its candidates in the prior scan, perhaps none.
+            after: Its candidates in the current scan, perhaps none; one at least in either.
             apart: Other lesions of each scan, which do not count.
         """
         margin = self.reach_mm + _GAP_MM + _SHELL_MM + _STEP_MM
-        grid = _Grid.around(self._boxes(before, after), _STEP_MM, margin)
-        sight = _Sight(self, grid)
+        boxes = [self._box(c, prior=True) for c in before] + [self._box(c) for c in after]
+        middle = np.mean([box.mean(0) for box in boxes], 0)
+        near = replace(self, registration=self.registration.near(middle))
+        sight = _Sight(near, _Grid.around(boxes, _STEP_MM, margin))
         lesion = sight.masks(before, after)
         others = sight.masks(*apart)
-        bone = _within(sight.bone, _BONE_MM, grid.step_mm) & ~lesion
+        bone = _within(sight.bone, _BONE_MM, sight.step_mm) & ~lesion
         return sight.rise(lesion, bone | (others & ~lesion), self.reach_mm)
 
     @cached_property
@@ -146,13 +152,37 @@ class Pair:
         log = float(np.log(found.current_hu / found.prior_hu))
         return Scale(log, _BONE_SD, "density of the bones that both scans show")
 
-    def _boxes(self, before: Sequence[Candidate], after: Sequence[Candidate]) -> list[Float]:
-        boxes = [self.current.affine.box_mm(c.box) for c in after]
-        for c in before:
-            corners = np.stack(np.meshgrid(*(c.box - 0.5).T, indexing="ij"), -1).reshape(-1, 3)
-            moved = self.registration.to_current(self.prior.affine.to_mm(corners))
-            boxes.append(np.stack([moved.min(0), moved.max(0)]))
-        return boxes
+    def _box(self, one: Candidate, *, prior: bool = False) -> Float:
+        """Return the bounds (2, 3) of a candidate in the current scan, mm."""
+        if not prior:
+            return self.current.affine.box_mm(one.box)
+        corners = np.stack(np.meshgrid(*(one.box - 0.5).T, indexing="ij"), -1).reshape(-1, 3)
+        moved = self.registration.to_current(self.prior.affine.to_mm(corners))
+        return np.stack([moved.min(0), moved.max(0)])
+
+
+@dataclass(frozen=True, eq=False)
+class PriorView:
+    """A lesion's place as the prior scan shows it.
+
+    Args:
+        pair: The scans.
+        middle_mm: Middle of the lesion in the current scan, (x, y, z) LPS.
+    """
+
+    pair: Pair
+    middle_mm: Float
+
+    def plane(self, index: int) -> NDArray[np.float32]:
+        """Return HU (Y, X) of the prior scan on plane `index` of the current one; air beyond."""
+        current, prior = self.pair.current, self.pair.prior
+        rows, columns = (np.arange(n) for n in current.hu.shape[1:])
+        z, y, x = np.meshgrid([index], rows, columns, indexing="ij")
+        points = current.affine.to_mm(np.stack([z, y, x], -1))
+        there = self.pair.registration.near(self.middle_mm).to_prior(points)
+        at = _index(prior.affine, there)
+        hu = _sample(prior.hu, at, order=1, mode="nearest")
+        return np.asarray(np.where(_inside(at, prior), hu, np.float32(-1024))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,10 +226,7 @@ class _Sight:
             _sample(v.hu, i, order=1, mode="nearest")
             for v, i in zip(self._volumes, self._index, strict=True)
         )
-        inside = [
-            np.all([(i[k] > -0.5) & (i[k] < n - 0.5) for k, n in enumerate(v.hu.shape)], 0)
-            for v, i in zip(self._volumes, self._index, strict=True)
-        ]
+        inside = [_inside(i, v) for v, i in zip(self._volumes, self._index, strict=True)]
         self.seen: Mask = inside[0] & inside[1]
 
     @cached_property
@@ -245,6 +272,12 @@ def _within(mask: Mask, reach_mm: float, step_mm: float) -> Mask:
     return np.asarray(distance_transform_edt(~mask) * step_mm <= reach_mm)
 
 
+def _inside(index: NDArray[np.float32], volume: Volume) -> Mask:
+    """Return which voxel indices (3, Z, Y, X) lie in a volume."""
+    sides = [(i > -0.5) & (i < n - 0.5) for i, n in zip(index, volume.hu.shape, strict=True)]
+    return np.asarray(sides[0] & sides[1] & sides[2])
+
+
 def _index(affine: Affine, points: Float) -> NDArray[np.float32]:
     """Return voxel indices (3, Z, Y, X) of points (Z, Y, X, 3), mm."""
     turn = np.linalg.inv(affine.matrix[:3, :3])
@@ -252,11 +285,16 @@ def _index(affine: Affine, points: Float) -> NDArray[np.float32]:
 
 
 def _sample(
-    array: NDArray[np.generic], index: NDArray[np.floating], *, order: int, mode: str
+    array: NDArray[np.generic],
+    index: NDArray[np.floating],
+    *,
+    order: Literal[0, 1],
+    mode: Literal["nearest", "constant"],
 ) -> NDArray[np.float32]:
     """Return values at fractional indices, 0 outside or the nearest ones."""
-    low = np.clip(np.floor(index.reshape(3, -1).min(1)).astype(int) - 1, 0, np.array(array.shape) - 1)
-    high = np.clip(np.ceil(index.reshape(3, -1).max(1)).astype(int) + 2, low + 1, array.shape)
+    flat, size = index.reshape(3, -1), np.array(array.shape)
+    low = np.clip(np.floor(flat.min(1)).astype(int) - 1, 0, size - 1)
+    high = np.clip(np.ceil(flat.max(1)).astype(int) + 2, low + 1, size)
     part = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].astype(np.float32)
     at = index - low.reshape(3, 1, 1, 1)
     return np.asarray(map_coordinates(part, at, order=order, mode=mode, output=np.float32))

@@ -75,6 +75,7 @@ def run_study(
     models: Models,
     given: Sequence[Placed] | None = None,
     *,
+    priors: Sequence[Study] | None = None,
     watch: Stopwatch | None = None,
     tick: Tick = lambda: None,
 ) -> StudyReport:
@@ -84,6 +85,7 @@ def run_study(
         study: As `read_studies` gives it.
         models: What answers.
         given: Lesions given by hand, with their images; None: look for them on CT.
+        priors: Earlier studies to compare with; None: nothing is compared.
         watch: Takes the time of every stage.
         tick: Called after each lesion.
     """
@@ -98,7 +100,12 @@ def run_study(
         lesions.append(_examine(image, candidate, models, watch))
         tick()
     told = tuple(s.coded() for s in skipped)
-    return StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
+    report = StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
+    if priors is None:
+        return report
+    from calcilens.inference.compare import compare  # it brings SimpleITK
+
+    return watch.time("comparison", lambda: compare(report, priors))
 
 
 def _search(images: Sequence[Image]) -> tuple[list[Placed], list[Skipped]]:

@@ -7,16 +7,16 @@ result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its usual name
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
-from calcilens.imaging.coarse import RANGE_HU, Coarse, coarse
 from calcilens.imaging.images import Volume
-from calcilens.imaging.starts import SHARED_POWER, starts
+from calcilens.imaging.registration.coarse import RANGE_HU, Coarse, coarse
+from calcilens.imaging.registration.starts import SHARED_POWER, starts
 
 Points = NDArray[np.float64]
 _START_MM, _STEP_MM = 6.0, 3.0
@@ -25,6 +25,9 @@ _SAMPLED = 0.25
 _DEMONS, _SMOOTH_VOX = 30, 3.0
 _NEAR_MM = 9.0
 _INVERSIONS = 12
+LEAST_QUALITY, LEAST_SHARED = 0.75, 0.1
+"""Below either, two scans are not taken to show the same place: pairs of simulated strangers
+reach 0.61, of one person 0.95 (benchmarks/compare.py)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +63,20 @@ class Registration:
             found = (wanted - self._bent(found)) @ turn
         return np.asarray(found)
 
+    def near(self, point_mm: ArrayLike) -> Registration:
+        """Return the rigid motion that holds around a point (3,) of the current scan.
+
+        Soft tissue that is bent to fit would also bend away how a lesion has grown.
+        """
+        shift = self._bent(np.asarray(point_mm, float))
+        return replace(self, bend=shift.astype(np.float32).reshape(1, 1, 1, 3))
+
     def _bent(self, points: Points) -> Points:
         index = np.moveaxis((points - self.origin) / self.step_mm, -1, 0)[::-1]
-        parts = [map_coordinates(self.bend[..., k], index, order=1, mode="nearest") for k in range(3)]
-        return np.stack(parts, -1).astype(float)
+        axes = (
+            map_coordinates(b, index, order=1, mode="nearest") for b in np.rollaxis(self.bend, 3)
+        )
+        return np.stack(list(axes), -1).astype(float)
 
 
 def register(prior: Volume, current: Volume) -> Registration:
@@ -84,6 +97,12 @@ def register(prior: Volume, current: Volume) -> Registration:
     rigid[:3, 3] = motion.TransformPoint((0.0, 0.0, 0.0))
     origin = np.array(fixed.image.GetOrigin())
     return Registration(rigid, field, origin, _STEP_MM, quality, shared)
+
+
+def resemblance(prior: Volume, current: Volume) -> float:
+    """Return how well the prior CT fits the current one, coarsely: to choose among several."""
+    fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
+    return max((_worth(fixed, moving, motion) for motion in starts(fixed, moving)), default=-1.0)
 
 
 def _refined(
@@ -115,13 +134,14 @@ def _refined(
 def _best(
     fixed: Coarse, moving: Coarse, motions: list[sitk.Euler3DTransform], count: int
 ) -> list[sitk.Euler3DTransform]:
-    """Return the motions under which the scans are most alike; sharing more counts a little."""
+    """Return the motions under which the scans are most alike."""
+    return sorted(motions, key=lambda m: _worth(fixed, moving, m), reverse=True)[:count]
 
-    def worth(motion: sitk.Transform) -> float:
-        quality, shared = likeness(fixed, moving, motion)
-        return quality * shared**SHARED_POWER
 
-    return sorted(motions, key=worth, reverse=True)[:count]
+def _worth(fixed: Coarse, moving: Coarse, motion: sitk.Transform) -> float:
+    """Return how alike both scans are; sharing more counts a little."""
+    quality, shared = likeness(fixed, moving, motion)
+    return float(quality * shared**SHARED_POWER)
 
 
 def _unlike(fixed: Coarse) -> Registration:
@@ -132,7 +152,7 @@ def _unlike(fixed: Coarse) -> Registration:
 
 def _near(scan: Coarse) -> sitk.Image:
     """Return the body and the air next to it: where a registration looks."""
-    reach = int(round(_NEAR_MM / scan.body.GetSpacing()[0]))
+    reach = round(_NEAR_MM / scan.body.GetSpacing()[0])
     return sitk.And(sitk.BinaryDilate(scan.body, [reach] * 3), scan.seen)
 
 
@@ -150,7 +170,7 @@ def likeness(fixed: Coarse, moving: Coarse, motion: sitk.Transform) -> tuple[flo
 
 
 def _array(image: sitk.Image) -> NDArray[np.float32]:
-    return sitk.GetArrayFromImage(image).astype(np.float32)
+    return np.asarray(sitk.GetArrayFromImage(image), np.float32)
 
 
 def _bend(fixed: Coarse, moving: Coarse, motion: sitk.Transform) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813 - its usual name
 from numpy.typing import NDArray
 from scipy import fft
 
-from calcilens.imaging.coarse import RANGE_HU, Coarse
+from calcilens.imaging.registration.coarse import RANGE_HU, Coarse
 
 TURNS = tuple(float(t) for t in np.linspace(-0.75, 0.75, 7))
 """About the patient's z axis, radians."""
@@ -80,7 +80,8 @@ def likeliest(score: Float, shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
         score: (Z, Y, X) of every shift; those beyond `shape` are counted from the end.
         shape: Of the image that stays.
     """
-    best, found = score.max((1, 2)).copy(), []
+    best = score.max((1, 2)).copy()
+    found: list[NDArray[np.int64]] = []
     while len(found) < _LEVELS and best.max() > 0:
         level = int(best.argmax())
         row, column = np.unravel_index(int(score[level].argmax()), score.shape[1:])
