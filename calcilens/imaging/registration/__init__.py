@@ -72,11 +72,11 @@ class Registration:
         return replace(self, bend=shift.astype(np.float32).reshape(1, 1, 1, 3))
 
     def _bent(self, points: Points) -> Points:
-        index = np.moveaxis((points - self.origin) / self.step_mm, -1, 0)[::-1]
-        axes = (
-            map_coordinates(b, index, order=1, mode="nearest") for b in np.rollaxis(self.bend, 3)
-        )
-        return np.stack(list(axes), -1).astype(float)
+        index = ((points.reshape(-1, 3) - self.origin) / self.step_mm).T[::-1]
+        out = np.empty((points.size // 3, 3))
+        for axis in range(3):
+            out[:, axis] = map_coordinates(self.bend[..., axis], index, order=1, mode="nearest")
+        return out.reshape(points.shape)
 
 
 def register(prior: Volume, current: Volume) -> Registration:
