@@ -21,7 +21,7 @@ from calcilens.imaging.registration.starts import SHARED_POWER, starts
 Points = NDArray[np.float64]
 _START_MM, _STEP_MM = 6.0, 3.0
 _TRIED, _FINE = 5, 2
-_SAMPLED = 0.25
+_SAMPLED, _SEED = 0.25, 1
 _DEMONS, _SMOOTH_VOX = 30, 3.0
 _NEAR_MM = 9.0
 _INVERSIONS = 12
@@ -116,7 +116,7 @@ def _refined(
     method.SetMetricMovingMask(moving.seen)
     if fixed.image.GetSpacing()[0] < _START_MM:
         method.SetMetricSamplingStrategy(method.REGULAR)
-        method.SetMetricSamplingPercentage(_SAMPLED)
+        method.SetMetricSamplingPercentage(_SAMPLED, _SEED)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=first_mm, minStep=0.005, numberOfIterations=150, relaxationFactor=0.75
