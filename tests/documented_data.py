@@ -14,11 +14,12 @@ PATIENTS = 15
 
 
 def write_documented_data(folder: Path) -> None:
-    """Write `my-study`, `roi.json`, `my-data` and a copy of the public LIDC layout."""
+    """Write `my-prior`, `my-study`, `roi.json`, `my-data` and a copy of the public LIDC layout."""
     with made_whole(folder / "phantom") as phantom:
-        write_study(phantom, Plan(seed=1))
-    (folder / "phantom" / "dicom").rename(folder / "my-study")
-    (folder / "phantom" / "roi.json").rename(folder / "roi.json")
+        write_study(phantom, Plan(seed=1, follow_up=1.5))
+    (folder / "phantom" / "dicom").rename(folder / "my-prior")
+    (folder / "phantom" / "follow-up" / "dicom").rename(folder / "my-study")
+    (folder / "phantom" / "follow-up" / "roi.json").rename(folder / "roi.json")
     _write_own_data(folder / "my-data")
     _write_lidc(folder / "data")
 

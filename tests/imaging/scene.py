@@ -79,4 +79,5 @@ def lesion_mask_in(volume: Volume, pose: Pose, volume_ratio: float = 1.0) -> np.
     """Voxels (Z, Y, X) of the lesion."""
     points = pose.back(volume.affine.to_mm(np.indices(volume.hu.shape).reshape(3, -1).T))
     radius = 6 * volume_ratio ** (1 / 3)
-    return (np.linalg.norm(points - LESION_MM, axis=1) < radius).reshape(volume.hu.shape)
+    inside = np.linalg.norm(points - LESION_MM, axis=1) < radius
+    return np.asarray(inside.reshape(volume.hu.shape))

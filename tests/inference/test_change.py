@@ -18,7 +18,7 @@ DAYS = st.integers(1, 4000)
 def ball(x: float, radius: float = 4.0, y: float = 0.0) -> np.ndarray:
     """Points (N, 3), 1 mm apart, of a ball around (x, y, 0)."""
     grid = np.stack(np.meshgrid(*[np.arange(-radius, radius + 1)] * 3), -1).reshape(-1, 3)
-    return grid[np.linalg.norm(grid, axis=1) <= radius] + [x, y, 0.0]
+    return np.asarray(grid[np.linalg.norm(grid, axis=1) <= radius] + [x, y, 0.0])
 
 
 @given(LOGS, SDS)
