@@ -62,7 +62,7 @@ def scan(
     middle = pose.moved(np.zeros((1, 3)))[0]
     start = middle - (shape[::-1] - 1) / 2 * np.array(spacing[::-1])
     affine = Affine.from_dicom(start, [1, 0, 0, 0, 1, 0], spacing[1:], [0, 0, spacing[0]])
-    index = np.indices(shape).reshape(3, -1).T
+    index = np.indices(tuple(int(n) for n in shape)).reshape(3, -1).T
     total = np.zeros(len(index))
     fine = max(1, round(spacing[0] / 0.75))
     for share in (np.arange(fine) + 0.5) / fine - 0.5:
