@@ -90,7 +90,7 @@ def test_radiographs_are_not_compared_and_it_is_said() -> None:
 
 
 def test_a_prior_that_cannot_be_used_costs_nothing_but_a_line(tmp_path: Path) -> None:
-    current = day(scan(AFTER, (4.0, 2.0, 2.0)), 8)
+    current = day(scan(AFTER, (2.5, 0.9, 0.9)), 8)
     wishes = Wishes(tmp_path, ("json",), priors=(current,))
     (outcome,) = run_all([current], Models(), None, wishes, seconds={})
     assert outcome.state == "written"
