@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from calcilens.errors import ManifestError, compose
 
 SEPARATOR = "|"
 _FLAGS = {"true": True, "false": False}
+_LARGEST = 2**63 - 1
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], metadata: dict[str, str], path: Path) -> None:
@@ -86,7 +88,7 @@ def _read_line(
             cells[column.name].append(from_text(column, line.get(column.name, "")))
         except ValueError:
             cells[column.name].append(None)
-            message = compose(wanted(column), repr(line[column.name]))
+            message = compose(wanted(column), repr(line[column.name])[:80])
             faults.append(Fault(number, column.name, message))
 
 
@@ -108,16 +110,30 @@ def wanted(column: Column) -> str:
     """Say what a cell of the column holds."""
     if column.is_list:
         return f"values joined by {SEPARATOR!r}"
-    words = {int: "a whole number", float: "a number", _flag: "true or false"}
+    words = {_whole: "a whole number of 64 bits", _number: "a number", _flag: "true or false"}
     return words.get(_parser(column.type), "a text")
 
 
 def _parser(kind: pa.DataType) -> Callable[[str], Any]:
     if pa.types.is_integer(kind):
-        return int
+        return _whole
     if pa.types.is_floating(kind):
-        return float
+        return _number
     return _flag if pa.types.is_boolean(kind) else str
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if abs(value) > _LARGEST:
+        raise ValueError(text)
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _flag(text: str) -> bool:

@@ -23,8 +23,9 @@ from calcilens.data_manifests.pixels import (
     nifti_spacing,
     read_series,
 )
-from calcilens.data_manifests.schema import count_readers, new_manifest
-from calcilens.data_manifests.validate import box_fault, mask_faults, row_faults
+from calcilens.data_manifests.rows import count_readers, row_faults
+from calcilens.data_manifests.schema import new_manifest
+from calcilens.data_manifests.validate import box_fault, mask_faults
 from calcilens.errors import CalcilensError, InputError, ManifestError, compose
 from calcilens.imaging.images import Volume
 from calcilens.patients import patient_key
