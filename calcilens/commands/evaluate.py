@@ -41,7 +41,9 @@ def evaluate(
     ),
     split: str = typer.Option("all", help="all, train, val, test or unused."),
     root: Path | None = typer.Option(None, help="Folder of the images, if they were moved."),
-    out: Path | None = typer.Option(None, help="Folder for page, plots, predictions and figures."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Folder for page, plots, predictions and figures."
+    ),
     include_seen: bool = typer.Option(
         False, "--include-seen", help="Keep rows that every member of the model trained on."
     ),
@@ -111,7 +113,7 @@ def _check_use(names: list[str], predictions: Path | None, asked: dict[str, Any]
 
 
 def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
-    from calcilens.training.predictions import read_predictions, unread_columns
+    from calcilens.training.predictions import read_predictions, sums_warning, unread_columns
 
     started = time.perf_counter()
     named = {"model": path.name, "model_version": None, "model_sha256": None}
@@ -119,6 +121,8 @@ def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
     unread = unread_columns(predicted)
     if unread:
         say(f"warning: {path.name}: columns that are not read: {', '.join(unread)}")
+    if warning := sums_warning(predicted):
+        say(f"warning: {path.name}: {warning}")
     return _judge(wanted, predicted, named, out, started=started)
 
 
