@@ -110,6 +110,7 @@ def wanted(column: Column) -> str:
     """Say what a cell of the column holds."""
     if column.is_list:
         return f"values joined by {SEPARATOR!r}"
+    words: dict[Callable[[str], Any], str]
     words = {_whole: "a whole number of 64 bits", _number: "a number", _flag: "true or false"}
     return words.get(_parser(column.type), "a text")
 
