@@ -62,7 +62,7 @@ def write_all(
             raise InputError(compose(wanted, found, fix=fix)) from error
         finally:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _follow(futures: Sequence[Future[None]], done: Any, advance: Callable[[int], None]) -> None:
