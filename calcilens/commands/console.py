@@ -92,10 +92,12 @@ def _leave(leave: KeyboardInterrupt | SystemExit) -> int:
 def _why(error: Exception) -> str:
     """Say in one line what went wrong outside of this program, or that it is a fault of ours."""
     if isinstance(error, OSError):
+        system = _of_the_system(error)
         # pydicom puts a whole traceback before the reason of a failed write
-        reason = error.strerror or str(error).strip().split("\n")[-1]
-        place = " ".join(str(error.filename or "no file named")[-200:].split())
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = system.strerror or str(error).strip().split("\n")[-1]
+        named = error.filename or system.filename or "no file named"
+        place = " ".join(str(named)[-200:].split())
+        full = system.errno in (errno.ENOSPC, errno.EDQUOT)
         return f"{reason} ({place})" + ("; make room and run again" if full else "")
     if isinstance(error, MemoryError):
         return "not enough memory; give fewer studies at once, or smaller files"
@@ -103,3 +105,13 @@ def _why(error: Exception) -> str:
         f"unexpected {type(error).__name__}; this is a fault of the program: "
         "run again with CALCILENS_DEBUG=1 and report what it prints"
     )
+
+
+def _of_the_system(error: OSError) -> OSError:
+    """Return the error with a number that a library wrapped into one without."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error

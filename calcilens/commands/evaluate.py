@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,16 +75,33 @@ def evaluate(
     rows = select_rows(labelled, split)
     wanted = Wanted(manifest, labelled, rows, split, include_seen, saliency, out_of_domain)
     if predictions is not None:
-        judged = {predictions.name: _judge_file(wanted, predictions, out)}
+        judge = partial(_judge_file, wanted, predictions)
+        judged = {predictions.name: _whole(judge, out)}
     else:
         many = len(names) > 1
         folders = {name: out / Path(name).stem if out and many else out for name in names}
-        judged = {name: _judge_model(wanted, name, folder) for name, folder in folders.items()}
+        judged = {
+            name: _whole(partial(_judge_model, wanted, name), folder)
+            for name, folder in folders.items()
+        }
     for name in names if onto_card else ():
         file = find(name)
         file.note(str(onto_card), card_entry(*judged[name]))
         say(f"card: {file.card_path}")
     _report(judged, as_json)
+
+
+def _whole(judge: Callable[[Path | None], Judged], out: Path | None) -> Judged:
+    """Judge, and write all files of an evaluation or, on an error, none."""
+    if out is None:
+        return judge(None)
+    from calcilens.files import files_whole
+    from calcilens.training.evaluate_page import PAGE
+
+    with files_whole(out) as part:
+        judged = judge(part)
+    say(f"page: {out / PAGE}")
+    return judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +193,7 @@ def _judge(
     for warning in warnings_about(scores):
         say(f"warning: {warning}")
     if out is not None:
-        say(f"page: {write_evaluation(out, frame, scores, about)}")
+        write_evaluation(out, frame, scores, about)
     return scores, about
 
 

@@ -13,7 +13,7 @@ import pydicom
 import pytest
 
 from calcilens.commands.phantom_study import write_whole
-from calcilens.errors import InputError
+from calcilens.errors import UsageError
 from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
@@ -137,7 +137,7 @@ def test_every_object_says_that_it_is_simulated(made_ct: Made) -> None:
 
 def test_a_folder_that_holds_something_is_left_alone(made_ct: Made) -> None:
     before = digests(made_ct.folder)
-    with pytest.raises(InputError, match="missing or empty"):
+    with pytest.raises(UsageError, match="missing or empty"):
         write_whole(made_ct.folder, made_ct.plan)
     assert digests(made_ct.folder) == before
 
@@ -168,3 +168,9 @@ def test_nothing_is_left_of_a_study_that_cannot_be_written_whole(
     with pytest.raises(OSError, match="No space left"), made_whole(tmp_path / "out") as folder:
         write_study(folder, made_ct.plan)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_on_a_full_disk_names_the_folder_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as raised, made_whole(tmp_path / "out"):
+        raise OSError("No space left on device")
+    assert raised.value.filename == str(tmp_path / "out")
