@@ -26,7 +26,7 @@ def whole(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
-        error.filename = str(path)  # libraries name the part, or nothing
+        name_file(error, path)  # libraries name the part, or nothing
         raise
     finally:
         with suppress(OSError):
@@ -108,3 +108,20 @@ def usual_mode(most: int) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return most & ~mask
+
+
+def system_error(error: OSError) -> OSError:
+    """Return the error with a number that a library wrapped into one without."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+def name_file(error: OSError, path: Path) -> None:
+    """Set which file an error is about; without a number it would lose its text for that."""
+    system = system_error(error)
+    if system.errno is not None:
+        system.filename = str(path)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import CalcilensError
+from calcilens.files import system_error
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -92,7 +93,7 @@ def _leave(leave: KeyboardInterrupt | SystemExit) -> int:
 def _why(error: Exception) -> str:
     """Say in one line what went wrong outside of this program, or that it is a fault of ours."""
     if isinstance(error, OSError):
-        system = _of_the_system(error)
+        system = system_error(error)
         # pydicom puts a whole traceback before the reason of a failed write
         reason = system.strerror or str(error).strip().split("\n")[-1]
         named = error.filename or system.filename or "no file named"
@@ -105,13 +106,3 @@ def _why(error: Exception) -> str:
         f"unexpected {type(error).__name__}; this is a fault of the program: "
         "run again with CALCILENS_DEBUG=1 and report what it prints"
     )
-
-
-def _of_the_system(error: OSError) -> OSError:
-    """Return the error with a number that a library wrapped into one without."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error

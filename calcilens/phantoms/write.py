@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from calcilens.errors import UsageError, compose
-from calcilens.files import part_folder
+from calcilens.files import name_file, part_folder
 from calcilens.phantoms.dicom_objects import ct_plane, dx_image
 from calcilens.phantoms.films import Films
 from calcilens.phantoms.scan import Scan
@@ -67,7 +67,7 @@ def made_whole(out: Path) -> Iterator[Path]:
                 out.rmdir()
             whole.rename(out)
     except OSError as error:
-        error.filename = str(out)  # libraries name a file of the part, or nothing
+        name_file(error, out)  # libraries name a file of the part, or nothing
         raise
 
 

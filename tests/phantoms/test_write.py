@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -12,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from calcilens.commands.console import EXIT_FAILED, guarded
 from calcilens.commands.phantom_study import write_whole
 from calcilens.errors import UsageError
 from calcilens.imaging.anatomy import anatomy
@@ -170,7 +172,17 @@ def test_nothing_is_left_of_a_study_that_cannot_be_written_whole(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_on_a_full_disk_names_the_folder_that_was_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space") as raised, made_whole(tmp_path / "out"):
-        raise OSError("No space left on device")
-    assert raised.value.filename == str(tmp_path / "out")
+def test_a_study_on_a_full_disk_names_the_folder_that_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        with made_whole(tmp_path / "out"):
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:  # as pydicom does
+                raise OSError(f"With tag (7FE0,0010) got exception: {error}") from error
+
+    assert guarded(fail) == EXIT_FAILED
+    said = f"calcilens: No space left on device ({tmp_path}/out); make room and run again\n"
+    assert capsys.readouterr().err == said
+    assert list(tmp_path.iterdir()) == []
