@@ -22,7 +22,7 @@ PICTURES = (".png",)
 
 def benchmark(
     out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
-    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same benchmark."),
     n: int = typer.Option(1800, "--n", min=1, max=MOST, help="How many lesions."),
     workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
@@ -54,7 +54,7 @@ def benchmark(
 
 def sheet(
     out: Path = typer.Option(..., "--out", "-o", help="Picture to write (.png)."),
-    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same picture."),
 ) -> None:
     """Draw a contact sheet: examples of every pattern, and of what may be taken for one."""

@@ -35,10 +35,11 @@ class Domain(StrEnum):
 def patches(
     out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
     n: int = typer.Option(1000, "--n", min=1, max=MOST, help="How many lesions."),
-    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same lesions."),
     domain: Domain = typer.Option(
         Domain.USUAL,
+        case_sensitive=False,
         help="usual for training; unseen differs in kVp, kernel, thickness, processing and people.",
     ),
     backgrounds: Path | None = typer.Option(

@@ -95,7 +95,10 @@ def _read_table(path: Path) -> list[dict[str, str]]:
             table = csv.DictReader(stream, delimiter=delimiter)
             _check_header(list(table.fieldnames or ()), path.name)
             lines = [{k: (v or "").strip() for k, v in line.items() if k} for line in table]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        found, fix = "another encoding", "save it as CSV in UTF-8"
+        raise ManifestError(compose("CSV in UTF-8", found, where=path.name, fix=fix)) from error
+    except csv.Error as error:
         raise ManifestError(compose("CSV in UTF-8", str(error), where=path.name)) from error
     return lines if delimiter == "," else [_with_points(line) for line in lines]
 
@@ -158,7 +161,9 @@ def _cells(line: Mapping[str, str], number: int) -> tuple[dict[str, Any], list[F
             row[column.name] = from_text(column, text)
         except ValueError:
             row[column.name] = None
-            faults.append(Fault(number, column.name, compose(wanted(column), repr(text))))
+            faults.append(
+                Fault(number, column.name, compose(wanted(column, text), repr(text)[:80]))
+            )
     return row, faults
 
 
