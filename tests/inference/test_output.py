@@ -104,7 +104,8 @@ def test_the_schema_itself_is_valid_and_refuses_a_silent_abstention() -> None:
 def test_a_second_run_keeps_the_report_unless_something_changed(tmp_path: Path) -> None:
     assert run(tmp_path)[0].state == "written"
     first = (tmp_path / STUDY_UID / "run.json").stat().st_ino
-    assert run(tmp_path)[0].state == "kept"
+    kept = run(tmp_path)[0]
+    assert (kept.state, kept.lesions) == ("kept", 1)
     assert (tmp_path / STUDY_UID / "run.json").stat().st_ino == first
     assert run(tmp_path, given=True)[0].state == "written"
     assert run(tmp_path, given=True, force=True)[0].state == "written"
