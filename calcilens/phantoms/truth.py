@@ -45,7 +45,7 @@ HOW = {
     "skin_distance_mm": "shortest way in 3D from that volume to the outline of the skin",
     "bone_distance_mm": "shortest way in 3D from that volume to the outline of a bone",
     "fascia_distance_mm": "the same to the outline of the deep fascia",
-    "depth": "deep where the middle of that volume lies inside the fascia, else subcutaneous",
+    "depth": "deep where most of that volume lies inside the fascia, else subcutaneous",
 }
 
 
@@ -138,12 +138,13 @@ def lesion_truth(lesion: Lesion, segment: Segment, kvp: float | None) -> dict[st
         "skin_distance_mm": _gap_mm(rim, [segment.skin], half),
         "bone_distance_mm": _gap_mm(rim, segment.bones, half),
         "fascia_distance_mm": _gap_mm(rim, [segment.fascia], half),
-        "depth": "deep" if _is_deep(model.points(there).mean(0), segment) else "subcutaneous",
+        "depth": _depth(model, segment),
     }
 
 
-def _is_deep(point: Float, segment: Segment) -> bool:
-    return bool(segment.fascia.depth(point) > 0)
+def _depth(model: Model, segment: Segment) -> str:
+    inside = np.stack(list(_tissues([segment.fascia], model.grid))) != INDEX["air"]
+    return "deep" if inside[model.mineral].mean() > 0.5 else "subcutaneous"
 
 
 def _hu(hu: Float) -> dict[str, float]:

@@ -21,11 +21,11 @@ from calcilens.imaging.measure.surfaces import cut, nearest_mm, skin
 _GRID_MM = 2.0
 _BORDER_HU = -25.0
 """Halfway between fat and muscle."""
-_SKIN_DEPTH_MM, _CLOSED_MM, _LARGE = 3.0, 8.0, 0.15
+_SKIN_DEPTH_MM, _CLOSED_MM, _LARGE = 3.0, 6.0, 0.15
 """Thickness that skin, veins and septa stay below; gaps between muscles; what a muscle mass has at
 least of the largest one."""
 _CROSS = ndimage.generate_binary_structure(2, 1)[None]
-_SKIN_MM, _FASCIA_MM, _VOXELS = 0.4, 1.0, 0.35
+_SKIN_MM, _FASCIA_MM, _VOXELS, _FAR_MM = 0.4, 2.0, 0.35, 200.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,13 @@ class Layers:
 
     Args:
         step: (3,) voxels of the volume to one of this grid.
-        hu: (Z, Y, X) means.
-        body: (Z, Y, X) of the patient.
         deep: (Z, Y, X) what the fascia encloses: muscle, bone and the fat between them.
+        border: (N, 3) where fat ends at the deep tissue, in voxels of the volume.
     """
 
-    step: Float
-    hu: Field
-    body: Mask
+    step: NDArray[np.int64]
     deep: Mask
+    border: Float
 
 
 _KNOWN: WeakKeyDictionary[Volume, Layers] = WeakKeyDictionary()
@@ -56,23 +54,25 @@ def layers(volume: Volume) -> Layers:
 
 
 def _find(volume: Volume) -> Layers:
-    step = np.maximum(1, np.round(_GRID_MM / np.asarray(volume.spacing_mm))).astype(int)
+    spacing = np.asarray(volume.spacing_mm)
+    step = np.maximum(1, np.round(_GRID_MM / spacing)).astype(int)
     hu = _coarse(volume.hu, step)
-    body = _coarse(anatomy(volume).body, step) > 0.5
-    dense = body & (hu >= _BORDER_HU)
-    spacing = np.asarray(volume.spacing_mm) * step
-    return Layers(step.astype(float), hu, body, _deep(dense, spacing) & body)
+    middle = tuple(
+        slice(n // 2, n // 2 + (m - 1) * n + 1, n) for n, m in zip(step, hu.shape, strict=True)
+    )
+    body = anatomy(volume).body[middle]
+    deep = _deep(body & (hu >= _BORDER_HU), spacing * step) & body
+    return Layers(step, deep, _border(hu, body, deep) * step + (step - 1) / 2)
 
 
 def _coarse(values: NDArray[Any], step: NDArray[np.int64]) -> Field:
     """Return means over blocks; what is left at the ends is not used."""
-    planes = []
-    z, y, x = step
-    rows, columns = values.shape[1] // y * y, values.shape[2] // x * x
-    for start in range(0, len(values) // z * z, z):
-        block = values[start : start + z, :rows, :columns].mean(0, dtype=np.float32)
-        planes.append(block.reshape(rows // y, y, columns // x, x).mean((1, 3)))
-    return np.asarray(planes, np.float32)
+    whole = np.array(values.shape) // step
+    total = np.zeros(whole, np.float32)
+    for first in np.ndindex(*step):
+        ends = np.array(first) + (whole - 1) * step + 1
+        total += values[tuple(map(slice, first, ends, step))]
+    return total / np.float32(np.prod(step))
 
 
 def _deep(dense: Mask, spacing: Float) -> Mask:
@@ -92,7 +92,7 @@ def _deep(dense: Mask, spacing: Float) -> Mask:
 def measure_layers(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
     """Take the way to skin and fascia, and the layer that the lesion lies in."""
     to_skin = nearest_mm(lesion, border_mm, skin)
-    to_cut = nearest_mm(lesion, border_mm, cut)
+    to_cut = None if to_skin is None else nearest_mm(lesion, border_mm, cut, to_skin)
     if to_skin is None or (to_cut is not None and to_cut < to_skin):
         why = "the skin near the lesion lies outside the image"
         return taken.omit(("skin_distance_mm", "fascia_distance_mm", "depth"), why)
@@ -105,21 +105,16 @@ def measure_layers(lesion: Lesion, border_mm: Float, taken: Measurement) -> None
 def _fascia(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
     names = ("fascia_distance_mm", "depth")
     found = layers(lesion.volume)
-    spacing = lesion.spacing * found.step
-    # Blocks' middles lie half a block, less half a voxel, behind their first voxel's.
-    shift = (found.step - 1) / 2 * lesion.spacing
-    points = _border(found) * spacing + shift
+    points, middle = found.border * lesion.spacing, _middle(lesion)
+    points = points[(np.abs(points - middle) < _FAR_MM).all(1)]
     if not len(points):
-        return taken.omit(names, "no border between fat under the skin and muscle was found")
-    middle = _middle(lesion)
-    at = np.clip(np.round((middle - shift) / spacing), 0, np.array(found.deep.shape) - 1)
+        why = f"no border between fat under the skin and muscle was found within {_FAR_MM:g} mm"
+        return taken.omit(names, why)
+    at = np.minimum((middle / lesion.spacing).round() // found.step, np.array(found.deep.shape) - 1)
     deep = bool(found.deep[tuple(at.astype(int))])
-    near = points[(np.abs(points - middle) < 200.0).all(1)]
-    if not len(near):
-        return taken.omit(names, "no border between fat and muscle lies within 200 mm")
-    away = float(np.min(cKDTree(border_mm).query(near)[0]))
+    away = float(np.min(cKDTree(border_mm).query(points)[0]))
     how = "shortest way in 3D from the lesion's border to where fat under the skin meets muscle"
-    taken.set("fascia_distance_mm", away, how, float(np.hypot(_FASCIA_MM, spacing.max() / 4)))
+    taken.set("fascia_distance_mm", away, how, _FASCIA_MM)
     kind = "deep" if deep else "subcutaneous"
     return taken.set("depth", kind, "side of that border on which the lesion's middle lies")
 
@@ -130,16 +125,16 @@ def _middle(lesion: Lesion) -> Float:
     return np.asarray(at[int(np.argmin(((at - at.mean(0)) ** 2).sum(1)))])
 
 
-def _border(found: Layers) -> Float:
+def _border(hu: Field, body: Mask, deep: Mask) -> Float:
     """Return the points (N, 3) where fat ends at the deep tissue, in voxels of the coarse grid."""
-    fat = found.body & ~found.deep & (found.hu < _BORDER_HU) & (found.hu > AIR_HU)
+    fat = body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU)
     points = []
     for axis in (1, 2):
-        deep, under = (np.moveaxis(mask, axis, 0) for mask in (found.deep, fat))
-        hu = np.moveaxis(found.hu, axis, 0)
-        change = (deep[:-1] & under[1:]) | (under[:-1] & deep[1:])
+        inner, under = (np.moveaxis(mask, axis, 0) for mask in (deep, fat))
+        lines = np.moveaxis(hu, axis, 0)
+        change = (inner[:-1] & under[1:]) | (under[:-1] & inner[1:])
         at = np.argwhere(change).astype(np.float64)
-        before, after = hu[:-1][change], hu[1:][change]
+        before, after = lines[:-1][change], lines[1:][change]
         step = np.where(before == after, 1.0, after - before)
         at[:, 0] += np.clip((_BORDER_HU - before) / step, 0, 1)
         points.append(at[:, [1, 0, 2]] if axis == 1 else at[:, [1, 2, 0]])

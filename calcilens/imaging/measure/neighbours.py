@@ -12,7 +12,7 @@ from calcilens.imaging.measure.surfaces import bone, nearest_mm
 
 _BESIDE_MM, _FAR_MM, _CORTEX_MM = 3.0, 20.0, 2.0
 _LEAST_VOXELS = 12
-_SOFT_HU, _FAT_HU = (-10.0, 120.0), (-160.0, -40.0)
+_SOFT_HU = (-10.0, 120.0)
 _AROUND_MM, _CLEAR_MM, _SMOOTH_MM, _MOST = 20.0, 2.0, 0.8, 0.5
 _MUSCLE, _APART_MM = 0.7, 5.0
 _BONE_MM, _VOXELS = 0.5, 0.5
@@ -78,7 +78,7 @@ def _cortex(lesion: Lesion, part: Part) -> tuple[Float, Float]:
 
 
 def _soft_shares(hu: Field, away: Float, own: Mask) -> Float:
-    """Return the shares (N, 2) of soft tissue and of fat in shells 1 mm thick around the lesion.
+    """Return the shares (N,) of soft tissue in shells 1 mm thick around the lesion.
 
     The first shell begins where the lesion's blur ends.
     """
@@ -86,14 +86,14 @@ def _soft_shares(hu: Field, away: Float, own: Mask) -> Float:
     shares = []
     for number in range(int(_AROUND_MM - _CLEAR_MM)):
         values = hu[(shell == number) & own & (away > _CLEAR_MM)]
-        soft, fat = (((values > a) & (values < b)).mean() for a, b in (_SOFT_HU, _FAT_HU))
-        shares.append((soft, fat) if len(values) else (0.0, 0.0))
+        soft = (values > _SOFT_HU[0]) & (values < _SOFT_HU[1])
+        shares.append(float(soft.mean()) if len(values) else 0.0)
     return np.array(shares)
 
 
 def _component(shells: Float, taken: Measurement) -> None:
     """Soft tissue around a lesion in fat; in muscle nothing on CT tells where it would end."""
-    soft = shells[:, 0] > _MOST
+    soft = shells > _MOST
     if soft.all():
         why = "tissue as dense lies all around: CT does not show where a component would end"
         return taken.set("soft_tissue_mm", None, why)
@@ -112,7 +112,7 @@ def _compartment(shells: Float, taken: Measurement) -> None:
         return taken.set("compartment", None, f"unknown depth: {taken.how['depth']}")
     if taken.depth == "subcutaneous":
         return taken.set("compartment", "subcutaneous", "it lies in the fat under the skin")
-    near = float(shells[:4, 0].mean())
+    near = float(shells[:4].mean())
     distance = taken.bone_distance_mm
     if near >= _MUSCLE and (distance is None or distance > _APART_MM):
         how = f"deep, {100 * near:.0f} % of what lies within 6 mm is soft tissue, away from bone"

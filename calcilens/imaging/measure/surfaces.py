@@ -23,25 +23,25 @@ Surface = Callable[[Volume, Part], Float]
 """Gives the points (N, 3) of a surface in a part of a volume, in voxels of that part."""
 
 
-def nearest_mm(lesion: Lesion, border_mm: Float, surface: Surface) -> float | None:
+def nearest_mm(
+    lesion: Lesion, border_mm: Float, surface: Surface, within_mm: float = np.inf
+) -> float | None:
     """Return the shortest way from a lesion's border to a surface, mm; None where there is none.
 
     Looks near the lesion first: only what is farther than a part reaches needs a larger part.
+    What is farther than `within_mm` may be passed over.
     """
     tree = cKDTree(border_mm)
-    seen = None
+    away: float | None = None
     for reach in _REACHES_MM:
-        part = lesion.part(reach)
-        if part == seen:
-            break
-        seen = part
+        part = lesion.part(min(reach, within_mm))
         points = surface(lesion.volume, part)
         if len(points):
             start = np.array([s.start for s in part])
             away = float(np.min(tree.query((points + start) * lesion.spacing)[0]))
-            if away <= reach:
-                return away
-    return away if seen is not None and len(points) else None
+        if reach >= within_mm or (away is not None and away <= reach):
+            break
+    return away
 
 
 def skin(volume: Volume, part: Part) -> Float:
@@ -62,14 +62,14 @@ def skin(volume: Volume, part: Part) -> Float:
 def cut(volume: Volume, part: Part) -> Float:
     """Return where the body runs out of the image at the sides of its planes."""
     body = anatomy(volume).body
-    sides = np.zeros_like(body[part])
+    found = [np.empty((0, 3))]
     for axis in (1, 2):
-        ends = np.moveaxis(sides, axis, 0)
-        if part[axis].start == 0:
-            ends[0] = True
-        if part[axis].stop == body.shape[axis]:
-            ends[-1] = True
-    return np.argwhere(body[part] & sides).astype(np.float64)
+        lines, ends = np.moveaxis(body[part], axis, 0), (part[axis].start, part[axis].stop)
+        for side, end, last in ((0, ends[0], 0), (-1, ends[1], body.shape[axis])):
+            if end == last:
+                at = np.argwhere(lines[side]).astype(np.float64)
+                found.append(np.insert(at, axis, 0 if side == 0 else len(lines) - 1, axis=1))
+    return np.concatenate(found)
 
 
 def bone(volume: Volume, part: Part) -> Float:
