@@ -38,6 +38,7 @@ class Anatomy:
         contrast_hu: Median of the contrast-filled vessels, or None where none were found.
         grid: The CT in blocks.
         blocks: (Z, Y, X) blocks of `grid` that are bone.
+        skin: (Z, Y, X) blocks of `grid` that are skin, where the table may touch it too.
     """
 
     body: Mask
@@ -47,6 +48,7 @@ class Anatomy:
     contrast_hu: float | None
     grid: Coarse
     blocks: Mask
+    skin: Mask
 
     @property
     def noise_hu(self) -> float:
@@ -76,7 +78,7 @@ def anatomy(volume: Volume, bone: Mask | None = None) -> Anatomy:
 
 def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     grid = coarse(volume)
-    body = find_body(volume.hu, grid)
+    body, skin = find_body(volume.hu, grid)
     noise = measure_noise(volume, body)
     blocks = grid.reduced(body)
     floor = max(float(MINERAL_HU), noise.tissue_hu + _NOISES * noise.voxel_hu)
@@ -85,4 +87,4 @@ def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     bone_level = floor if pool is None else max(floor, _POOL_SHARE * pool.median_hu)
     bones = find_bone(grid, blocks, bone_level) if bone is None else grid.reduced(bone)
     whole = grid.fine(bones) if bone is None else bone
-    return Anatomy(body, whole, noise, top, pool and pool.median_hu, grid, bones)
+    return Anatomy(body, whole, noise, top, pool and pool.median_hu, grid, bones, skin)

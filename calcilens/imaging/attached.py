@@ -6,19 +6,21 @@ import numpy as np
 from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
-from calcilens.imaging.parts import Part, inside, parts
-from calcilens.imaging.shapes import Shape, is_bony, shape_of
+from calcilens.imaging.parts import Part, inside, leaves, parts
+from calcilens.imaging.shapes import VERTEBRA_MM3, Shape, has_marrow, is_bony, shape_of
 
-_DIPS = (1.6, 2.5, 4.0)
+_DIPS = (1.3, 1.6)
 """Values to look for a dip at, as multiples of that above which everything is dense."""
-_SPECK_MM3, _WHOLE, _OUTSIDE, _STEEP = 15.0, 0.75, 0.7, 1.25
+_SPECK_MM3, _BROKEN, _OUTSIDE, _PEAK_HU, _CONTACT = 15.0, 0.2, 0.7, 300.0, 0.3
+_NEAR = ndimage.generate_binary_structure(3, 1)
+_REACH = 2
 
 
 def attached(shape: Shape, grid: Coarse, level_hu: float) -> Mask:
     """Return what lies on a bone, (Z, Y, X) in the box of its part.
 
-    Above some value the part falls into bone, still whole, and pieces outside it. Each dense
-    block then belongs to what it is nearer to.
+    Above some value the part falls into bone, still whole, and pieces outside it that it touches
+    with little of their surface. Each dense block then belongs to what it is nearer to.
     """
     dense = shape.part.mask
     lesions, bones = np.zeros_like(dense), dense
@@ -26,37 +28,47 @@ def attached(shape: Shape, grid: Coarse, level_hu: float) -> Mask:
         found = _split(shape.part, grid, level)
         if found is None:
             break
-        more, bones = found
-        lesions |= more
+        lesions |= found[0]
+        bones = found[1]
     if not lesions.any():
         return lesions
-    bones = bones & ~lesions
     to_lesion = ndimage.distance_transform_edt(~lesions, sampling=grid.spacing_mm)
-    to_bone = ndimage.distance_transform_edt(~bones, sampling=grid.spacing_mm)
-    return np.asarray(dense & (to_lesion < to_bone))
+    to_bone = ndimage.distance_transform_edt(~(bones & ~lesions), sampling=grid.spacing_mm)
+    return np.asarray(shape.filled & (to_lesion < to_bone))
 
 
 def _split(part: Part, grid: Coarse, level: float) -> tuple[Mask, Mask] | None:
     """Return the lesions and the bones above a value, or None where the bone breaks apart."""
     dense = part.mask & (grid.hu[part.box] >= level)
-    pieces = [inside(part, p) for p in parts(dense, grid, _SPECK_MM3)]
-    shapes = [shape_of(p, grid) for p in pieces]
-    bony = [s for s in shapes if is_bony(s, grid)]
-    if sum(s.part.mask.sum() for s in bony) < _WHOLE * dense.sum():
-        return None
-    bones, solid = np.zeros_like(dense), np.zeros_like(dense)
+    shapes = [shape_of(inside(part, p), grid) for p in parts(dense, grid, _SPECK_MM3)]
+    bones, solid, lesions = (np.zeros_like(dense) for _ in range(3))
+    bony = [s for s in shapes if is_bony(s, grid) or _is_large(s, grid)]
     for s in bony:
-        window = _window(part, s.part)
-        bones[window] |= s.part.mask
-        solid[window] |= s.filled
-    lesions = np.zeros_like(dense)
+        bones[_window(part, s.part)] |= s.part.mask
+        solid[_window(part, s.part)] |= s.filled
     for s in shapes:
-        window = _window(part, s.part)
-        beyond = s.part.mask & ~solid[window]
-        clear = np.percentile(s.part.hu(grid), 90) >= _STEEP * level
-        if not is_bony(s, grid) and clear and beyond.sum() >= _OUTSIDE * s.part.mask.sum():
-            lesions[window] |= s.part.mask
+        if s not in bony and _lies_on(s, solid, part, grid):
+            lesions[_window(part, s.part)] |= s.part.mask
+    if (dense & ~bones & ~lesions).sum() > _BROKEN * bones.sum():
+        return None
     return lesions, bones
+
+
+def _is_large(shape: Shape, grid: Coarse) -> bool:
+    """Say whether a piece is a whole vertebra, of a column that falls apart at its discs."""
+    return has_marrow(shape) and shape.part.mask.sum() * grid.voxel_mm3 >= VERTEBRA_MM3
+
+
+def _lies_on(shape: Shape, solid: Mask, whole: Part, grid: Coarse) -> bool:
+    """Say whether a piece is a lesion: clear of bone, dense, whole in the image."""
+    if leaves(shape.part, grid) or shape.cortex_hu < _PEAK_HU:
+        return False
+    mask = np.zeros_like(solid)
+    mask[_window(whole, shape.part)] = shape.part.mask
+    if (mask & ~solid).sum() < _OUTSIDE * mask.sum():
+        return False
+    around = ndimage.binary_dilation(mask, _NEAR, iterations=_REACH) & ~mask
+    return bool((around & solid).sum() < _CONTACT * around.sum())
 
 
 def _window(outer: Part, inner: Part) -> tuple[slice, ...]:

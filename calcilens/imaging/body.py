@@ -15,22 +15,24 @@ _OUTSIDE_HU = -930.0
 _TABLE_MM = 3.0
 """Half of the thickness up to which something is table, blanket or clothing."""
 _BODY_SHARE = 0.02
+_SKIN_MM = 2.5
 _CROSS = ndimage.generate_binary_structure(2, 1)[None]
 
 
-def find_body(hu: NDArray[np.number], grid: Coarse) -> Mask:
-    """Return the patient (Z, Y, X), gas inside included.
+def find_body(hu: NDArray[np.number], grid: Coarse) -> tuple[Mask, Mask]:
+    """Return the patient (Z, Y, X), gas inside included, and the blocks that are skin.
 
     The table is told by its thickness on the coarse grid, the skin is taken from the voxels. Gas
     that an image cuts off at its side, as small fields of view do with lungs, counts as inside.
     """
     tissue = _large(_opened(grid.hu > AIR_HU, grid))
     inside = _filled(tissue, grid)
-    rim = inside & ~ndimage.binary_erosion(inside, _CROSS, iterations=2, border_value=1)
-    body = grid.fine(inside & ~rim)
-    near = grid.fine(ndimage.binary_dilation(inside, _CROSS) & ~(inside & ~rim))
-    body |= near & (hu > AIR_HU)
-    return body
+    times = max(1, round(_SKIN_MM / grid.spacing_mm[1]))
+    core = ndimage.binary_erosion(inside, _CROSS, iterations=times, border_value=1)
+    skin = ndimage.binary_dilation(inside, _CROSS) & ~core
+    body = grid.fine(core)
+    body |= grid.fine(skin) & (hu > AIR_HU)
+    return body, skin
 
 
 def _opened(tissue: Mask, grid: Coarse) -> Mask:

@@ -7,10 +7,10 @@ import numpy as np
 from calcilens.imaging.attached import attached
 from calcilens.imaging.coarse import Coarse, Mask
 from calcilens.imaging.parts import Part, parts
-from calcilens.imaging.shapes import Shape, has_marrow, is_long, shape_of
+from calcilens.imaging.shapes import VERTEBRA_MM3, Shape, has_marrow, is_long, shape_of
 
 _LEAST_MM3 = 300.0
-_VERTEBRA_MM3, _DISC_MM, _STACKED = 3000.0, 9.0, 0.4
+_DISC_MM, _STACKED = 9.0, 0.4
 
 
 def find_bone(grid: Coarse, body: Mask, level_hu: float) -> Mask:
@@ -41,7 +41,7 @@ def _stacks(shapes: list[Shape], grid: Coarse) -> list[list[Shape]]:
 
 
 def _stacked(a: Part, b: Part, grid: Coarse) -> bool:
-    if min(p.mask.sum() for p in (a, b)) * grid.voxel_mm3 < _VERTEBRA_MM3:
+    if min(p.mask.sum() for p in (a, b)) * grid.voxel_mm3 < VERTEBRA_MM3:
         return False
     gap = max(a.box[0].start - b.box[0].stop, b.box[0].start - a.box[0].stop)
     if gap * grid.spacing_mm[0] > _DISC_MM:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from calcilens.imaging.anatomy import Anatomy, Mask, anatomy
+from calcilens.imaging.doubts import is_mimic
 from calcilens.imaging.grouping import group_pieces
 from calcilens.imaging.images import Image, Radiograph, Volume
 from calcilens.imaging.parts import CROSS
@@ -72,20 +73,15 @@ def propose(image: Image, bone: Mask | None = None) -> list[Candidate]:
     if isinstance(image, Radiograph):
         return []
     ground = anatomy(image, bone)
-    pieces = [p for p in find_pieces(image, ground, _where(ground), ground.level_hu)]
-    far = _far(ground)
-    pieces = [p for p in pieces if far[tuple(p.voxels.T)].mean() >= 0.5]
+    pieces = find_pieces(image, ground, _where(ground), ground.level_hu)
+    pieces = [p for p in pieces if not is_mimic(p, ground)]
     found = [_join(image, group, ground) for group in group_pieces(pieces, image.spacing_mm)]
     return [c for _, c in sorted(found, key=lambda f: (-f[0], f[1].id))]
 
 
 def _where(ground: Anatomy) -> Mask:
-    near = ndimage.binary_dilation(ground.blocks, CROSS)
-    return ground.body & ~ground.grid.fine(near)
-
-def _far(ground):
-    near = ndimage.binary_dilation(ground.blocks, CROSS, iterations=2)
-    return ~ground.grid.fine(near)
+    """Return the body without bone and what a coarse outline leaves of its surface."""
+    return ground.body & ~ground.grid.fine(ndimage.binary_dilation(ground.blocks, CROSS))
 
 
 def _join(volume: Volume, group: list[Piece], ground: Anatomy) -> tuple[float, Candidate]:

@@ -7,23 +7,39 @@ from scipy.spatial import cKDTree
 
 from calcilens.imaging.pieces import Piece
 
-GROUP_MM = 3.0
-"""Pieces nearer to each other than this are one lesion."""
+GROUP_MM = (3.0, 7.0)
+"""Two specks nearer than the first are one lesion. Farther, up to the second, are pieces of which
+one is as long as the gap, and specks of which each has two others as near."""
+_CROWD = 2
 
 
 def group_pieces(pieces: list[Piece], spacing_mm: tuple[float, float, float]) -> list[list[Piece]]:
-    """Put pieces that lie close to each other into one group."""
-    if not pieces:
-        return []
-    step = np.asarray(spacing_mm)
-    trees = [cKDTree(p.voxels * step) for p in pieces]
-    boxes = np.array(
-        [[p.voxels.min(0) * step - GROUP_MM, p.voxels.max(0) * step] for p in pieces]
-    )
+    """Put pieces that lie close to each other, for their size and number, into one group."""
+    gaps = _gaps(pieces, np.asarray(spacing_mm))
+    crowd = np.bincount(np.array(list(gaps), int).ravel(), minlength=len(pieces)) >= _CROWD
+    length = [float((np.ptp(p.voxels, axis=0) * spacing_mm).max()) for p in pieces]
     group = np.arange(len(pieces))
-    for i in range(len(pieces)):
-        meets = (boxes[:, 0] <= boxes[i, 1]) & (boxes[i, 0] <= boxes[:, 1])
-        for j in np.flatnonzero(meets.all(1)):
-            if j > i and np.min(trees[i].query(trees[j].data)[0]) <= GROUP_MM:
-                group[group == group[j]] = group[i]
+    for (i, j), gap in gaps.items():
+        limit = GROUP_MM[1] if crowd[i] and crowd[j] else max(length[i], length[j])
+        if gap <= max(limit, GROUP_MM[0]):
+            group[group == group[j]] = group[i]
     return [[pieces[i] for i in np.flatnonzero(group == g)] for g in np.unique(group)]
+
+
+def _gaps(pieces: list[Piece], step: np.ndarray) -> dict[tuple[int, int], float]:
+    """Return the distance of each two pieces that are not too far for one lesion, mm."""
+    if not pieces:
+        return {}
+    far = GROUP_MM[1]
+    trees = [cKDTree(p.voxels * step) for p in pieces]
+    low = np.array([p.voxels.min(0) * step - far for p in pieces])
+    high = np.array([p.voxels.max(0) * step for p in pieces])
+    gaps = {}
+    for i, tree in enumerate(trees):
+        meets = ((low <= high[i]) & (low[i] <= high)).all(1)
+        for j in (int(n) for n in np.flatnonzero(meets) if n > i):
+            few, many = sorted((tree, trees[j]), key=lambda t: t.n)
+            gap = float(many.query(few.data, distance_upper_bound=far)[0].min())
+            if gap <= far:
+                gaps[i, j] = gap
+    return gaps

@@ -10,7 +10,11 @@ from scipy import ndimage
 from calcilens.imaging.coarse import Coarse, Mask
 from calcilens.imaging.parts import CROSS, Part, leaves
 
-_LONG_MM, _CORTEX_HU, _MARROW_SHARE = 60.0, 280.0, 0.2
+VERTEBRA_MM3 = 3000.0
+"""Less than the smallest vertebra of an adult holds of dense bone."""
+_LONG_MM, _CORTEX_HU = 60.0, 280.0
+_MARROW_SHARE, _CUT_SHARE = 0.2, 0.1
+"""Least share of marrow; the end of a bone that the image cuts off shows less of it."""
 _GAP_MM = 2.6
 
 
@@ -23,12 +27,14 @@ class Shape:
         filled: With what they enclose, in the part's box.
         cortex_hu: 95th percentile.
         marrow: Share of the inside that is less than half as dense as the cortex.
+        cut: Whether it runs out of the image.
     """
 
     part: Part
     filled: Mask
     cortex_hu: float
     marrow: float
+    cut: bool
 
 
 def shape_of(part: Part, grid: Coarse) -> Shape:
@@ -37,12 +43,14 @@ def shape_of(part: Part, grid: Coarse) -> Shape:
     cortex = float(np.percentile(part.hu(grid), 95))
     inner = filled & ndimage.binary_erosion(filled, CROSS)
     less = inner & (grid.hu[part.box] < 0.5 * cortex)
-    return Shape(part, filled, cortex, float(less.sum() / max(1, inner.sum())))
+    share = float(less.sum() / max(1, inner.sum()))
+    return Shape(part, filled, cortex, share, leaves(part, grid))
 
 
 def has_marrow(shape: Shape) -> bool:
     """Say whether a part is built as bones are: a dense rim around a less dense inside."""
-    return shape.cortex_hu >= _CORTEX_HU and shape.marrow >= _MARROW_SHARE
+    least = _CUT_SHARE if shape.cut else _MARROW_SHARE
+    return shape.cortex_hu >= _CORTEX_HU and shape.marrow >= least
 
 
 def is_long(group: list[Part], grid: Coarse) -> bool:

@@ -1,0 +1,110 @@
+"""Why a dense piece of a CT is no calcification: what bones, skin and table look like in bits."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, distance_transform_edt
+
+from calcilens.imaging.anatomy import Anatomy
+from calcilens.imaging.pieces import Piece
+
+_SURFACE_MM, _BLUR_MM, _TIP_MM, _END_MM = 2.0, 5.0, 10.0, 30.0
+_BLURRED, _FAINT = 1.5, 1.25
+_SKIN_HU, _SKIN_SHARE = 200.0, 0.9
+_ENDS_MM, _FEW = 8.0, 4
+_AROUND_MM, _ABOVE = 4.0, 1.5
+_LUNG_HU, _VESSEL_HU = -300.0, 200.0
+
+
+def is_mimic(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a piece is a bit of bone, its blur, skin or table, or too faint for its size."""
+    few = len(piece.voxels) < _FEW and piece.hu.max() < _FAINT * ground.level_hu
+    tests = (_is_faint, _is_skin, _is_bone)
+    return bool(few or any(test(piece, ground) for test in tests))
+
+
+def _is_faint(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether what surrounds a piece explains it.
+
+    Cartilage and mixing contrast medium are nearly as dense; vessels in the lung are overshot by
+    sharp kernels.
+    """
+    grid, at = ground.grid, piece.voxels // ground.grid.factor
+    reach = np.ceil(_AROUND_MM / np.asarray(grid.spacing_mm)).astype(int)
+    low, high = np.maximum(at.min(0) - reach, 0), at.max(0) + reach + 1
+    near = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    own = np.zeros(grid.hu[near].shape, bool)
+    own[tuple((at - low).T)] = True
+    others = ~binary_dilation(own, np.ones((1, 3, 3))) & ~ground.blocks[near]
+    hu = grid.hu[near][others]
+    if not hu.size:
+        return False
+    around = float(np.percentile(hu, 75))
+    if around < _LUNG_HU:
+        return piece.peak_hu < _VESSEL_HU
+    noise = ground.noise
+    return piece.peak_hu < max(around + 5 * noise.mean_hu, _ABOVE * around)
+
+
+def _is_skin(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a faint piece lies in the skin, where its folds and the table are too."""
+    if piece.peak_hu >= _SKIN_HU:
+        return False
+    at = tuple((piece.voxels // ground.grid.factor).T)
+    return bool(ground.skin[at].mean() >= _SKIN_SHARE)
+
+
+def _is_bone(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a piece lies on bone, is its blur or its tip, or is cut off by the image."""
+    side, end = _at_edge(piece, ground)
+    away = bone_distances(piece, ground, _END_MM if end else _BLUR_MM)
+    on_surface = (away <= _SURFACE_MM).mean() >= 0.5
+    blurred = (away <= _BLUR_MM).mean() >= 0.5 and piece.peak_hu < _BLURRED * ground.level_hu
+    cut = side or (end and away.min() <= _END_MM)
+    return bool(on_surface or blurred or cut or _is_tip(piece, ground))
+
+
+def _at_edge(piece: Piece, ground: Anatomy) -> tuple[bool, bool]:
+    """Say whether a piece touches a side of the image, and lies in its first or last planes."""
+    low, high = piece.voxels.min(0), piece.voxels.max(0)
+    last = np.array(ground.body.shape) - 1
+    side = (low[1:] == 0).any() or (high[1:] == last[1:]).any()
+    planes = max(2, round(_ENDS_MM * ground.grid.factor[0] / ground.grid.spacing_mm[0]))
+    return bool(side), bool(high[0] < planes or low[0] > last[0] - planes)
+
+
+def _is_tip(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a bone that slopes through the planes, as ribs do, ends where a piece begins."""
+    grid, blocks = ground.grid, ground.blocks
+    at = piece.voxels // grid.factor
+    reach = np.ceil(_TIP_MM / np.asarray(grid.spacing_mm[1:])).astype(int)
+    low = np.maximum(at[:, 1:].min(0) - 2 * reach, 0)
+    window = tuple(slice(a, b) for a, b in zip(low, at[:, 1:].max(0) + 2 * reach, strict=True))
+    for own, beside in ((at[:, 0].min(), -1), (at[:, 0].max(), 1)):
+        if not 0 <= own + beside < len(blocks):
+            continue
+        labels = cc3d.connected_components(blocks[own + beside][window], connectivity=8)
+        labels[np.isin(labels, labels[binary_dilation(blocks[own][window])])] = 0
+        if not labels.any():
+            continue
+        gap = distance_transform_edt(labels == 0, sampling=grid.spacing_mm[1:])
+        mine = at[at[:, 0] == own][:, 1:] - low
+        if gap[tuple(mine.T)].min() <= _TIP_MM:
+            return True
+    return False
+
+
+def bone_distances(piece: Piece, ground: Anatomy, reach_mm: float) -> NDArray[np.float64]:
+    """Return the distance (n,) of a piece's voxels to bone, mm; infinite beyond a reach."""
+    grid = ground.grid
+    at = piece.voxels // grid.factor
+    reach = np.ceil(reach_mm / np.asarray(grid.spacing_mm)).astype(int)
+    low = np.maximum(at.min(0) - reach, 0)
+    near = tuple(slice(a, b) for a, b in zip(low, at.max(0) + reach + 1, strict=True))
+    bone = ground.blocks[near]
+    if not bone.any():
+        return np.full(len(at), np.inf)
+    away = distance_transform_edt(~bone, sampling=grid.spacing_mm)[tuple((at - low).T)]
+    return np.where(away <= reach_mm, away, np.inf)
