@@ -78,9 +78,8 @@ def anatomy(volume: Volume, bone: Mask | None = None) -> Anatomy:
 
 def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     grid = coarse(volume)
-    body, skin = find_body(volume.hu, grid)
+    body, blocks, skin = find_body(volume.hu, grid)
     noise = measure_noise(volume, body)
-    blocks = grid.reduced(body)
     floor = max(float(MINERAL_HU), noise.tissue_hu + _NOISES * noise.voxel_hu)
     pool = find_contrast(grid, blocks, noise.voxel_hu)
     top = floor if pool is None else max(floor, pool.top_hu)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
-from calcilens.imaging.parts import Part, inside, leaves, parts
+from calcilens.imaging.parts import Part, inside, parts, window
 from calcilens.imaging.shapes import VERTEBRA_MM3, Shape, has_marrow, is_bony, shape_of
 
 _DIPS = (1.3, 1.6)
@@ -41,14 +41,14 @@ def _split(part: Part, grid: Coarse, level: float) -> tuple[Mask, Mask] | None:
     """Return the lesions and the bones above a value, or None where the bone breaks apart."""
     dense = part.mask & (grid.hu[part.box] >= level)
     shapes = [shape_of(inside(part, p), grid) for p in parts(dense, grid, _SPECK_MM3)]
-    bones, solid, lesions = (np.zeros_like(dense) for _ in range(3))
     bony = [s for s in shapes if is_bony(s, grid) or _is_large(s, grid)]
+    bones, solid, lesions = (np.zeros_like(dense) for _ in range(3))
     for s in bony:
-        bones[_window(part, s.part)] |= s.part.mask
-        solid[_window(part, s.part)] |= s.filled
+        bones[window(s.part, part.box)] |= s.part.mask
+        solid[window(s.part, part.box)] |= s.filled
     for s in shapes:
-        if s not in bony and _lies_on(s, solid, part, grid):
-            lesions[_window(part, s.part)] |= s.part.mask
+        if s not in bony and _lies_on(s, Part(part.box, solid), grid):
+            lesions[window(s.part, part.box)] |= s.part.mask
     if (dense & ~bones & ~lesions).sum() > _BROKEN * bones.sum():
         return None
     return lesions, bones
@@ -59,21 +59,13 @@ def _is_large(shape: Shape, grid: Coarse) -> bool:
     return has_marrow(shape) and shape.part.mask.sum() * grid.voxel_mm3 >= VERTEBRA_MM3
 
 
-def _lies_on(shape: Shape, solid: Mask, whole: Part, grid: Coarse) -> bool:
-    """Say whether a piece is a lesion: clear of bone, dense, whole in the image."""
-    if leaves(shape.part, grid) or shape.cortex_hu < _PEAK_HU:
+def _lies_on(shape: Shape, solid: Part, grid: Coarse) -> bool:
+    """Say whether a piece is a lesion: dense, whole in the image, clear of the solid bone."""
+    if shape.cut or shape.cortex_hu < _PEAK_HU:
         return False
-    mask = np.zeros_like(solid)
-    mask[_window(whole, shape.part)] = shape.part.mask
-    if (mask & ~solid).sum() < _OUTSIDE * mask.sum():
+    box, mask = shape.part.padded(grid, _REACH)
+    bone = solid.within(box)
+    if (mask & ~bone).sum() < _OUTSIDE * mask.sum():
         return False
     around = ndimage.binary_dilation(mask, _NEAR, iterations=_REACH) & ~mask
-    return bool((around & solid).sum() < _CONTACT * around.sum())
-
-
-def _window(outer: Part, inner: Part) -> tuple[slice, ...]:
-    """Return the box of a part within that of another."""
-    return tuple(
-        slice(i.start - o.start, i.stop - o.start)
-        for i, o in zip(inner.box, outer.box, strict=True)
-    )
+    return bool((around & bone).sum() < _CONTACT * around.sum())

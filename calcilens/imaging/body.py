@@ -5,9 +5,9 @@ from __future__ import annotations
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
+from calcilens.imaging.morphology import grown, reached, shrunk
 
 AIR_HU = -300
 _OUTSIDE_HU = -930.0
@@ -16,28 +16,29 @@ _TABLE_MM = 3.0
 """Half of the thickness up to which something is table, blanket or clothing."""
 _BODY_SHARE = 0.02
 _SKIN_MM = 2.5
-_CROSS = ndimage.generate_binary_structure(2, 1)[None]
 
 
-def find_body(hu: NDArray[np.number], grid: Coarse) -> tuple[Mask, Mask]:
-    """Return the patient (Z, Y, X), gas inside included, and the blocks that are skin.
+def find_body(hu: NDArray[np.number], grid: Coarse) -> tuple[Mask, Mask, Mask]:
+    """Return the patient (Z, Y, X), gas inside included.
 
     The table is told by its thickness on the coarse grid, the skin is taken from the voxels. Gas
     that an image cuts off at its side, as small fields of view do with lungs, counts as inside.
+
+    Returns:
+        Voxels of the patient, blocks of the patient, and blocks that are skin.
     """
-    tissue = _large(_opened(grid.hu > AIR_HU, grid))
-    inside = _filled(tissue, grid)
-    times = max(1, round(_SKIN_MM / grid.spacing_mm[1]))
-    core = ndimage.binary_erosion(inside, _CROSS, iterations=times, border_value=1)
-    skin = ndimage.binary_dilation(inside, _CROSS) & ~core
-    body = grid.fine(core)
-    body |= grid.fine(skin) & (hu > AIR_HU)
-    return body, skin
+    inside = _with_gas(_large(_opened(grid.hu > AIR_HU, grid)), grid)
+    core = shrunk(inside, max(1, round(_SKIN_MM / grid.spacing_mm[1])))
+    skin = grown(inside) & ~core
+    body = grid.fine(skin)
+    body &= hu > AIR_HU
+    body |= grid.fine(core)
+    return body, inside, skin
 
 
 def _opened(tissue: Mask, grid: Coarse) -> Mask:
     times = max(1, round(_TABLE_MM / 2 / grid.spacing_mm[1]))
-    opened = ndimage.binary_opening(tissue, _CROSS, iterations=times)
+    opened = grown(shrunk(tissue, times), times)
     return opened if opened.any() else tissue
 
 
@@ -48,15 +49,9 @@ def _large(tissue: Mask) -> Mask:
     return np.asarray((sizes >= max(1.0, _BODY_SHARE * sizes.max(initial=0)))[labels])
 
 
-def _filled(tissue: Mask, grid: Coarse) -> Mask:
-    """Fill what no way through air leads out of, plane by plane."""
-    air = ~tissue
-    seeds = np.zeros_like(air)
+def _with_gas(tissue: Mask, grid: Coarse) -> Mask:
+    """Add what no way through air leads out of, plane by plane."""
+    start = np.zeros_like(tissue)
     for edge in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
-        seeds[edge] = air[edge] & (grid.hu[edge] < _OUTSIDE_HU)
-    for plane, seed in zip(air, seeds, strict=True):
-        labels = cc3d.connected_components(plane, connectivity=4)
-        outside = np.zeros(int(labels.max()) + 1, bool)
-        outside[labels[seed]] = True
-        plane &= outside[labels]
-    return ~air
+        start[edge] = grid.hu[edge] < _OUTSIDE_HU
+    return ~reached(~tissue, start & ~tissue)

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from calcilens.imaging.anatomy import Anatomy, Mask, anatomy
 from calcilens.imaging.doubts import is_mimic
 from calcilens.imaging.grouping import group_pieces
 from calcilens.imaging.images import Image, Radiograph, Volume
-from calcilens.imaging.parts import CROSS
+from calcilens.imaging.morphology import grown
 from calcilens.imaging.pieces import Piece, find_pieces
 
 
@@ -81,7 +80,7 @@ def propose(image: Image, bone: Mask | None = None) -> list[Candidate]:
 
 def _where(ground: Anatomy) -> Mask:
     """Return the body without bone and what a coarse outline leaves of its surface."""
-    return ground.body & ~ground.grid.fine(ndimage.binary_dilation(ground.blocks, CROSS))
+    return ground.body & ~ground.grid.fine(grown(ground.blocks))
 
 
 def _join(volume: Volume, group: list[Piece], ground: Anatomy) -> tuple[float, Candidate]:

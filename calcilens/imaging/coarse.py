@@ -36,46 +36,40 @@ class Coarse:
 
     def fine(self, mask: Mask) -> Mask:
         """Return a mask of blocks (Z, Y, X) in the voxels of the volume."""
-        for axis, (times, size) in enumerate(zip(self.factor, self.shape, strict=True)):
-            if times > 1:
-                mask = np.repeat(mask, times, axis).take(np.arange(size), axis)
-        return mask
+        z, y, x = self.shape
+        for axis, times in enumerate(self.factor):
+            mask = mask if times == 1 else np.repeat(mask, times, axis)
+        return mask[:z, :y, :x]
 
     def reduced(self, mask: Mask) -> Mask:
         """Return the blocks of which a mask of the volume (Z, Y, X) holds a half or more."""
-        z, y, x = self._starts()
-        planes = [_sums(mask[a : a + self.factor[0]], y, x) for a in z]
-        return np.asarray(np.stack(planes) * 2 >= _counts(self.shape, self.factor))
-
-    def _starts(self) -> list[NDArray[np.int64]]:
-        pairs = zip(self.shape, self.factor, strict=True)
-        return [np.arange(0, size, times) for size, times in pairs]
+        return np.asarray(_means(mask, self.factor) >= 0.5)
 
 
 def coarse(volume: Volume) -> Coarse:
-    """Reduce a volume to blocks of about `STEP_MM` a side, plane by plane to spare memory."""
+    """Reduce a volume to blocks of about `STEP_MM` a side."""
     fz, fy, fx = (max(1, round(STEP_MM / s)) for s in volume.spacing_mm)
     z, y, x = volume.hu.shape
-    shape, factor = (z, y, x), (fz, fy, fx)
-    rows, columns = np.arange(0, y, fy), np.arange(0, x, fx)
-    slabs = [_sums(volume.hu[a : a + fz], rows, columns) for a in range(0, z, fz)]
-    hu = (np.stack(slabs) / _counts(shape, factor)).astype(np.float32)
-    dz, dy, dx = (s * f for s, f in zip(volume.spacing_mm, factor, strict=True))
-    return Coarse(hu, factor, (dz, dy, dx), shape)
+    dz, dy, dx = (s * f for s, f in zip(volume.spacing_mm, (fz, fy, fx), strict=True))
+    return Coarse(_means(volume.hu, (fz, fy, fx)), (fz, fy, fx), (dz, dy, dx), (z, y, x))
 
 
-def _sums(
-    slab: NDArray[np.generic], rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the sums (Y, X) of the blocks that start at some rows and columns."""
-    plane = slab.sum(0, dtype=np.float32)
-    return np.asarray(np.add.reduceat(np.add.reduceat(plane, rows, 0), columns, 1))
+def _means(values: NDArray[np.generic], factor: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Return block means (Z, Y, X), slab by slab to spare memory.
 
-
-def _counts(shape: tuple[int, int, int], factor: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Return how many voxels each block (Z, Y, X) holds."""
-    sizes = [
-        np.minimum(times, size - np.arange(0, size, times)).astype(np.float32)
-        for size, times in zip(shape, factor, strict=True)
-    ]
-    return np.asarray(sizes[0][:, None, None] * sizes[1][:, None] * sizes[2])
+    The last blocks, where voxels are missing, repeat those at the edge.
+    """
+    fz, fy, fx = factor
+    size = [-(-n // f) for n, f in zip(values.shape, factor, strict=True)]
+    means = np.zeros(size, np.float32)
+    rows, columns = (np.arange(f * n) for f, n in zip(factor[1:], size[1:], strict=True))
+    whole = len(rows) == values.shape[1] and len(columns) == values.shape[2]
+    for z, total in enumerate(means):
+        for k in range(z * fz, z * fz + fz):
+            plane = values[min(k, len(values) - 1)]
+            if not whole:
+                plane = plane.take(rows, 0, mode="clip").take(columns, 1, mode="clip")
+            for i, j in np.ndindex(fy, fx):
+                total += plane[i::fy, j::fx]
+    means /= fz * fy * fx
+    return means

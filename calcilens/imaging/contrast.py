@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
-from calcilens.imaging.parts import CROSS, Part, leaves, parts
+from calcilens.imaging.morphology import grown, shrunk
+from calcilens.imaging.parts import Part, leaves, parts
 
 _POOL_HU = (130.0, 600.0)
 _POOL_MM3, _SPREAD, _SPREADS = 5000.0, 0.7, 4.0
@@ -39,7 +39,7 @@ def find_contrast(grid: Coarse, body: Mask, noise_hu: float) -> Contrast | None:
         body: (Z, Y, X) blocks of the patient.
         noise_hu: Of single voxels.
     """
-    core = ndimage.binary_erosion(body & (grid.hu >= _POOL_HU[0]), CROSS)
+    core = shrunk(body & (grid.hu >= _POOL_HU[0]))
     found = []
     for part in parts(core, grid, _POOL_MM3):
         low, lower, mid, upper, high = np.percentile(part.hu(grid), [5, 16, 50, 84, 95])
@@ -53,5 +53,5 @@ def find_contrast(grid: Coarse, body: Mask, noise_hu: float) -> Contrast | None:
 def _walled(part: Part, grid: Coarse, mid: float) -> bool:
     """Say whether what lies around a part is denser than itself, as a cortex is."""
     near, mask = part.padded(grid, _WALL_STEPS)
-    around = ndimage.binary_dilation(mask, CROSS, iterations=_WALL_STEPS) & ~mask
+    around = grown(mask, _WALL_STEPS) & ~mask
     return bool((grid.hu[near][around] > _WALL * mid).mean() > _WALLED)

@@ -13,7 +13,7 @@ from calcilens.imaging.pieces import Piece
 _SURFACE_MM, _BLUR_MM, _TIP_MM, _END_MM = 2.0, 5.0, 10.0, 30.0
 _BLURRED, _FAINT = 1.5, 1.25
 _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
-_ENDS_MM, _FEW = 8.0, 4
+_TIP_MM2, _ENDS_MM, _FEW = 300.0, 8.0, 4
 _AROUND_MM, _ABOVE = 4.0, 1.5
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
 
@@ -76,7 +76,7 @@ def _at_edge(piece: Piece, ground: Anatomy) -> tuple[bool, bool]:
 
 
 def _is_tip(piece: Piece, ground: Anatomy) -> bool:
-    """Say whether a bone that slopes through the planes, as ribs do, ends where a piece begins."""
+    """Say whether a thin bone that slopes through the planes, as ribs do, ends by a piece."""
     grid, blocks = ground.grid, ground.blocks
     at = piece.voxels // grid.factor
     reach = np.ceil(_TIP_MM / np.asarray(grid.spacing_mm[1:])).astype(int)
@@ -86,7 +86,10 @@ def _is_tip(piece: Piece, ground: Anatomy) -> bool:
         if not 0 <= own + beside < len(blocks):
             continue
         labels = cc3d.connected_components(blocks[own + beside][window], connectivity=8)
-        labels[np.isin(labels, labels[binary_dilation(blocks[own][window])])] = 0
+        area = np.bincount(labels.ravel()) * np.prod(grid.spacing_mm[1:])
+        ends = area <= _TIP_MM2
+        ends[labels[binary_dilation(blocks[own][window])]] = False
+        labels *= ends[labels]
         if not labels.any():
             continue
         gap = distance_transform_edt(labels == 0, sampling=grid.spacing_mm[1:])

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
 
 Box = tuple[slice, slice, slice]
-CROSS = ndimage.generate_binary_structure(2, 1)[None]
-"""Four neighbours in a plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +41,17 @@ class Part:
         after = [w.stop - s.stop for s, w in zip(self.box, (z, y, x), strict=True)]
         return (z, y, x), np.pad(self.mask, list(zip(before, after, strict=True)))
 
+    def within(self, box: Box) -> Mask:
+        """Return the mask in other bounds, False beyond its own."""
+        cut = np.zeros([s.stop - s.start for s in box], bool)
+        common = tuple(
+            slice(max(a.start, b.start), min(a.stop, b.stop))
+            for a, b in zip(self.box, box, strict=True)
+        )
+        if all(s.stop > s.start for s in common):
+            cut[_shifted(common, box)] = self.mask[_shifted(common, self.box)]
+        return cut
+
 
 def parts(mask: Mask, grid: Coarse, least_mm3: float) -> list[Part]:
     """Return the connected parts of at least that volume."""
@@ -67,3 +75,13 @@ def inside(outer: Part, inner: Part) -> Part:
         for o, i in zip(outer.box, inner.box, strict=True)
     )
     return Part((z, y, x), inner.mask)
+
+
+def window(inner: Part, box: Box) -> tuple[slice, ...]:
+    """Return the box of a part within wider bounds."""
+    return _shifted(inner.box, box)
+
+
+def _shifted(inner: tuple[slice, ...], outer: Box) -> tuple[slice, ...]:
+    pairs = zip(inner, outer, strict=True)
+    return tuple(slice(i.start - o.start, i.stop - o.start) for i, o in pairs)

@@ -13,8 +13,8 @@ from calcilens.imaging.images import Volume
 from calcilens.imaging.noise import means_at
 
 LEAST_MM3, LEAST_VOXELS = 1.0, 2
-_SEED_NOISES, _SEED_HU = 5.0, 100.0
-"""A mean of tissue and noise reaches 5 deviations once in 3.5 million."""
+_SEED_NOISES, _SEED_HU = 4.5, 100.0
+"""A mean of tissue and noise reaches 4.5 deviations once in 300,000."""
 _METAL_HU, _METAL_SHARE = 2500.0, 0.1
 _MOST = 2000
 

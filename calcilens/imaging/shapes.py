@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
-from calcilens.imaging.parts import CROSS, Part, leaves
+from calcilens.imaging.morphology import filled, grown, shrunk
+from calcilens.imaging.parts import Part, leaves
 
 VERTEBRA_MM3 = 3000.0
 """Less than the smallest vertebra of an adult holds of dense bone."""
@@ -39,12 +39,12 @@ class Shape:
 
 def shape_of(part: Part, grid: Coarse) -> Shape:
     """Fill a part and look at its inside."""
-    filled = _filled(part, grid)
+    solid = _closed(part, grid)
     cortex = float(np.percentile(part.hu(grid), 95))
-    inner = filled & ndimage.binary_erosion(filled, CROSS)
+    inner = shrunk(solid)
     less = inner & (grid.hu[part.box] < 0.5 * cortex)
     share = float(less.sum() / max(1, inner.sum()))
-    return Shape(part, filled, cortex, share, leaves(part, grid))
+    return Shape(part, solid, cortex, share, leaves(part, grid))
 
 
 def has_marrow(shape: Shape) -> bool:
@@ -66,18 +66,18 @@ def is_bony(shape: Shape, grid: Coarse) -> bool:
     return has_marrow(shape) and is_long([shape.part], grid)
 
 
-def _filled(part: Part, grid: Coarse) -> Mask:
+def _closed(part: Part, grid: Coarse) -> Mask:
     """Close gaps in every plane and fill what is enclosed, by the edge of the image too."""
     times = max(1, round(_GAP_MM / 2 / grid.spacing_mm[1]))
     pad = times + 1
     padded = np.pad(part.mask, ((0, 0), (pad, pad), (pad, pad)))
-    closed = ndimage.binary_closing(padded, CROSS, iterations=times)[:, pad:-pad, pad:-pad]
+    closed = shrunk(grown(padded, times), times)[:, pad:-pad, pad:-pad]
     for axis in (1, 2):
         side, size = part.box[axis], grid.hu.shape[axis]
         for end, at_edge in ((0, side.start == 0), (-1, side.stop == size)):
             if at_edge:
                 _bridge(np.moveaxis(closed, axis, 1)[:, end])
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in closed])
+    return filled(closed)
 
 
 def _bridge(edge: Mask) -> None:
