@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.body import AIR_HU, find_body
 from calcilens.imaging.bone import find_bone
@@ -51,6 +53,11 @@ class Anatomy:
     skin: Mask
 
     @property
+    def voxel_mm3(self) -> float:
+        """Size of a voxel."""
+        return self.grid.voxel_mm3 / float(np.prod(self.grid.factor))
+
+    @property
     def noise_hu(self) -> float:
         """Standard deviation of noise in soft tissue."""
         return self.noise.voxel_hu
@@ -86,4 +93,5 @@ def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     bone_level = floor if pool is None else max(floor, _POOL_SHARE * pool.median_hu)
     bones = find_bone(grid, blocks, bone_level) if bone is None else grid.reduced(bone)
     whole = grid.fine(bones) if bone is None else bone
-    return Anatomy(body, whole, noise, top, pool and pool.median_hu, grid, bones, skin)
+    median = None if pool is None else pool.median_hu
+    return Anatomy(body, whole, noise, top, median, grid, bones, skin)

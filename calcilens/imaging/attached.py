@@ -7,11 +7,13 @@ from scipy import ndimage
 
 from calcilens.imaging.coarse import Coarse, Mask
 from calcilens.imaging.parts import Part, inside, parts, window
-from calcilens.imaging.shapes import VERTEBRA_MM3, Shape, has_marrow, is_bony, shape_of
+from calcilens.imaging.shapes import Shape, has_marrow, is_bony, shape_of
 
-_DIPS = (1.3, 1.6)
+_DIPS = (1.3, 1.6, 2.5, 3.5, 4.6)
 """Values to look for a dip at, as multiples of that above which everything is dense."""
-_SPECK_MM3, _BROKEN, _OUTSIDE, _PEAK_HU, _CONTACT = 15.0, 0.2, 0.7, 300.0, 0.3
+_SURE, _SPECK_MM3, _LUMP_MM3, _LONG_MM = 2.0, 15.0, 150.0, 60.0
+_BROKEN, _OUTSIDE, _DIP, _CONTACT = 0.2, 0.7, 0.5, 0.42
+_VERTEBRA_MM3, _COMPACT = 6000.0, 0.3
 _NEAR = ndimage.generate_binary_structure(3, 1)
 _REACH = 2
 
@@ -25,7 +27,7 @@ def attached(shape: Shape, grid: Coarse, level_hu: float) -> Mask:
     dense = shape.part.mask
     lesions, bones = np.zeros_like(dense), dense
     for level in (times * level_hu for times in _DIPS):
-        found = _split(shape.part, grid, level)
+        found = _split(shape, grid, level, _SPECK_MM3 if level < _SURE * level_hu else _LUMP_MM3)
         if found is None:
             break
         lesions |= found[0]
@@ -37,17 +39,20 @@ def attached(shape: Shape, grid: Coarse, level_hu: float) -> Mask:
     return np.asarray(shape.filled & (to_lesion < to_bone))
 
 
-def _split(part: Part, grid: Coarse, level: float) -> tuple[Mask, Mask] | None:
+def _split(whole: Shape, grid: Coarse, level: float, least_mm3: float) -> tuple[Mask, Mask] | None:
     """Return the lesions and the bones above a value, or None where the bone breaks apart."""
+    part = whole.part
     dense = part.mask & (grid.hu[part.box] >= level)
     shapes = [shape_of(inside(part, p), grid) for p in parts(dense, grid, _SPECK_MM3)]
-    bony = [s for s in shapes if is_bony(s, grid) or _is_large(s, grid)]
+    half = 0.5 * dense.sum()
+    bony = [s for s in shapes if is_bony(s, grid) or _is_large(s, grid) or s.part.mask.sum() > half]
     bones, solid, lesions = (np.zeros_like(dense) for _ in range(3))
     for s in bony:
         bones[window(s.part, part.box)] |= s.part.mask
         solid[window(s.part, part.box)] |= s.filled
     for s in shapes:
-        if s not in bony and _lies_on(s, Part(part.box, solid), grid):
+        large = s.part.mask.sum() * grid.voxel_mm3 >= least_mm3
+        if large and s not in bony and _is_lump(s, grid, level) and _lies_on(s, solid, whole, grid):
             lesions[window(s.part, part.box)] |= s.part.mask
     if (dense & ~bones & ~lesions).sum() > _BROKEN * bones.sum():
         return None
@@ -56,16 +61,21 @@ def _split(part: Part, grid: Coarse, level: float) -> tuple[Mask, Mask] | None:
 
 def _is_large(shape: Shape, grid: Coarse) -> bool:
     """Say whether a piece is a whole vertebra, of a column that falls apart at its discs."""
-    return has_marrow(shape) and shape.part.mask.sum() * grid.voxel_mm3 >= VERTEBRA_MM3
+    return has_marrow(shape) and shape.filled.sum() * grid.voxel_mm3 >= _VERTEBRA_MM3
 
 
-def _lies_on(shape: Shape, solid: Part, grid: Coarse) -> bool:
-    """Say whether a piece is a lesion: dense, whole in the image, clear of the solid bone."""
-    if shape.cut or shape.cortex_hu < _PEAK_HU:
-        return False
+def _is_lump(shape: Shape, grid: Coarse, level: float) -> bool:
+    """Say whether a piece is compact, whole in the image and far denser than the dip."""
+    long = shape.part.sides_mm(grid).max() > _LONG_MM
+    compact = shape.filled.mean() >= _COMPACT
+    return bool(compact and not shape.cut and not long and level <= _DIP * shape.cortex_hu)
+
+
+def _lies_on(shape: Shape, solid: Mask, whole: Shape, grid: Coarse) -> bool:
+    """Say whether a piece lies outside the solid bone and borders little on all that is bone."""
     box, mask = shape.part.padded(grid, _REACH)
-    bone = solid.within(box)
-    if (mask & ~bone).sum() < _OUTSIDE * mask.sum():
+    if (mask & ~Part(whole.part.box, solid).within(box)).sum() < _OUTSIDE * mask.sum():
         return False
     around = ndimage.binary_dilation(mask, _NEAR, iterations=_REACH) & ~mask
-    return bool((around & bone).sum() < _CONTACT * around.sum())
+    bordering = around & Part(whole.part.box, whole.filled).within(box)
+    return bool(bordering.sum() < _CONTACT * around.sum())

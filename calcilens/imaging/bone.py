@@ -10,7 +10,7 @@ from calcilens.imaging.parts import Part, parts
 from calcilens.imaging.shapes import VERTEBRA_MM3, Shape, has_marrow, is_long, shape_of
 
 _LEAST_MM3 = 300.0
-_DISC_MM, _STACKED = 9.0, 0.4
+_DISC_MM, _INTERLOCKED, _STACKED = 9.0, 0.5, 0.4
 
 
 def find_bone(grid: Coarse, body: Mask, level_hu: float) -> Mask:
@@ -43,13 +43,15 @@ def _stacks(shapes: list[Shape], grid: Coarse) -> list[list[Shape]]:
 def _stacked(a: Part, b: Part, grid: Coarse) -> bool:
     if min(p.mask.sum() for p in (a, b)) * grid.voxel_mm3 < VERTEBRA_MM3:
         return False
-    gap = max(a.box[0].start - b.box[0].stop, b.box[0].start - a.box[0].stop)
-    if gap * grid.spacing_mm[0] > _DISC_MM:
+    above, below = sorted((a.box[0], b.box[0]), key=lambda s: s.start)
+    gap = (below.start - above.stop) * grid.spacing_mm[0]
+    height = min(s.stop - s.start for s in (above, below)) * grid.spacing_mm[0]
+    if not -_INTERLOCKED * height <= gap <= _DISC_MM:
         return False
-    return min(_shared(a.box[k], b.box[k]) for k in (1, 2)) >= _STACKED
+    return bool(np.prod([_shared(a.box[k], b.box[k]) for k in (1, 2)]) >= _STACKED)
 
 
 def _shared(a: slice, b: slice) -> float:
-    """Return the share of the shorter of two ranges that they have in common."""
+    """Return the share of what two ranges cover together that they have in common."""
     common = min(a.stop, b.stop) - max(a.start, b.start)
-    return float(common / min(a.stop - a.start, b.stop - b.start))
+    return max(0.0, float(common / (max(a.stop, b.stop) - min(a.start, b.start))))

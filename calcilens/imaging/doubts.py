@@ -13,7 +13,7 @@ from calcilens.imaging.pieces import Piece
 _SURFACE_MM, _BLUR_MM, _TIP_MM, _END_MM = 2.0, 5.0, 10.0, 30.0
 _BLURRED, _FAINT = 1.5, 1.25
 _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
-_TIP_MM2, _ENDS_MM, _FEW = 300.0, 8.0, 4
+_TIP_MM2, _TIP_MM3, _ENDS_MM, _FEW = 300.0, 150.0, 8.0, 4
 _AROUND_MM, _ABOVE = 4.0, 1.5
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
 
@@ -37,7 +37,7 @@ def _is_faint(piece: Piece, ground: Anatomy) -> bool:
     near = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     own = np.zeros(grid.hu[near].shape, bool)
     own[tuple((at - low).T)] = True
-    others = ~binary_dilation(own, np.ones((1, 3, 3))) & ~ground.blocks[near]
+    others = ~binary_dilation(own, np.ones((1, 3, 3), bool)) & ~ground.blocks[near]
     hu = grid.hu[near][others]
     if not hu.size:
         return False
@@ -78,6 +78,8 @@ def _at_edge(piece: Piece, ground: Anatomy) -> tuple[bool, bool]:
 def _is_tip(piece: Piece, ground: Anatomy) -> bool:
     """Say whether a thin bone that slopes through the planes, as ribs do, ends by a piece."""
     grid, blocks = ground.grid, ground.blocks
+    if len(piece.voxels) * ground.voxel_mm3 > _TIP_MM3:
+        return False
     at = piece.voxels // grid.factor
     reach = np.ceil(_TIP_MM / np.asarray(grid.spacing_mm[1:])).astype(int)
     low = np.maximum(at[:, 1:].min(0) - 2 * reach, 0)

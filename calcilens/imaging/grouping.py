@@ -39,7 +39,7 @@ def _gaps(pieces: list[Piece], step: np.ndarray) -> dict[tuple[int, int], float]
         meets = ((low <= high[i]) & (low[i] <= high)).all(1)
         for j in (int(n) for n in np.flatnonzero(meets) if n > i):
             few, many = sorted((tree, trees[j]), key=lambda t: t.n)
-            gap = float(many.query(few.data, distance_upper_bound=far)[0].min())
+            gap = float(np.min(many.query(few.data, distance_upper_bound=far)[0]))
             if gap <= far:
                 gaps[i, j] = gap
     return gaps

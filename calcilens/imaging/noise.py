@@ -41,7 +41,7 @@ def measure_noise(volume: Volume, body: Mask) -> Noise:
     offsets = ball(volume.spacing_mm, AVERAGE_MM)
     at = _soft(volume, body)
     lag = max(1, round(_APART_MM / volume.spacing_mm[2]))
-    beside = at + [0, 0, lag]
+    beside = at + np.array([0, 0, lag])
     both = beside[:, 2] < volume.hu.shape[2]
     at, beside = at[both], beside[both]
     values, others = values_at(volume, at), values_at(volume, beside)
@@ -70,7 +70,7 @@ def ball(spacing_mm: tuple[float, float, float], radius_mm: float) -> NDArray[np
 def values_at(volume: Volume, at: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return HU (n,) at voxels (n, 3); beyond the image, of its nearest voxel."""
     inside = np.clip(at, 0, np.array(volume.hu.shape) - 1)
-    return volume.hu[tuple(inside.T)].astype(np.float32)
+    return np.asarray(volume.hu[tuple(inside.T)], np.float32)
 
 
 def means_at(

@@ -31,7 +31,8 @@ class Part:
 
     def sides_mm(self, grid: Coarse) -> NDArray[np.float64]:
         """Return how far it extends along (z, y, x), mm."""
-        return np.array([s.stop - s.start for s in self.box]) * np.asarray(grid.spacing_mm)
+        voxels = np.array([s.stop - s.start for s in self.box], float)
+        return np.asarray(voxels * np.asarray(grid.spacing_mm))
 
     def padded(self, grid: Coarse, by: int) -> tuple[Box, Mask]:
         """Return wider bounds, no farther than the image, and the mask in them."""
