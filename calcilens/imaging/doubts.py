@@ -13,7 +13,7 @@ from calcilens.imaging.pieces import Piece
 _SURFACE_MM, _BLUR_MM, _TIP_MM, _END_MM = 2.0, 5.0, 10.0, 30.0
 _BLURRED, _FAINT = 1.5, 1.25
 _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
-_TIP_MM2, _TIP_MM3, _ENDS_MM, _FEW = 300.0, 150.0, 8.0, 4
+_TIP_MM2, _TIP_MM3, _ENDS_MM, _FEW = (10.0, 300.0), 150.0, 8.0, 4
 _AROUND_MM, _ABOVE = 4.0, 1.5
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
 
@@ -89,7 +89,7 @@ def _is_tip(piece: Piece, ground: Anatomy) -> bool:
             continue
         labels = cc3d.connected_components(blocks[own + beside][window], connectivity=8)
         area = np.bincount(labels.ravel()) * np.prod(grid.spacing_mm[1:])
-        ends = area <= _TIP_MM2
+        ends = (area >= _TIP_MM2[0]) & (area <= _TIP_MM2[1])
         ends[labels[binary_dilation(blocks[own][window])]] = False
         labels *= ends[labels]
         if not labels.any():

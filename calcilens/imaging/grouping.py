@@ -9,7 +9,7 @@ from calcilens.imaging.pieces import Piece
 
 GROUP_MM = (3.0, 7.0)
 """Two specks nearer than the first are one lesion. Farther, up to the second, are pieces of which
-one is as long as the gap, and specks of which each has two others as near."""
+one is as long as the gap, and specks of which one has two others as near."""
 _CROWD = 2
 
 
@@ -20,7 +20,7 @@ def group_pieces(pieces: list[Piece], spacing_mm: tuple[float, float, float]) ->
     length = [float((np.ptp(p.voxels, axis=0) * spacing_mm).max()) for p in pieces]
     group = np.arange(len(pieces))
     for (i, j), gap in gaps.items():
-        limit = GROUP_MM[1] if crowd[i] and crowd[j] else max(length[i], length[j])
+        limit = GROUP_MM[1] if crowd[i] or crowd[j] else max(length[i], length[j])
         if gap <= max(limit, GROUP_MM[0]):
             group[group == group[j]] = group[i]
     return [[pieces[i] for i in np.flatnonzero(group == g)] for g in np.unique(group)]
