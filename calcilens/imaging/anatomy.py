@@ -23,6 +23,7 @@ __all__ = ["AIR_HU", "MINERAL_HU", "Anatomy", "Mask", "anatomy"]
 
 MINERAL_HU = 130
 """Lowest value of mineral in soft tissue (Agatston et al., JACC 1990)."""
+LUNG_HU = (-950, -600)
 _NOISES = 2.5
 _POOL_SHARE = 0.9
 
@@ -41,6 +42,7 @@ class Anatomy:
         grid: The CT in blocks.
         blocks: (Z, Y, X) blocks of `grid` that are bone.
         skin: (Z, Y, X) blocks of `grid` that are skin, where the table may touch it too.
+        lung: (Z, Y, X) blocks of `grid` that are lung.
     """
 
     body: Mask
@@ -51,6 +53,7 @@ class Anatomy:
     grid: Coarse
     blocks: Mask
     skin: Mask
+    lung: Mask
 
     @property
     def voxel_mm3(self) -> float:
@@ -93,5 +96,6 @@ def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     bone_level = floor if pool is None else max(floor, _POOL_SHARE * pool.median_hu)
     bones = find_bone(grid, blocks, bone_level) if bone is None else grid.reduced(bone)
     whole = grid.fine(bones) if bone is None else bone
+    lung = blocks & (grid.hu > LUNG_HU[0]) & (grid.hu < LUNG_HU[1])
     median = None if pool is None else pool.median_hu
-    return Anatomy(body, whole, noise, top, median, grid, bones, skin)
+    return Anatomy(body, whole, noise, top, median, grid, bones, skin, lung)

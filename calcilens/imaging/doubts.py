@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
-from calcilens.imaging.anatomy import Anatomy
+from calcilens.imaging.anatomy import Anatomy, Mask
 from calcilens.imaging.pieces import Piece
 
 _SURFACE_MM, _BLUR_MM, _TIP_MM, _END_MM = 2.0, 5.0, 10.0, 30.0
@@ -16,21 +16,34 @@ _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
 _TIP_MM2, _TIP_MM3, _ENDS_MM, _FEW = (10.0, 300.0), 150.0, 8.0, 4
 _AROUND_MM, _ABOVE = 4.0, 1.5
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
+_CARTILAGE_HU, _WALL_MM = 75.0, 25.0
 
 
 def is_mimic(piece: Piece, ground: Anatomy) -> bool:
     """Say whether a piece is a bit of bone, its blur, skin or table, or too faint for its size."""
     few = len(piece.voxels) < _FEW and piece.hu.max() < _FAINT * ground.level_hu
-    tests = (_is_faint, _is_skin, _is_bone)
+    tests = (_is_explained, _is_skin, _is_bone)
     return bool(few or any(test(piece, ground) for test in tests))
 
 
-def _is_faint(piece: Piece, ground: Anatomy) -> bool:
+def _is_explained(piece: Piece, ground: Anatomy) -> bool:
     """Say whether what surrounds a piece explains it.
 
-    Cartilage and mixing contrast medium are nearly as dense; vessels in the lung are overshot by
-    sharp kernels.
+    Mixing contrast medium and blur are nearly as dense around it; sharp kernels overshoot vessels
+    in the lung; the cartilage of ribs, denser than muscle, calcifies with age as bones do.
     """
+    hu = _around(piece, ground)
+    if not hu.size:
+        return False
+    median, upper = np.percentile(hu, [50, 75])
+    if upper < _LUNG_HU:
+        return piece.peak_hu < _VESSEL_HU
+    faint = piece.peak_hu < max(upper + 5 * ground.noise.mean_hu, _ABOVE * upper)
+    return bool(faint or (median >= _CARTILAGE_HU and _is_by_rib(piece, ground)))
+
+
+def _around(piece: Piece, ground: Anatomy) -> NDArray[np.float32]:
+    """Return the HU (n,) of the blocks around a piece, without bone."""
     grid, at = ground.grid, piece.voxels // ground.grid.factor
     reach = np.ceil(_AROUND_MM / np.asarray(grid.spacing_mm)).astype(int)
     low, high = np.maximum(at.min(0) - reach, 0), at.max(0) + reach + 1
@@ -38,14 +51,15 @@ def _is_faint(piece: Piece, ground: Anatomy) -> bool:
     own = np.zeros(grid.hu[near].shape, bool)
     own[tuple((at - low).T)] = True
     others = ~binary_dilation(own, np.ones((1, 3, 3), bool)) & ~ground.blocks[near]
-    hu = grid.hu[near][others]
-    if not hu.size:
+    return np.asarray(grid.hu[near][others])
+
+
+def _is_by_rib(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a piece lies between bone and lung, and no contrast medium fills the blood."""
+    if ground.contrast_hu is not None:
         return False
-    around = float(np.percentile(hu, 75))
-    if around < _LUNG_HU:
-        return piece.peak_hu < _VESSEL_HU
-    noise = ground.noise
-    return piece.peak_hu < max(around + 5 * noise.mean_hu, _ABOVE * around)
+    kinds = (ground.blocks, ground.lung)
+    return all(distances(piece, ground, kind, _WALL_MM).min() <= _WALL_MM for kind in kinds)
 
 
 def _is_skin(piece: Piece, ground: Anatomy) -> bool:
@@ -59,7 +73,7 @@ def _is_skin(piece: Piece, ground: Anatomy) -> bool:
 def _is_bone(piece: Piece, ground: Anatomy) -> bool:
     """Say whether a piece lies on bone, is its blur or its tip, or is cut off by the image."""
     side, end = _at_edge(piece, ground)
-    away = bone_distances(piece, ground, _END_MM if end else _BLUR_MM)
+    away = distances(piece, ground, ground.blocks, _END_MM if end else _BLUR_MM)
     on_surface = (away <= _SURFACE_MM).mean() >= 0.5
     blurred = (away <= _BLUR_MM).mean() >= 0.5 and piece.peak_hu < _BLURRED * ground.level_hu
     cut = side or (end and away.min() <= _END_MM)
@@ -101,15 +115,14 @@ def _is_tip(piece: Piece, ground: Anatomy) -> bool:
     return False
 
 
-def bone_distances(piece: Piece, ground: Anatomy, reach_mm: float) -> NDArray[np.float64]:
-    """Return the distance (n,) of a piece's voxels to bone, mm; infinite beyond a reach."""
+def distances(piece: Piece, ground: Anatomy, blocks: Mask, reach_mm: float) -> NDArray[np.float64]:
+    """Return the distance (n,) of a piece's voxels to some blocks, mm; infinite beyond a reach."""
     grid = ground.grid
     at = piece.voxels // grid.factor
     reach = np.ceil(reach_mm / np.asarray(grid.spacing_mm)).astype(int)
     low = np.maximum(at.min(0) - reach, 0)
     near = tuple(slice(a, b) for a, b in zip(low, at.max(0) + reach + 1, strict=True))
-    bone = ground.blocks[near]
-    if not bone.any():
+    if not blocks[near].any():
         return np.full(len(at), np.inf)
-    away = distance_transform_edt(~bone, sampling=grid.spacing_mm)[tuple((at - low).T)]
+    away = distance_transform_edt(~blocks[near], sampling=grid.spacing_mm)[tuple((at - low).T)]
     return np.where(away <= reach_mm, away, np.inf)

@@ -121,6 +121,7 @@ def test_a_crowd_of_specks_is_one_lesion_with_its_members() -> None:
         hu[8:10, 30:32, x : x + 2] = 600
     (found,) = propose(volume(hu))
     assert len(found.members) == 5
+    assert found.mask is not None
     assert np.array_equal(np.any(found.members, axis=0), found.mask)
 
 
@@ -178,6 +179,16 @@ def test_a_lesion_beside_bone_is_found_and_given_bone_hides_what_it_covers() -> 
     assert any(np.abs(np.array(p) - (8, 44, 60)).max() <= 2 for p in places)
     bone = (across(65, 60) < 14) | (away((8, 44, 60)) < 6)
     assert middles(propose(image, bone)) == [SPECK]
+
+
+def test_calcified_cartilage_of_a_rib_is_none_but_a_tendon_s_calcification_is() -> None:
+    hu = leg()
+    hu[away(SPECK) < 5] = 50
+    hu[:, 30:44, 30:90] = 100
+    hu[7:10, 35:38, 58:62] = 400
+    assert len(propose(volume(hu))) == 1
+    hu[:, 15:26, 45:75] = -850
+    assert propose(volume(hu)) == []
 
 
 def test_both_legs_are_searched() -> None:
