@@ -43,7 +43,7 @@ from calcilens.phantoms.truth import fine_model
 SMALL = ("diffuse", "phlebolith")
 SMALL_MM, SMALL_LESIONS = (3.0, 8.0), 3
 BINS_MM = (0, 3, 5, 8, 12, 20, 1000)
-APART_MM, BONE_MM, SKIN_MM, REACH_MM, TRIES = 12.0, 2.0, 0.8, 60.0, 400
+APART_MM, BONE_MM, SKIN_MM, REACH_MM, TRIES = 12.0, 3.0, 0.8, 60.0, 400
 
 
 @dataclass(frozen=True, eq=False)

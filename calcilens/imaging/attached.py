@@ -12,7 +12,7 @@ from calcilens.imaging.shapes import Shape, has_marrow, is_bony, shape_of
 _DIPS = (1.3, 1.6, 2.5, 3.5, 4.6)
 """Values to look for a dip at, as multiples of that above which everything is dense."""
 _SURE, _SPECK_MM3, _LUMP_MM3, _LONG_MM = 2.0, 15.0, 150.0, 60.0
-_BROKEN, _OUTSIDE, _DIP, _CONTACT = 0.2, 0.7, 0.5, 0.42
+_BROKEN, _OUTSIDE, _DIP, _CONTACT = 0.2, 0.7, 0.62, 0.42
 _VERTEBRA_MM3, _COMPACT = 6000.0, 0.3
 _NEAR = ndimage.generate_binary_structure(3, 1)
 _REACH = 2

@@ -1,4 +1,4 @@
-"""A CT at about 1.25 mm: fine enough for the shape of bones, small enough to be quick."""
+"""A CT at about 1 mm: fine enough for the shape of bones, small enough to be quick."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from calcilens.imaging.images import Volume
 
 Mask = NDArray[np.bool_]
-STEP_MM = 1.25
+STEP_MM = 1.0
 
 
 @dataclass(frozen=True, eq=False)
