@@ -1,6 +1,7 @@
 """How well whole CT are searched: recall by size, and false candidates a study.
 
 Run: python benchmarks/candidates.py [--seeds 2000 2040] [--model calcilens-ct] [--json]
+     python benchmarks/candidates.py --speed 300
 
 Every seed is a simulated study of the next site: of even seeds as `calcilens phantoms study`
 makes it, with two lesions of 10 to 35 mm; of odd ones with three small lesions, 3 to 8 mm, diffuse
@@ -26,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.candidates import Candidate, propose
+from calcilens.imaging.geometry import Affine
 from calcilens.imaging.images import Plane, Volume
 from calcilens.imaging.measure import diameter_mm
 from calcilens.inference.absent import is_absent
@@ -193,6 +195,22 @@ def recall(counts: np.ndarray) -> dict[str, float | int | None]:
     return {"lesions": len(counts), "found": int((counts > 0).sum()), "recall": share}
 
 
+def speed(planes: int) -> dict[str, float]:
+    """Return processor seconds by stage on a CT of `planes` x 512 x 512: a thorax, mirrored on."""
+    scan, rng = usual(500, "thorax")
+    few = scan.render(rng).hu
+    side = 512 - few.shape[1]
+    wide = np.pad(few, ((0, 0), (0, side), (0, side)), constant_values=-1000)
+    hu = np.pad(wide, ((0, planes - len(wide)), (0, 0), (0, 0)), mode="reflect")
+    affine = Affine.from_dicom((0, 0, 0), (1, 0, 0, 0, 1, 0), (0.8, 0.8), (0, 0, 1.5))
+    volume = Volume(hu, affine, "1.2", "1.2.3", None, tuple(Plane(f"1.{i}") for i in range(planes)))
+    times = [time.process_time()]
+    for stage in (anatomy, propose):
+        stage(volume)
+        times.append(time.process_time())
+    return {"anatomy": times[1] - times[0], "candidates": times[2] - times[1]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -200,7 +218,14 @@ def main() -> None:
     )
     parser.add_argument("--model", help="leave out what this model is sure holds no calcification")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--speed", type=int, metavar="PLANES", help="seconds on so many planes")
     given = parser.parse_args()
+    if given.speed:
+        with threadpool_limits(1):
+            seconds = speed(given.speed)
+        gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(json.dumps({"processor_seconds": seconds, "peak_gb": gb}, indent=2))
+        return
     model = load_model(given.model) if given.model else None
     with threadpool_limits(1):
         cases = [run(seed, model) for seed in range(*given.seeds)]

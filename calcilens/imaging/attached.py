@@ -11,11 +11,16 @@ from calcilens.imaging.shapes import Shape, has_marrow, is_bony, shape_of
 
 _DIPS = (1.3, 1.6, 2.5, 3.5, 4.6)
 """Values to look for a dip at, as multiples of that above which everything is dense."""
-_SURE, _SPECK_MM3, _LUMP_MM3, _LONG_MM = 2.0, 15.0, 150.0, 60.0
-_BROKEN, _OUTSIDE, _DIP, _CONTACT = 0.2, 0.7, 0.62, 0.42
-_VERTEBRA_MM3, _COMPACT = 6000.0, 0.3
+_SURE, _SPECK_MM3, _LUMP_MM3 = 2.0, 15.0, 150.0
+"""Below the first multiple bone does not fall apart, so that specks count; above it, only lumps."""
+_BROKEN = 0.2
+"""Bone is broken where more than this share of it is neither whole bone nor lesion."""
+_LONG_MM, _COMPACT, _DIP = 60.0, 0.3, 0.62
+"""A lump is no longer, fills that share of its box, and the dip is below that share of its rim."""
+_OUTSIDE, _REACH, _CONTACT = 0.7, 2, 0.42
+"""It lies outside bone by that share, and of the blocks within reach fewer than that are bone."""
+_VERTEBRA_MM3 = 6000.0
 _NEAR = ndimage.generate_binary_structure(3, 1)
-_REACH = 2
 
 
 def attached(shape: Shape, grid: Coarse, level_hu: float) -> Mask:

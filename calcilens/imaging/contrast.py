@@ -10,9 +10,12 @@ from calcilens.imaging.coarse import Coarse, Mask
 from calcilens.imaging.morphology import grown, shrunk
 from calcilens.imaging.parts import Part, leaves, parts
 
-_POOL_HU = (130.0, 600.0)
-_POOL_MM3, _SPREAD, _SPREADS = 5000.0, 0.7, 4.0
+_POOL_HU, _POOL_MM3 = (130.0, 600.0), 5000.0
+_SPREAD, _SPREADS = 0.7, 4.0
+"""Widest spread of its values, 5th to 95th percentile, as a share of the median; and how many
+standard deviations above the median hardly anything is."""
 _WALL, _WALLED, _WALL_STEPS = 1.25, 0.15, 3
+"""A wall is that many times as dense; bone has one on that share of the blocks within so many."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,20 @@ from scipy.ndimage import binary_dilation, distance_transform_edt
 from calcilens.imaging.anatomy import Anatomy, Mask
 from calcilens.imaging.pieces import Piece
 
-_SURFACE_MM, _BLUR_MM, _TIP_MM, _END_MM = 2.0, 5.0, 10.0, 30.0
-_BLURRED, _FAINT = 1.5, 1.25
+_FEW, _FAINT = 4, 1.25
+"""Fewer voxels than this must be that many times as dense as the level."""
+_SURFACE_MM, _BLUR_MM, _BLURRED = 2.0, 5.0, 1.5
+"""Distances from bone of its surface and of its blur, less dense than that multiple of the level."""
+_ENDS_MM, _END_MM = 8.0, 30.0
+"""Height of the first and last planes, and the distance from bone at which others begin there."""
+_TIP_MM, _TIP_MM2, _TIP_MM3 = 10.0, (10.0, 300.0), 150.0
+"""Distance of a tip from its bone in the next plane, that bone's section, and the tip's volume."""
 _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
-_TIP_MM2, _TIP_MM3, _ENDS_MM, _FEW = (10.0, 300.0), 150.0, 8.0, 4
 _AROUND_MM, _ABOVE = 4.0, 1.5
+"""What surrounds a piece, and how many times as dense the piece must be."""
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
 _CARTILAGE_HU, _WALL_MM = 75.0, 25.0
+"""Lowest value of cartilage, and thickness of the wall of the chest."""
 
 
 def is_mimic(piece: Piece, ground: Anatomy) -> bool:

@@ -16,6 +16,7 @@ _LONG_MM, _CORTEX_HU = 60.0, 280.0
 _MARROW_SHARE, _CUT_SHARE = 0.2, 0.1
 """Least share of marrow; the end of a bone that the image cuts off shows less of it."""
 _GAP_MM = 2.6
+"""Widest gap in a cortex that is closed."""
 
 
 @dataclass(frozen=True, eq=False)
