@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from calcilens.imaging.study import Study
     from calcilens.inference.batch import Outcome
     from calcilens.inference.pipeline import Placed
+    from calcilens.inference.roi.segmentation import GridRegion
 
 FORMATS = ("json", "html")
 
@@ -59,6 +60,12 @@ def predict(
     prior: Path | None = typer.Option(
         None, "--prior", metavar="PATH", help="Earlier study of the patient: what changed since?"
     ),
+    bone_mask: Path | None = typer.Option(
+        None,
+        "--bone-mask",
+        metavar="FILE",
+        help="Bones of a CT, NIfTI or DICOM SEG, taken in place of those found.",
+    ),
     formats: str = typer.Option("json,html", "--formats", help="Of json,html."),
     force: bool = typer.Option(False, "--force", help="Make reports again that are up to date."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Read and check; write nothing."),
@@ -82,7 +89,14 @@ def predict(
         raise UsageError(compose(missing, "none", fix="see calcilens predict --help"))
     wishes = {"out": out, "formats": wanted, "force": force}
     code, outcomes, refused = report_on(
-        paths, prior, roi, (model_ct, model_radiograph), wishes, dry_run=dry_run, as_json=as_json
+        paths,
+        prior,
+        roi,
+        (model_ct, model_radiograph),
+        wishes,
+        bone_mask=bone_mask,
+        dry_run=dry_run,
+        as_json=as_json,
     )
     if outcomes is not None:
         _show(outcomes, refused, "report.html" if "html" in wanted else "report.json", as_json)
@@ -96,6 +110,7 @@ def report_on(
     models: tuple[str | None, str | None],
     wishes: dict[str, Any],
     *,
+    bone_mask: Path | None = None,
     dry_run: bool = False,
     as_json: bool = False,
 ) -> tuple[int, list[Outcome] | None, list[Skipped]]:
@@ -110,6 +125,7 @@ def report_on(
     if not dry_run:
         make_folder(wishes["out"])
     regions, refused = _regions(roi)
+    drawn = _drawn(bone_mask)
     with progress_bar() as bar:
         task = bar.add_task("read", total=None)
         ahead = _Ahead(wanted=not dry_run)
@@ -125,10 +141,11 @@ def report_on(
     placed, unplaced = _place(regions, studies, roi is not None)
     refused += unplaced
     _say_skipped(studies, refused)
+    bones = _bones(drawn, studies)
     if dry_run:
         _plan(studies, placed, as_json)
         return _exit_code(studies, [], refused), None, refused
-    outcomes = _run(studies, placed, models, {**wishes, "priors": priors}, seconds)
+    outcomes = _run(studies, placed, models, {**wishes, "priors": priors, "bones": bones}, seconds)
     for note in [note for outcome in outcomes for note in outcome.notes]:
         say(f"comparison: {note}")
     return _exit_code(studies, outcomes, refused), outcomes, refused
@@ -189,6 +206,26 @@ def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
     from calcilens.inference.roi import read_rois
 
     return read_rois(roi)
+
+
+def _drawn(bone_mask: Path | None) -> GridRegion | None:
+    if bone_mask is None:
+        return None
+    from calcilens.inference.roi import read_bones
+
+    return read_bones(bone_mask)
+
+
+def _bones(drawn: GridRegion | None, studies: list[Study]) -> dict[str, Any]:
+    """Return the given bones by series UID, and say which CT they do not fit."""
+    if drawn is None:
+        return {}
+    from calcilens.inference.roi import fit_bones
+
+    fit = fit_bones(drawn, [i for s in studies for i in s.images])
+    for uid in fit.others:
+        say(f"{drawn.where}: does not fit series {uid}; its bones are found by Calcilens")
+    return fit.bones
 
 
 def _place(

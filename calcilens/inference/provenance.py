@@ -15,7 +15,7 @@ from calcilens import __version__
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name
-from calcilens.inference.pipeline import Models, Placed
+from calcilens.inference.pipeline import Bones, Models, Placed
 
 _LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d", "simpleitk")
 
@@ -25,12 +25,15 @@ def facts(
     models: Models,
     given: Sequence[Placed] | None,
     formats: tuple[str, ...],
+    bones: Bones,
     priors: Sequence[Study] | None = None,
 ) -> dict[str, Any]:
     """Return the content of run.json without timings."""
+    masks = {i.series_uid: bones[i.series_uid] for i in study.images if i.series_uid in bones}
     settings = {
         "formats": list(formats),
         "lesions": "searched" if given is None else "given",
+        "bones_given": {uid: hashlib.sha256(m.tobytes()).hexdigest() for uid, m in masks.items()},
         "priors": None if priors is None else [[s.study_uid, s.study_date] for s in priors],
     }
     return {
