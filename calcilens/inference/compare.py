@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.candidates import Candidate, propose
 from calcilens.imaging.images import Volume
 from calcilens.imaging.measure import lesion_mask, measure
@@ -27,7 +28,7 @@ from calcilens.inference.report import Comparison, GoneLesion, StudyReport
 FLAT = "change is not measured on radiographs: another projection looks like growth"
 _HOW = "rise over the tissue around, added up over one region of both registered scans; {}"
 _MOST_POINTS = 3000
-_LEAST_SHOWN = 0.5
+_LEAST_SHOWN, _IN_BONE = 0.5, 0.1
 _MOST_PRIOR = 40
 """Candidates of the prior scan that are looked at; mineral is measured without them too."""
 
@@ -194,7 +195,8 @@ def _settle_lost(
     """Say of prior lesions without a counterpart whether the mineral is really gone."""
     if mineral.shown < _LEAST_SHOWN:
         return
-    if not _missing(mineral.current_hu, mineral.prior_hu):
+    in_bone = [_in_bone(one.pair.current, before_mm[i]) for i in numbers]
+    if any(in_bone) or not _missing(mineral.current_hu, mineral.prior_hu):
         found.kept.update(one.before[i].id for i in numbers)
         return
     for i in numbers:
@@ -211,6 +213,13 @@ def _settle_lost(
                 why=f"{_share(mineral.current_hu, mineral.prior_hu)} of its mineral is left",
             )
         )
+
+
+def _in_bone(volume: Volume, points_mm: Points) -> bool:
+    """Say whether a tenth of some points lies in bone: of bone, nothing is told here."""
+    at = np.rint(volume.affine.to_voxel(points_mm)).astype(int)
+    inside = at[((at >= 0) & (at < volume.hu.shape)).all(1)]
+    return bool(len(inside) and anatomy(volume).bone[tuple(inside.T)].mean() >= _IN_BONE)
 
 
 def _missing(here_hu: float, there_hu: float) -> bool:
