@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ FLAT = "change is not measured on radiographs: another projection looks like gro
 _HOW = "rise over the tissue around, added up over one region of both registered scans; {}"
 _MOST_POINTS = 3000
 _LEAST_SHOWN, _IN_BONE = 0.5, 0.1
+Absent = Callable[[Volume, Candidate], bool]
 _MOST_PRIOR = 40
 """Candidates of the prior scan that are looked at; mineral is measured without them too."""
 
@@ -78,12 +79,15 @@ class _Found:
     kept: set[str] = field(default_factory=set)
 
 
-def compare(report: StudyReport, priors: Sequence[Study]) -> StudyReport:
+def compare(
+    report: StudyReport, priors: Sequence[Study], absent: Absent = lambda *_: False
+) -> StudyReport:
     """Return a report with what changed since an earlier study.
 
     Args:
         report: Of the current study.
         priors: Earlier studies of the patient; the CT that fits best is taken.
+        absent: Whether a place of the prior scan is no calcification; such are not told as gone.
     """
     choice = choose(report.study, priors)
     notes = list(choice.notes)
@@ -102,7 +106,7 @@ def compare(report: StudyReport, priors: Sequence[Study]) -> StudyReport:
         prior_study_date=first.study.study_date,
         days=first.days,
         series=tuple(p.facts() for p in pairs),
-        gone=tuple(_gone(found)),
+        gone=tuple(_gone(found, pairs, absent)),
         notes=tuple(notes),
     )
     lesions = tuple(_with_change(lesion, changes, first) for lesion in report.lesions)
@@ -119,11 +123,14 @@ def _with_change(
     return replace(lesion, change=change, prior=view)
 
 
-def _gone(found: Sequence[_Found]) -> Iterator[GoneLesion]:
+def _gone(
+    found: Sequence[_Found], pairs: Sequence[_Against], absent: Absent
+) -> Iterator[GoneLesion]:
     """Yield each lesion once that no series of the current study shows any more."""
+    places = {c.id: (pair.pair.prior, c) for pair in pairs for c in pair.before}
     kept = {name for one in found for name in one.kept}
     known = {lesion.id: lesion for one in found for lesion in one.gone if lesion.id not in kept}
-    yield from known.values()
+    yield from (lesion for lesion in known.values() if not absent(*places[lesion.id]))
 
 
 def _against(

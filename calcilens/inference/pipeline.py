@@ -119,7 +119,10 @@ def run_study(
         return report
     from calcilens.inference.compare import compare  # it brings SimpleITK
 
-    return watch.time("comparison", lambda: compare(report, priors))
+    def judge(image: Image, candidate: Candidate) -> bool:
+        return is_absent(_judge(image, candidate, models, watch)[0])
+
+    return watch.time("comparison", lambda: compare(report, priors, judge))
 
 
 def _know(images: Sequence[Image], bones: Bones) -> None:
