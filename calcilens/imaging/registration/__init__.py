@@ -27,7 +27,7 @@ _NEAR_MM = 9.0
 _INVERSIONS = 12
 LEAST_QUALITY, LEAST_SHARED = 0.75, 0.1
 """Below either, two scans are not taken to show the same place: pairs of simulated strangers
-reach 0.61, of one person 0.95 (benchmarks/compare.py)."""
+reach 0.61, those of one person at least 0.94."""
 
 
 @dataclass(frozen=True, eq=False)
