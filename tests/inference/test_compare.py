@@ -74,8 +74,9 @@ def test_a_lesion_that_is_no_longer_there_is_gone_with_its_place_in_the_current_
     assert gone.prior_centroid_mm == pytest.approx(LESION_MM, abs=2)
 
 
-def test_the_report_of_a_comparison_fits_the_schema() -> None:
-    content = json.loads(json.dumps(to_json(compared(1.5), [])))
+@pytest.mark.parametrize("before", [600.0, 55.0], ids=["grown", "new"])
+def test_the_report_of_a_comparison_fits_the_schema(before: float) -> None:
+    content = json.loads(json.dumps(to_json(compared(1.5, before=before), [])))
     Draft202012Validator(schema()).validate(content)
     assert content["comparison"]["days"] == 91
     assert content["lesions"][0]["change"]["prior_study_uid"] == "1.2.7"
