@@ -95,6 +95,8 @@ def _edge_sd(
         return np.empty(0)
     cut = tuple(slice(max(i[0] - 6, 0), i[-1] + 7) for i in (rows, columns))
     hu = plane[cut].astype(np.float64)
+    if min(hu.shape) < 2:
+        return np.empty(0)
     steep = np.hypot(*np.gradient(hu, *spacing))
     half = (hu > -700) & (hu < -300)
     half &= ndimage.binary_dilation(body[cut], iterations=2)

@@ -24,7 +24,7 @@ from tests.imaging.measure.solids import (
     turned,
     volume,
 )
-from tests.strategies import rotations
+from tests.strategies import boxes, rotations, shapes
 
 SPACINGS = [(0.6, 0.5, 0.5), (1.0, 0.7, 0.7), (2.0, 0.6, 0.6), (3.0, 0.8, 0.8)]
 
@@ -228,3 +228,32 @@ def test_mass_needs_a_known_tube_voltage(kvp: float | None, reason: str) -> None
     taken = measure(other, lesion)
     assert taken.mass_mg is None
     assert reason in taken.how["mass_mg"]
+
+
+@settings(max_examples=40)
+@given(
+    shapes(largest=24),
+    st.sampled_from([(1.0, 1.0, 1.0), (5.0, 0.3, 0.3), (0.3, 3.0, 3.0)]),
+    st.sampled_from([-1000, 50, 900, None]),
+    st.booleans(),
+    st.data(),
+)
+def test_images_of_any_size_and_content_give_finite_figures_or_reasons(
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    fill: int | None,
+    masked: bool,
+    data: st.DataObject,
+) -> None:
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-1000, 2000, shape) if fill is None else np.full(shape, fill)
+    place = data.draw(boxes(shape))
+    made = volume(hu.astype(np.int16), diagonal(spacing), kvp=120.0, thickness_mm=spacing[0])
+    mask = np.ones(place[1] - place[0], bool) if masked else None
+    taken = measure(made, candidate(made, place, mask, "test"))
+    for name in FIGURES:
+        value = getattr(taken, name)
+        assert taken.how[name]
+        if value is not None and not isinstance(value, str):
+            assert np.isfinite(np.asarray(value, float)).all(), name
+    assert np.isfinite(list(taken.uncertainty.values())).all()
