@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from calcilens.imaging.study import Study
     from calcilens.inference.batch import Outcome
     from calcilens.inference.pipeline import Placed
+    from calcilens.inference.roi.segmentation import GridRegion
 
 FORMATS = ("json", "html")
 
@@ -56,6 +57,12 @@ def predict(
         metavar="FILE|FOLDER",
         help="Lesions: JSON or CSV boxes, DICOM SEG, RTSTRUCT. Without it CT is searched.",
     ),
+    bone_mask: Path | None = typer.Option(
+        None,
+        "--bone-mask",
+        metavar="FILE",
+        help="Bones of a CT, NIfTI or DICOM SEG, taken in place of those found.",
+    ),
     formats: str = typer.Option("json,html", "--formats", help="Of json,html."),
     force: bool = typer.Option(False, "--force", help="Make reports again that are up to date."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Read and check; write nothing."),
@@ -83,6 +90,7 @@ def predict(
     if out is not None and not dry_run:
         _make_folder(out)
     regions, refused = _regions(roi)
+    drawn = _drawn(bone_mask)
     with progress_bar() as bar:
         task = bar.add_task("read", total=None)
         ahead = _Ahead(wanted=not dry_run)
@@ -96,11 +104,12 @@ def predict(
     placed, unplaced = _place(regions, studies, roi is not None)
     refused += unplaced
     _say_skipped(studies, refused)
+    bones = _bones(drawn, studies)
     if dry_run or out is None:
         outcomes: list[Outcome] = []
         _plan(studies, placed, as_json)
     else:
-        wishes = {"out": out, "formats": wanted, "force": force}
+        wishes = {"out": out, "formats": wanted, "force": force, "bones": bones}
         outcomes = _run(studies, placed, (model_ct, model_radiograph), wishes, seconds)
         _show(outcomes, refused, "report.html" if "html" in wanted else "report.json", as_json)
     raise typer.Exit(_exit_code(studies, outcomes, refused))
@@ -145,6 +154,26 @@ def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
     from calcilens.inference.roi import read_rois
 
     return read_rois(roi)
+
+
+def _drawn(bone_mask: Path | None) -> GridRegion | None:
+    if bone_mask is None:
+        return None
+    from calcilens.inference.roi import read_bones
+
+    return read_bones(bone_mask)
+
+
+def _bones(drawn: GridRegion | None, studies: list[Study]) -> dict[str, Any]:
+    """Return the given bones by series UID, and say which CT they do not fit."""
+    if drawn is None:
+        return {}
+    from calcilens.inference.roi import fit_bones
+
+    fit = fit_bones(drawn, [i for s in studies for i in s.images])
+    for uid in fit.others:
+        say(f"{drawn.where}: does not fit series {uid}; its bones are found by Calcilens")
+    return fit.bones
 
 
 def _place(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name, write_study
-from calcilens.inference.pipeline import Models, Placed, Stopwatch, run_study
+from calcilens.inference.pipeline import Bones, Models, Placed, Stopwatch, run_study
 from calcilens.inference.provenance import done, facts
 from calcilens.inference.roi import Region, place
 from calcilens.models.loading import LoadedModel, load_model
@@ -43,11 +43,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user asked for."""
+    """What the user asked for.
+
+    Args:
+        bones: Bones from elsewhere, by series UID.
+    """
 
     out: Path
     formats: tuple[str, ...]
     force: bool = False
+    bones: Bones = field(default_factory=dict)
 
 
 def load_models(studies: Sequence[Study], ct: str | None, radiograph: str | None) -> Models:
@@ -140,12 +145,12 @@ def _run_one(
     watch = Stopwatch()
     watch.seconds.update(seconds)
     run: dict[str, Any] = watch.time(
-        "fingerprint", lambda: facts(study, models, given, wishes.formats)
+        "fingerprint", lambda: facts(study, models, given, wishes.formats, wishes.bones)
     )
     kept = None if wishes.force else done(wishes.out, study.study_uid, run["fingerprint"])
     if kept is not None:
         return Outcome(study.study_uid, "kept", str(_folder(study, wishes)), *kept)
-    report = run_study(study, models, given, watch=watch)
+    report = run_study(study, models, given, bones=wishes.bones, watch=watch)
     folder = write_study(report, wishes.out, wishes.formats, run, watch)
     return Outcome(
         study.study_uid, "written", str(folder), len(report.lesions), len(report.skipped)

@@ -15,16 +15,25 @@ from calcilens import __version__
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name
-from calcilens.inference.pipeline import Models, Placed
+from calcilens.inference.pipeline import Bones, Models, Placed
 
 _LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d")
 
 
 def facts(
-    study: Study, models: Models, given: Sequence[Placed] | None, formats: tuple[str, ...]
+    study: Study,
+    models: Models,
+    given: Sequence[Placed] | None,
+    formats: tuple[str, ...],
+    bones: Bones,
 ) -> dict[str, Any]:
     """Return the content of run.json without timings."""
-    settings = {"formats": list(formats), "lesions": "searched" if given is None else "given"}
+    masks = {i.series_uid: bones[i.series_uid] for i in study.images if i.series_uid in bones}
+    settings = {
+        "formats": list(formats),
+        "lesions": "searched" if given is None else "given",
+        "bones_given": {uid: hashlib.sha256(m.tobytes()).hexdigest() for uid, m in masks.items()},
+    }
     return {
         "calcilens": __version__,
         "study_uid": study.study_uid,
