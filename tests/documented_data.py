@@ -18,11 +18,12 @@ PATIENTS = 15
 
 
 def write_documented_data(folder: Path) -> None:
-    """Write `my-study`, its `roi.json` and bones, `my-data` and a copy of the LIDC layout."""
+    """Write two studies, `roi.json` and bones, `my-data` and a copy of the LIDC layout."""
     with made_whole(folder / "phantom") as phantom:
-        write_study(phantom, Plan(seed=1))
-    (folder / "phantom" / "dicom").rename(folder / "my-study")
-    (folder / "phantom" / "roi.json").rename(folder / "roi.json")
+        write_study(phantom, Plan(seed=1, follow_up=1.5))
+    (folder / "phantom" / "dicom").rename(folder / "my-prior")
+    (folder / "phantom" / "follow-up" / "dicom").rename(folder / "my-study")
+    (folder / "phantom" / "follow-up" / "roi.json").rename(folder / "roi.json")
     _write_bones(folder / "my-study", folder / "bones.nii.gz")
     _write_own_data(folder / "my-data")
     _write_lidc(folder / "data")

@@ -31,6 +31,8 @@ class Outcome:
         folder: Its report, or None where there is none.
         skipped: Files and series that were left out.
         why: Of a failure.
+        compared: Whether it was compared with a prior study; None where none was given.
+        notes: What is to be said of the comparison, one line each.
     """
 
     study_uid: str
@@ -39,6 +41,8 @@ class Outcome:
     lesions: int
     skipped: int
     why: str | None = None
+    compared: bool | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,17 @@ class Wishes:
     """What the user asked for.
 
     Args:
+        out: Folder of the reports.
+        formats: Of `FORMATS`.
+        force: Make reports again that are up to date.
+        priors: Earlier studies to compare with; None for no comparison.
         bones: Bones from elsewhere, by series UID.
     """
 
     out: Path
     formats: tuple[str, ...]
     force: bool = False
+    priors: tuple[Study, ...] | None = None
     bones: Bones = field(default_factory=dict)
 
 
@@ -145,15 +154,23 @@ def _run_one(
     watch = Stopwatch()
     watch.seconds.update(seconds)
     run: dict[str, Any] = watch.time(
-        "fingerprint", lambda: facts(study, models, given, wishes.formats, wishes.bones)
+        "fingerprint",
+        lambda: facts(study, models, given, wishes.formats, wishes.bones, wishes.priors),
     )
     kept = None if wishes.force else done(wishes.out, study.study_uid, run["fingerprint"])
     if kept is not None:
         return Outcome(study.study_uid, "kept", str(_folder(study, wishes)), *kept)
-    report = run_study(study, models, given, bones=wishes.bones, watch=watch)
+    report = run_study(study, models, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
     folder = write_study(report, wishes.out, wishes.formats, run, watch)
+    told = report.comparison
     return Outcome(
-        study.study_uid, "written", str(folder), len(report.lesions), len(report.skipped)
+        study.study_uid,
+        "written",
+        str(folder),
+        len(report.lesions),
+        len(report.skipped),
+        compared=None if told is None else told.done,
+        notes=() if told is None else told.notes,
     )
 
 

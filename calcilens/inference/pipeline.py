@@ -80,6 +80,7 @@ def run_study(
     models: Models,
     given: Sequence[Placed] | None = None,
     *,
+    priors: Sequence[Study] | None = None,
     bones: Bones | None = None,
     watch: Stopwatch | None = None,
     tick: Tick = lambda: None,
@@ -90,6 +91,7 @@ def run_study(
         study: As `read_studies` gives it.
         models: What answers.
         given: Lesions given by hand, with their images; None: look for them on CT.
+        priors: Earlier studies to compare with; None: nothing is compared.
         bones: Bones from elsewhere, taken in place of those found.
         watch: Takes the time of every stage.
         tick: Called after each lesion.
@@ -112,7 +114,12 @@ def run_study(
             lesions.append(Lesion(image, candidate, measured, said, seen))
         tick()
     told = tuple(s.coded() for s in skipped)
-    return StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
+    report = StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
+    if priors is None:
+        return report
+    from calcilens.inference.compare import compare  # it brings SimpleITK
+
+    return watch.time("comparison", lambda: compare(report, priors))
 
 
 def _know(images: Sequence[Image], bones: Bones) -> None:
