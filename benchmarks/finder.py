@@ -49,15 +49,8 @@ def films(seed: int, site: str | None, folder: Path) -> Iterator[tuple[Radiograp
             if not isinstance(image, Radiograph):
                 raise TypeError("expected a radiograph")
             uid = image.planes[0].sop_uid
-            yield (
-                image,
-                [
-                    (one, v)
-                    for one in truth["lesions"]
-                    for v in one["views"].values()
-                    if v["sop_uid"] == uid
-                ],
-            )
+            seen = ((one, view) for one in truth["lesions"] for view in one["views"].values())
+            yield image, [pair for pair in seen if pair[1]["sop_uid"] == uid]
 
 
 def area(box: np.ndarray) -> float:

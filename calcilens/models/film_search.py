@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, find_objects, label
 from calcilens.imaging.films import reduced
 from calcilens.models.finder import STRIDE, Finder, heat_map
 
-REACH = 0.5
+REACH = 0.7
 """A place reaches as far as this share of the threshold."""
 GAP_CELLS = 2
 """Pieces are one place where fewer cells than twice this, and one, lie between them."""

@@ -14,9 +14,7 @@ from safetensors.torch import load_file, save_file
 from calcilens.errors import ModelError, compose
 from calcilens.files import usual_mode, whole
 from calcilens.models.finder import Finder
-from calcilens.models.registry import ModelFile, find
-
-TASK = "find lesions"
+from calcilens.models.registry import FINDS, ModelFile, find
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +58,8 @@ def load_finder(name_or_path: str | Path) -> LoadedFinder:
     file = find(name_or_path)
     file.verify()
     card = file.card
-    if card.get("task") != TASK:
-        raise ModelError(
-            compose(f"a model whose task is to {TASK}", "one that judges them", where=file.name)
-        )
+    if card.get("task") != FINDS:
+        raise ModelError(compose("a model that finds lesions", "one that judges", where=file.name))
     try:
         network = Finder(int(card["network"]["width"]))
         state = {
@@ -93,7 +89,7 @@ def save_finder(network: Finder, card: Mapping[str, Any], weights: Path) -> Mode
         save_file(state, part)
         part.chmod(usual_mode(0o666))  # safetensors writes for the owner alone
     file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
-    file.write_card({**card, "task": TASK, "sha256": file.sha256})
+    file.write_card({**card, "task": FINDS, "sha256": file.sha256})
     return file
 
 

@@ -21,6 +21,7 @@ from calcilens.training.film_draws import CROPS, FilmSample, crops, read_sample
 _HELD = 8
 """Every eighth simulated film is held out."""
 _PLAIN_SEED = 0
+_KEYS = {"id", "background", "mask", "kinds", "person"}
 
 
 class FilmCrops(Dataset[dict[str, Tensor]]):
@@ -141,7 +142,7 @@ def _read_list(folder: Path) -> list[dict[str, Any]]:
     path = folder / "truth.jsonl"
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        if lines and all({"id", "background", "mask"} <= line.keys() for line in lines):
+        if lines and all(isinstance(line, dict) and line.keys() >= _KEYS for line in lines):
             return lines
         found = "another list"
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import binary_dilation, label
 
 from calcilens.errors import InputError, compose
 from calcilens.models.finder import film_channels
@@ -18,6 +19,7 @@ CROPS = 4
 ON_LESION = 0.5
 """Share of the crops of a film with lesions that show one."""
 _SCALE = (0.7, 1.35)
+_COARSE = 4
 _GAMMA, _BEND, _GRAIN = 0.5, 0.15, 0.012
 
 
@@ -75,7 +77,7 @@ def crops(
     pads = [(n // 2, n - n // 2) for n in wide]
     channels = np.pad(channels, [(0, 0), *pads], mode="edge")
     mask = np.pad(mask, pads)
-    on = np.argwhere(mask == 255)
+    on = _lesions(mask)
     seen, taught = [], []
     for _ in range(CROPS):
         y, x = _corner(mask.shape, on, side, rng)
@@ -107,11 +109,22 @@ def _developed(grey: NDArray[np.float32], rng: Rng) -> NDArray[np.float32]:
     return np.asarray(curve + np.float32(rng.uniform(0, _GRAIN)) * grain, np.float32)
 
 
-def _corner(shape: tuple[int, ...], on: NDArray[np.int64], side: int, rng: Rng) -> tuple[int, int]:
+def _lesions(mask: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
+    """Return the pixels (N, 2) of each lesion of a mask, coarsely; specks close by are one."""
+    coarse = mask[::_COARSE, ::_COARSE] == 255
+    numbers, count = label(binary_dilation(coarse, iterations=2))
+    numbers = np.where(coarse, numbers, 0)
+    return [np.argwhere(numbers == i) * _COARSE for i in range(1, count + 1)]
+
+
+def _corner(
+    shape: tuple[int, ...], on: list[NDArray[np.int64]], side: int, rng: Rng
+) -> tuple[int, int]:
     """Draw the first row and column of a crop."""
     room = np.array(shape) - side
     if len(on) and rng.random() < ON_LESION:
-        middle = on[rng.integers(len(on))] + rng.integers(-side // 3, side // 3 + 1, 2)
+        lesion = on[rng.integers(len(on))]  # a small one as often as a large one
+        middle = lesion[rng.integers(len(lesion))] + rng.integers(-side // 3, side // 3 + 1, 2)
         y, x = np.clip(middle - side // 2, 0, room)
     else:
         y, x = rng.integers(0, room + 1)

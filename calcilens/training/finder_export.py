@@ -28,6 +28,7 @@ Text = Mapping[str, Any]
 FALSE_A_FILM = 0.5
 """The threshold is the lowest that gives no more false places a film."""
 _THRESHOLDS = np.round(np.arange(0.3, 0.99, 0.02), 2)
+_OVERLAP = 0.2
 _ONE = 0.5
 """Threshold by which a mask, which is 0 or 1, is grouped as a heat map is."""
 
@@ -98,7 +99,10 @@ def choose_threshold(
 def found_and_false(
     seen: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8]]], threshold: float
 ) -> tuple[int, int, int]:
-    """Count lesions that a place lies on, places that lie on none, and lesions.
+    """Count lesions found, places that lie on none, and lesions.
+
+    A lesion is found where the places that touch it cover the same cells to a fifth or more: one
+    place over half of the film finds nothing.
 
     Args:
         seen: Heat maps (Y / 4, X / 4) and masks (Y, X) of films.
@@ -110,10 +114,14 @@ def found_and_false(
         lesion, clear = _cells(mask, heat.shape)
         truth, count = groups(lesion.astype(np.float32), _ONE)
         lesions += len(count)
-        found += len(set(truth[numbers > 0].tolist()) - {0})
-        touching = set(numbers[~clear].tolist()) - {0}
-        false += len(scores) - len(touching)
+        found += sum(_is_found(truth == i, numbers) for i in range(1, len(count) + 1))
+        false += len(scores) - len(set(numbers[~clear].tolist()) - {0})
     return found, false, lesions
+
+
+def _is_found(lesion: NDArray[np.bool_], numbers: NDArray[np.int32]) -> bool:
+    touching = np.isin(numbers, list(set(numbers[lesion].tolist()) - {0}))
+    return bool((lesion & touching).sum() >= _OVERLAP * (lesion | touching).sum())
 
 
 def _cells(mask: NDArray[np.uint8], shape: tuple[int, ...]) -> tuple[NDArray, NDArray]:  # type: ignore[type-arg]

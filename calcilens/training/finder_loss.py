@@ -13,7 +13,7 @@ _LEAST_SHARE = 0.15
 _NEAR = 5
 """Cells across a neighbourhood: what lies so near a lesion is neither right nor wrong."""
 _HARDEST, _PER_LESION = 0.03, 3
-"""Share of all other cells that teach; at least this many for a lesion cell."""
+"""Share of all other cells that teach; at least this many for each such lesion cell."""
 
 
 def cells(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,9 +35,9 @@ def cells(mask: Tensor) -> tuple[Tensor, Tensor]:
 def finder_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Return the loss of heat maps.
 
-    Half of it is the mean over lesion cells; half is the mean over the other cells with the
-    greatest loss (online hard examples, Shrivastava et al., CVPR 2016), since nearly all of a
-    film is easy.
+    Half of it is the mean over those lesion cells with the greater losses, half over those other
+    cells with the greatest (online hard examples, Shrivastava et al., CVPR 2016): nearly all of a
+    film, and much of a dense lesion, is easy.
 
     Args:
         logits: (B, 1, Y / 4, X / 4).
@@ -46,8 +46,9 @@ def finder_loss(logits: Tensor, mask: Tensor) -> Tensor:
     lesion, clear = cells(mask)
     logits = logits.float()
     found = F.softplus(-logits[lesion])
+    found = found.topk(-(-found.numel() // 2)).values
     false = F.softplus(logits[clear])
-    least = _PER_LESION * int(lesion.sum())
+    least = _PER_LESION * found.numel()
     count = min(max(int(_HARDEST * false.numel()), least), false.numel())
     hardest = false.topk(count).values
     return 0.5 * (_mean(found) + _mean(hardest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -14,8 +14,10 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import BinaryAveragePrecision
 
 from calcilens.models.finder import Finder
+from calcilens.models.finder_file import load_finder
 from calcilens.models.loading import load_model
 from calcilens.models.pretrained import load_imagenet
+from calcilens.models.registry import FINDS, find
 from calcilens.training.finder_loss import cells, finder_loss
 from calcilens.training.task import require_finite, total_steps
 
@@ -27,8 +29,8 @@ class FinderTask(pl.LightningModule):
 
     Args:
         width: Channels where its scales meet.
-        start: Where the encoder starts: `imagenet` (extra `pretrained`), `nothing`, or the name
-            or path of a classifier.
+        start: What goes on learning: a finder, by name or path; the encoder of a classifier, by
+            name or path, or of `imagenet` (extra `pretrained`); or `nothing`.
         frozen: Stages of the encoder, finest first, that stay as they start: a classifier of
             lesions has taught them enough, and they take half of the time. 0 for none.
         lr: Highest learning rate of what starts from scratch.
@@ -108,12 +110,18 @@ def _kept(network: Finder, stages: int) -> list[nn.Module]:
     return kept
 
 
-def _start(network: Finder, start: Literal["imagenet", "nothing"] | str) -> None:
-    """Give the encoder what it has learned before; how channels are mixed is learned anew."""
+def _start(network: Finder, start: str) -> None:
+    """Give a network what another one has learned.
+
+    Of a classifier that is the encoder; how channels are mixed is the finder's own.
+    """
     if start == "nothing":
         return
     if start == "imagenet":
         load_imagenet(network.encoder)
+        return
+    if find(start).card.get("task") == FINDS:
+        network.load_state_dict(load_finder(start).network.state_dict())
         return
     taught = load_model(start).network.first.encoder.state_dict()
     kept = {k: v for k, v in taught.items() if not k.startswith("mix.")}
