@@ -25,7 +25,7 @@ from calcilens.training.finder_loss import cells
 from calcilens.training.finder_task import FinderTask
 
 Text = Mapping[str, Any]
-FALSE_A_FILM = 0.5
+FALSE_A_FILM = 1.0
 """The threshold is the lowest that gives no more false places a film."""
 _THRESHOLDS = np.round(np.arange(0.3, 0.99, 0.02), 2)
 _OVERLAP = 0.2
