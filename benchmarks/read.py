@@ -1,6 +1,9 @@
-"""Reading CT series: Calcilens beside SimpleITK, the same files, in turn; medians.
+"""Reading CT series: Calcilens beside SimpleITK, MONAI and dicom2nifti, in turn; medians.
 
 Run: CALCILENS_REAL_DATA=... python benchmarks/read.py [--planes 300] [--rounds 5]
+after: pip install --group bench
+
+MONAI's is `LoadImage` with its PydicomReader; dicom2nifti also writes what it read, uncompressed.
 
 The series is the real one in CALCILENS_REAL_DATA, repeated to the wanted number of planes under
 new UIDs and positions, uncompressed and as JPEG 2000. "floor" is decoding alone: the time that
@@ -21,6 +24,8 @@ import numpy as np
 import openjpeg
 import pydicom
 import SimpleITK as sitk  # noqa: N813 - its usual name
+from dicom2nifti.convert_dicom import dicom_series_to_nifti
+from monai.transforms import LoadImage
 from pydicom import uid
 from pydicom.encaps import generate_frames
 
@@ -58,11 +63,28 @@ def simpleitk(folder: Path) -> np.ndarray:
     return np.asarray(sitk.GetArrayFromImage(reader.Execute()))
 
 
+def monai(folder: Path) -> object:
+    return LoadImage(reader="PydicomReader", image_only=True)(folder)
+
+
+def dicom2nifti_writes(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as temp:
+        dicom_series_to_nifti(str(folder), f"{temp}/volume.nii", reorient_nifti=False)
+
+
 def decoding_alone(folder: Path) -> None:
     for path in folder.iterdir():
         ds = pydicom.dcmread(path)
         frame = next(generate_frames(ds.PixelData, number_of_frames=1))
         openjpeg.decode(frame)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "calcilens": ours,
+    "SimpleITK": simpleitk,
+    "MONAI": monai,
+    "dicom2nifti": dicom2nifti_writes,
+}
 
 
 def seconds(work: Callable[[Path], object], folder: Path) -> float:
@@ -86,7 +108,7 @@ def main() -> None:
             same = np.array_equal(ours(folder), simpleitk(folder))
             times: dict[str, list[float]] = {}
             for _ in range(wanted.rounds):
-                for label, work in (("calcilens", ours), ("SimpleITK", simpleitk)):
+                for label, work in READERS.items():
                     times.setdefault(label, []).append(seconds(work, folder))
                 if syntax == uid.JPEG2000Lossless:
                     floor = seconds(decoding_alone, folder) / cores()

@@ -99,7 +99,12 @@ def remarks(scores: Scores) -> Iterator[str]:
 def _named(p: PatternFigures) -> str:
     ends = p.accuracy_ci95
     interval = f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
-    words = f"pattern: AUROC is the mean over patterns; accuracy {p.accuracy:.3f}{interval}"
+    each = (p.per_pattern or {}).values()
+    few = sum(one.why_null is not None for one in each)
+    words = f"pattern: AUROC is the mean over {len(each)} patterns"
+    if few:
+        words += f", {few} of them with too few patients for a figure of their own"
+    words += f"; accuracy {p.accuracy:.3f}{interval}"
     if p.coverage is None:
         return words
     return f"{words}; sets of {p.mean_set_size:.1f} patterns hold {p.coverage:.3f} of the true ones"

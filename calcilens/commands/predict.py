@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +91,13 @@ def predict(
     regions, refused = _regions(roi)
     with progress_bar() as bar:
         task = bar.add_task("read", total=None)
-        studies = read_studies(
-            paths, progress=lambda n, total: bar.update(task, completed=n, total=total)
-        )
+        ahead = _Ahead(wanted=not dry_run)
+
+        def advance(done: int, total: int) -> None:
+            ahead.start()
+            bar.update(task, completed=done, total=total)
+
+        studies = read_studies(paths, progress=advance)
     seconds = {"reading all studies": round(perf_counter() - start, 3)}
     placed, unplaced = _place(regions, studies, roi is not None)
     refused += unplaced
@@ -104,6 +110,22 @@ def predict(
         outcomes = _run(studies, placed, (model_ct, model_radiograph, finder), wishes, seconds)
         _show(outcomes, refused, "report.html" if "html" in wanted else "report.json", as_json)
     raise typer.Exit(_exit_code(studies, outcomes, refused))
+
+
+class _Ahead:
+    """Imports what predicting needs, most of it torch, while pixels are being decoded.
+
+    It starts when all headers were read, so that a mistake in the arguments is told at once.
+    """
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+
+    def start(self) -> None:
+        """Start once; later calls do nothing."""
+        if self._wanted:
+            self._wanted = False
+            Thread(target=import_module, args=("calcilens.inference.batch",)).start()
 
 
 def _make_folder(out: Path) -> None:

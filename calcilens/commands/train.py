@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from calcilens.commands.console import print_json, progress_bar, say
+from calcilens.vocabulary import PATTERN_KEYS
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -47,11 +50,44 @@ def train_command(
       --ckpt_path DIR/last.ckpt    go on with a stopped run
       --print_config               show every setting and stop
     """  # noqa: D301 - the backspace character tells click to keep the lines
+    from calcilens.models.registry import find
     from calcilens.training.cli import train
 
     trainer = train(["--help"] if all_options else context.args)
     if trainer.is_global_zero:
-        say(f"model and card: {Path(trainer.default_root_dir) / 'model.safetensors'}")
+        weights = Path(trainer.default_root_dir) / "model.safetensors"
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for line in what_came_out(find(weights).card, metrics):
+            say(line)
+        say(f"model and card: {weights}; `calcilens evaluate --model {weights}` judges it")
+
+
+def what_came_out(card: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]:
+    """Say how the model did on its validation lesions, and what it does not know.
+
+    Args:
+        card: Of the model that was written.
+        metrics: Logged last: val/finding_auroc and others; NaN where one class is missing.
+    """
+    areas = {
+        name.removeprefix("val/").removesuffix("_auroc"): value
+        for name, value in metrics.items()
+        if name.startswith("val/") and name.endswith("_auroc") and isfinite(value)
+    }
+    lines = []
+    if areas:
+        found = ", ".join(f"{head} {value:.3f}" for head, value in sorted(areas.items()))
+        lines.append(f"AUROC on validation lesions: {found}")
+    untaught = [key for key in PATTERN_KEYS if key not in card["patterns"]]
+    if untaught:
+        lines.append(f"patterns without a lesion to learn from: {', '.join(untaught)}")
+    always = card["answers"].get("patterns_in_every_set", [])
+    if always:
+        lines.append(
+            f"too few validation lesions for a set of their own, so in every set: "
+            f"{', '.join(always)}"
+        )
+    return lines
 
 
 def train_finder_command(

@@ -77,7 +77,7 @@ def read_studies(
     Args:
         path: A file, a folder, a zip archive, a DICOMDIR, or several of them.
         workers: Processes that decode; 0 for none; by default one a core where it pays.
-        progress: Called with the number of planes decoded and their total.
+        progress: Called with the number of planes decoded, 0 at first, and their total.
 
     Returns:
         Studies in the order of their UIDs. A file that belongs to no study because it cannot
@@ -147,7 +147,7 @@ def _date(headers: Sequence[Header]) -> str | None:
 
 
 def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
-    count = 0
+    count = -1
 
     def done() -> None:
         nonlocal count
@@ -155,4 +155,5 @@ def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callabl
         if progress is not None:
             progress(count, total)
 
+    done()
     return done

@@ -15,7 +15,7 @@ from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name, write_study
 from calcilens.inference.pipeline import Models, Placed, Stopwatch, run_study
-from calcilens.inference.provenance import facts, is_done
+from calcilens.inference.provenance import done, facts
 from calcilens.inference.roi import Region, place
 from calcilens.models.finder_file import load_finder
 from calcilens.models.loading import LoadedModel, load_model
@@ -159,8 +159,9 @@ def _run_one(
     run: dict[str, Any] = watch.time(
         "fingerprint", lambda: facts(study, models, given, wishes.formats)
     )
-    if not wishes.force and is_done(wishes.out, study.study_uid, run["fingerprint"]):
-        return Outcome(study.study_uid, "kept", str(_folder(study, wishes)), 0, len(study.skipped))
+    kept = None if wishes.force else done(wishes.out, study.study_uid, run["fingerprint"])
+    if kept is not None:
+        return Outcome(study.study_uid, "kept", str(_folder(study, wishes)), *kept)
     report = run_study(study, models, given, watch=watch)
     folder = write_study(report, wishes.out, wishes.formats, run, watch)
     return Outcome(

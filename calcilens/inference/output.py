@@ -63,7 +63,8 @@ def write_study(
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
-        _write_json(part / "run.json", {**facts, "seconds": seconds})
+        counts = {"lesions": len(report.lesions), "skipped": len(report.skipped)}
+        _write_json(part / "run.json", {**facts, **counts, "seconds": seconds})
     return target
 
 

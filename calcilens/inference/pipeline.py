@@ -145,9 +145,9 @@ def _judge(
     return said, watch.time("saliency", lambda: models.explainer(model).explain(cut))
 
 
-def _urgency(lesion: Lesion) -> tuple[int, float]:
+def _urgency(lesion: Lesion) -> tuple[int, float, float]:
     """Order lesions: the most concerning first, those without an answer last, else as given."""
     order = [ConcernLevel.HIGH, ConcernLevel.INTERMEDIATE, ConcernLevel.LOW, ConcernLevel.UNKNOWN]
     said = lesion.answer
     rank = order.index(ConcernLevel(said.concern.level))
-    return rank, -(said.finding.probability or 0.0)
+    return rank, -(said.concern.probability or 0.0), -(said.finding.probability or 0.0)

@@ -59,13 +59,21 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def is_done(out: Path, study_uid: str, wanted: str) -> bool:
-    """Say whether the folder of a study holds the report with that fingerprint."""
+def done(out: Path, study_uid: str, wanted: str) -> tuple[int, int] | None:
+    """Return how many lesions and left-out things the report with that fingerprint has.
+
+    None where the folder of the study holds no such report.
+    """
     try:
         run = json.loads((out / folder_name(study_uid) / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(run, dict) and run.get("fingerprint") == wanted
+        return None
+    if not isinstance(run, dict) or run.get("fingerprint") != wanted:
+        return None
+    lesions, skipped = run.get("lesions"), run.get("skipped")
+    if not isinstance(lesions, int) or not isinstance(skipped, int):
+        return None
+    return lesions, skipped
 
 
 def _add_image(digest: Any, image: Image) -> None:

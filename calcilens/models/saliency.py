@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.metrics.regression import SSIMMetric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -109,7 +108,27 @@ def likeness(first: Tensor, second: Tensor) -> float:
         return 1.0
     part = pair[:, None, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     small = F.interpolate(part, size=(_SSIM_SIZE, _SSIM_SIZE), mode="bilinear")
-    return float(SSIMMetric(spatial_dims=2, data_range=1.0)(small[:1], small[1:]).mean())
+    return float(_ssim(small[:1], small[1:]))
+
+
+def _ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Return the mean structural similarity of maps (1, 1, S, S) in 0..1.
+
+    Wang et al., IEEE Trans Image Process 2004;13:600: a Gaussian window of 11 pixels with a
+    standard deviation of 1.5, K1 0.01 and K2 0.03. Held against MONAI's by a test.
+    """
+    axis = torch.arange(11.0) - 5
+    bell = torch.exp(-((axis / 1.5) ** 2) / 2)
+    window = torch.outer(bell, bell)[None, None].to(first) / bell.sum() ** 2
+
+    def mean(values: Tensor) -> Tensor:
+        return F.conv2d(values, window)
+
+    a, b = mean(first), mean(second)
+    var_a, var_b = mean(first**2) - a**2, mean(second**2) - b**2
+    both = mean(first * second) - a * b
+    light = (2 * a * b + 1e-4) / (a**2 + b**2 + 1e-4)
+    return torch.mean(light * (2 * both + 9e-4) / (var_a + var_b + 9e-4))
 
 
 def shuffled(network: nn.Module) -> nn.Module:

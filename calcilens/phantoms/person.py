@@ -22,7 +22,7 @@ from calcilens.vocabulary import PATTERN_KEYS
 SIZE_MM = (10.0, 35.0)
 LESIONS = 2
 """Lesions of a person for whom no pattern was asked for."""
-_MOST = 4
+_MOST = 6
 _TRIES, _PEOPLE = 60, 6
 _APART_MM, _BONE_MM, _SKIN_MM = 12.0, 3.0, 0.8
 _REACH_MM = 60.0

@@ -47,11 +47,11 @@ class Scores:
     abstained: int
     """Rows on which the model did not say whether they are calcified."""
     abstained_by: dict[str, dict[str, int]]
-    """Head -> reason -> number of rows without an answer."""
+    """Head -> reason -> number of rows of its figures without an answer."""
     selective: dict[str, Answered | None]
     """Head -> figures of the rows that it answered; the figures above hold all rows."""
     conformal_check: ConformalCheck | None
-    """None where no pattern is known, or of too few patients."""
+    """None where no pattern is known, or of too few patients or lesions for a threshold."""
     n_seen_in_training: int | None
     """Rows that every member of the model trained on; None where it is not known."""
     seen_included: bool
@@ -165,7 +165,7 @@ def score(frame: pd.DataFrame, *, include_seen: bool = False, resamples: int = R
         pattern=_pattern(shown, resamples=resamples),
         concern=concern,
         abstained=int(used["abstained"].sum()),
-        abstained_by=abstained_by(used),
+        abstained_by=abstained_by(used, reasons.loc[used.index]),
         selective=answered(used, reasons.loc[used.index], resamples=resamples),
         conformal_check=_check(shown),
         n_seen_in_training=None if seen is None else int(seen.sum()),

@@ -150,6 +150,7 @@ def render(
         warnings=warnings_about(scores),
         heads={name: figures for name, figures in heads.items() if figures},
         head_names=HEAD_NAMES,
+        groups=_groups(scores),
         pattern_names={p.key: p.label for p in PATTERNS},
         left_out={names[head]: why for head, why in scores.left_out.items() if why},
         no_answer={names[head]: why for head, why in scores.abstained_by.items() if why},
@@ -158,6 +159,18 @@ def render(
         mistakes={HEAD_NAMES[head]: rows for head, rows in mistakes.items() if rows},
         made=_made(scores, about),
     )
+
+
+def _groups(scores: Scores) -> dict[str, dict[str, Any]]:
+    """Return the groups by name, without properties that all rows share."""
+    labels = {p.key: p.label for p in PATTERNS}
+    return {
+        "kVp" if name == "kvp" else name.capitalize(): {
+            labels.get(key, key): group for key, group in parts.items()
+        }
+        for name, parts in scores.by_group.items()
+        if len(parts) > 1
+    }
 
 
 def _judged(frame: pd.DataFrame, reasons: pd.DataFrame, scores: Scores) -> dict[str, Judged]:
@@ -191,6 +204,8 @@ def _mistakes(frame: pd.DataFrame, reasons: pd.DataFrame) -> dict[str, list[dict
         found[head] = [
             {
                 "row_id": row["row_id"],
+                "image": row.get("image"),
+                "size": _size(row.get("diameter_mm")),
                 "truth": "yes" if row[f"{head}_truth"] else "no",
                 "probability": row[head],
                 "votes": _votes(row.get(f"{head}_votes")),
@@ -198,6 +213,10 @@ def _mistakes(frame: pd.DataFrame, reasons: pd.DataFrame) -> dict[str, list[dict
             for _, row in rows.loc[worst.index[:MISTAKES]].iterrows()
         ]
     return found
+
+
+def _size(diameter_mm: Any) -> str:
+    return "–" if diameter_mm is None or pd.isna(diameter_mm) else f"{diameter_mm:.1f} mm"
 
 
 def _votes(votes: Any) -> str:

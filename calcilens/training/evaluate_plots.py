@@ -184,10 +184,14 @@ def draw_confusion(confusion: Mapping[str, list[Any]]) -> Figure:
 
 
 def group_rows(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any]]:
-    """Return (label, group) of every group with at least one AUROC, property by property."""
+    """Return (label, group) of every group with at least one AUROC, property by property.
+
+    A property that all rows share makes no groups.
+    """
     return [
         (f"{name.capitalize()}: {key}", group)
         for name, parts in groups.items()
+        if len(parts) > 1
         for key, group in parts.items()
         if any(_area(group, head) is not None for head in HEAD_NAMES)
     ]

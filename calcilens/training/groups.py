@@ -18,6 +18,7 @@ SIZE_NAMES = ("<6 mm", "6-10 mm", "10-20 mm", ">=20 mm")
 THICKNESS_EDGES_MM = (1.0, 2.0, 4.0)
 THICKNESS_NAMES = ("<1 mm", "1-2 mm", "2-4 mm", ">=4 mm")
 UNKNOWN = "unknown"
+NOT_CALCIFIED = "not calcified"
 SEVERAL = "several"
 """Group of the lesions that show more than one pattern."""
 
@@ -100,9 +101,12 @@ def _where_known(frame: pd.DataFrame) -> Mapping[str, pd.Series]:
         steps = _binned(frame["spacing_z_mm"], THICKNESS_EDGES_MM, THICKNESS_NAMES)
         names["slice thickness"] = steps
     if "pattern_truth" in frame:
-        names["pattern"] = frame["pattern_truth"].map(
+        shown = frame["pattern_truth"].map(
             lambda keys: keys[0] if len(keys) == 1 else SEVERAL, na_action="ignore"
         )
+        if shown.notna().any():
+            absent = frame["finding_truth"].eq(0).fillna(False)
+            names["pattern"] = shown.mask(absent & shown.isna(), NOT_CALCIFIED)
     return names
 
 

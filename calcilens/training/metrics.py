@@ -245,7 +245,8 @@ def too_few(truth: NDArray[Any], patient: NDArray[Any]) -> str | None:
     for value, name in ((1, "positive"), (0, "negative")):
         found = len(np.unique(patient[truth == value]))
         if found < MIN_PATIENTS:
-            return f"{found} patients with {name} rows, at least {MIN_PATIENTS} needed"
+            people = "patient" if found == 1 else "patients"
+            return f"{found} {people} with {name} rows, at least {MIN_PATIENTS} needed"
     return None
 
 

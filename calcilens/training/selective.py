@@ -25,12 +25,18 @@ class Answered:
     figures: BinaryFigures | PatternSummary | None
 
 
-def abstained_by(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Count rows without an answer: head -> reason -> number."""
+def abstained_by(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count rows of a head's figures without an answer: head -> reason -> number.
+
+    Args:
+        frame: Truth and predictions.
+        left_out: Why a row is not in the figures of a head.
+    """
     found = {}
     for column in WHY_COLUMNS:
-        reasons = frame[column]
-        found[column.removeprefix("abstained_")] = counted(reasons.where(reasons != ""))
+        head = column.removeprefix("abstained_")
+        reasons = frame.loc[left_out[head].isna(), column]
+        found[head] = counted(reasons.where(reasons != ""))
     return found
 
 

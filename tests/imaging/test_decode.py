@@ -86,7 +86,7 @@ def test_worker_processes_read_the_same_as_this_process(syntax: str, tmp_path: P
     together = read_study(folder, workers=2, progress=lambda n, total: calls.append((n, total)))
     np.testing.assert_array_equal(alone.images[0].hu, together.images[0].hu)  # type: ignore[union-attr]
     assert alone.skipped == together.skipped
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_a_crash_of_a_decoder_costs_one_image(

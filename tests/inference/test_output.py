@@ -17,8 +17,9 @@ from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.inference import output
 from calcilens.inference.batch import Outcome, Wishes, run_all
-from calcilens.inference.export.html import build, percent
+from calcilens.inference.export.html import build
 from calcilens.inference.export.viewer import CODE_KNOTS, HU_KNOTS, letters, payload, to_codes
+from calcilens.inference.export.words import percent
 from calcilens.inference.output import FORMATS, folder_name
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import schema, to_json
@@ -103,7 +104,8 @@ def test_the_schema_itself_is_valid_and_refuses_a_silent_abstention() -> None:
 def test_a_second_run_keeps_the_report_unless_something_changed(tmp_path: Path) -> None:
     assert run(tmp_path)[0].state == "written"
     first = (tmp_path / STUDY_UID / "run.json").stat().st_ino
-    assert run(tmp_path)[0].state == "kept"
+    kept = run(tmp_path)[0]
+    assert (kept.state, kept.lesions) == ("kept", 1)
     assert (tmp_path / STUDY_UID / "run.json").stat().st_ino == first
     assert run(tmp_path, given=True)[0].state == "written"
     assert run(tmp_path, given=True, force=True)[0].state == "written"

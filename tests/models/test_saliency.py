@@ -11,6 +11,7 @@ from calcilens.models.saliency import (
     HIRESCAM,
     Explainer,
     Inputs,
+    _ssim,
     attention_map,
     cam,
     likeness,
@@ -113,6 +114,17 @@ def test_likeness_is_one_for_equal_maps_and_small_for_others() -> None:
     assert likeness(a, a) == pytest.approx(1)
     assert likeness(a, b) < 0.3
     assert likeness(torch.zeros_like(a), torch.zeros_like(a)) == 1
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 1.0])
+def test_structural_similarity_is_that_of_monai(noise: float) -> None:
+    from monai.metrics.regression import SSIMMetric
+
+    random = torch.Generator().manual_seed(1)
+    a = torch.rand(1, 1, 48, 48, generator=random)
+    b = (a + noise * torch.rand(a.shape, generator=random)).clamp(max=1)
+    expected = SSIMMetric(spatial_dims=2, data_range=1.0)(a, b)
+    assert float(_ssim(a, b)) == pytest.approx(float(expected), abs=1e-4)
 
 
 def test_positive_maps_reach_one_unless_nothing_speaks() -> None:

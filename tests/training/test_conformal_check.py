@@ -71,6 +71,13 @@ def test_a_pattern_with_too_few_lesions_is_expected_in_every_set() -> None:
     assert found.expected > 0.9
 
 
+def test_sets_that_hold_everything_prove_nothing() -> None:
+    true = np.tile(np.eye(10, dtype=bool), (3, 1))
+    probability = np.random.default_rng(0).random(true.shape)
+    keys = tuple("abcdefghij")
+    assert conformal_check(NamedRows(true, probability, None, keys), np.arange(30)) is None
+
+
 def test_a_few_patients_cannot_be_halved() -> None:
     assert conformal_check(rows(0, 60), np.arange(60) % 9) is None
 

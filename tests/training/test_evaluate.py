@@ -120,9 +120,12 @@ def test_where_membership_is_unknown_nothing_is_claimed(frame: pd.DataFrame) -> 
 def test_a_flag_without_a_reason_holds_for_every_head(frame: pd.DataFrame) -> None:
     found = scored(frame)
     assert found.abstained == 12
-    assert {head: sum(why.values()) for head, why in found.abstained_by.items()} == dict.fromkeys(
-        ("finding", "pattern", "concern"), 12
-    )
+    for head, reasons in found.abstained_by.items():
+        kept = found.selective[head]
+        assert kept is not None
+        of_its_figures = getattr(found, head).n
+        assert 0 < sum(reasons.values()) <= 12
+        assert sum(reasons.values()) == pytest.approx((1 - kept.kept) * of_its_figures)
 
 
 def test_abstentions_are_counted_by_head_and_reason(manifest: Manifest) -> None:
@@ -132,9 +135,15 @@ def test_abstentions_are_counted_by_head_and_reason(manifest: Manifest) -> None:
         ["not calcified"] * 3 + ["too many patterns fit"] * 4 + [None] * 113
     )
     found = scored(join(truth(manifest.frame), given, "guesses"))
+    calcified = truth(manifest.frame)["pattern_truth"].notna().to_numpy()
+    of_calcified = {
+        "not calcified": int(calcified[:3].sum()),
+        "too many patterns fit": int(calcified[3:7].sum()),
+    }
+    assert 0 < sum(of_calcified.values()) < 7, "lesions without mineral need no pattern"
     assert found.abstained_by == {
         "finding": {"undecided": 5},
-        "pattern": {"too many patterns fit": 4, "not calcified": 3},
+        "pattern": {why: n for why, n in of_calcified.items() if n},
         "concern": {},
     }
     assert found.abstained == 5
@@ -185,13 +194,14 @@ def test_properties_of_the_image_are_groups_where_the_manifest_has_them() -> Non
         "site": [None, None, None],
         "spacing_z_mm": [0.6, 1.0, 5.0],
         "pattern_truth": [("diffuse",), ("central", "popcorn"), None],
+        "finding_truth": [1.0, 1.0, 0.0],
     }
     found = {name: list(names) for name, names in group_names(pd.DataFrame(rows)).items()}
     assert found == {
         "kvp": ["80 kV", "unknown", "120 kV"],
         "kernel": ["soft", "sharp", "sharp"],
         "slice thickness": ["<1 mm", "1-2 mm", ">=4 mm"],
-        "pattern": ["diffuse", "several", "unknown"],
+        "pattern": ["diffuse", "several", "not calcified"],
     }
 
 

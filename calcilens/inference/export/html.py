@@ -14,7 +14,10 @@ from markupsafe import Markup
 
 from calcilens import DISCLAIMER, __version__
 from calcilens.imaging.images import Image, Radiograph
+from calcilens.inference.export.overview import overview
+from calcilens.inference.export.table import table
 from calcilens.inference.export.viewer import payload
+from calcilens.inference.export.words import headline, percent, sentence, where
 from calcilens.inference.lesions import Lesion, Patterns
 from calcilens.inference.report import StudyReport, model_facts
 from calcilens.vocabulary import pattern
@@ -54,6 +57,8 @@ def build(report: StudyReport) -> str:
         study=report.study,
         date=_date(report.study.study_date),
         lesions=[_lesion(x, report.study.images) for x in report.lesions],
+        overview=overview(report.lesions),
+        table=table(report),
         models=[model_facts(m) for m in report.models],
         series=[_series(s) for s in report.study.series],
         skipped=report.skipped,
@@ -103,60 +108,24 @@ def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
     said = lesion.answer
     return {
         "id": lesion.id,
-        "where": _where(lesion, images),
+        "where": where(lesion, images),
         "level": said.concern.level,
         "level_text": "no answer" if said.concern.probability is None else said.concern.level,
-        "headline": _headline(lesion),
+        "headline": headline(lesion),
         "size": _size(lesion),
         "judged": said.finding.probability is not None,
-        "abstained": _sentence(said.finding.why) if said.finding.abstained else None,
+        "abstained": sentence(said.finding.why) if said.finding.abstained else None,
         "finding": said.finding.probability,
         "concern": said.concern.probability,
-        "reasons": [_sentence(r) for r in said.concern.model_reasons],
+        "reasons": [sentence(r) for r in said.concern.model_reasons],
         **_patterns(lesion),
         "measurements": _figures(lesion),
         "profile": _profile(lesion.measured.radial_profile),
         "saliency": _saliency(lesion),
-        "origin": _sentence(lesion.candidate.why).rstrip("."),
+        "origin": sentence(lesion.candidate.why).rstrip("."),
         "strange": _strange(lesion),
         "flagged": bool(said.out_of_domain.flag),
     }
-
-
-def _sentence(text: str | None) -> str:
-    words = (text or "").strip()
-    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
-
-
-def _where(lesion: Lesion, images: Sequence[Image]) -> str:
-    if isinstance(lesion.image, Radiograph):
-        number = f" image {images.index(lesion.image) + 1}" if len(images) > 1 else ""
-        return f"{lesion.image.modality} {lesion.image.body_part or ''}".strip() + number
-    start, stop = (int(v) for v in lesion.candidate.box[:, 0])
-    return f"Slice {start + 1}" if stop - start == 1 else f"Slices {start + 1}–{stop}"
-
-
-def _headline(lesion: Lesion) -> str:
-    said = lesion.answer
-    if said.finding.probability is None:
-        return "Measured, not judged"
-    words = f"Calcified {percent(said.finding.probability)}"
-    if said.out_of_domain.flag:
-        return f"{words} · out of domain"
-    if said.finding.abstained:
-        return f"{words} · undecided"
-    named = [pattern(key).label for key in said.pattern.set]
-    if said.pattern.abstained or not named:
-        return words
-    calibrated = said.pattern.coverage is not None
-    return f"{words} · {' or '.join(named) if calibrated else named[0]}"
-
-
-def percent(share: float) -> str:
-    """Return a probability in words; never 0 or 100 %, which no model can know."""
-    if share < 0.005:
-        return "< 1 %"
-    return "> 99 %" if share >= 0.995 else f"{share * 100:.0f} %"
 
 
 def _size(lesion: Lesion) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.inference.export.directions import direction
 from calcilens.inference.export.pictures import frame, png
 from calcilens.inference.lesions import Lesion
 
@@ -28,7 +29,6 @@ BUDGET_BYTES = 6_500_000
 MARGINS = (8, 5, 3, 1, 0)
 """Planes beyond the lesion, as many as the budget allows."""
 _MOST_PX = 1600
-_LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 
 
 def to_codes(hu: NDArray[np.number]) -> Grey:
@@ -135,16 +135,9 @@ def letters(image: Image) -> dict[str, str] | None:
     if isinstance(image, Radiograph):
         return None
     axes = image.affine.matrix[:3]
-    right, down = _direction(axes[:, 2]), _direction(axes[:, 1])
-    left, up = _direction(-axes[:, 2]), _direction(-axes[:, 1])
+    right, down = direction(axes[:, 2]), direction(axes[:, 1])
+    left, up = direction(-axes[:, 2]), direction(-axes[:, 1])
     return {"left": left, "right": right, "top": up, "bottom": down}
-
-
-def _direction(vector: NDArray[np.float64]) -> str:
-    """Return the letters of a direction, main axis first (PS3.3 C.7.6.1.1.1)."""
-    unit = vector / np.linalg.norm(vector)
-    order = np.argsort(-np.abs(unit), kind="stable")
-    return "".join(_LETTERS[a][0 if unit[a] > 0 else 1] for a in order if abs(unit[a]) > 0.26)
 
 
 def _heat(lesion: Lesion, pictures: Pictures) -> dict[str, Any] | None:

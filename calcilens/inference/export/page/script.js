@@ -174,8 +174,11 @@
     state.id = id;
     state.plane = Math.max(0, scene.planes.findIndex((p) => p.index === scene.key));
     document.querySelectorAll("article").forEach((a) => { a.hidden = a.dataset.lesion !== id; });
-    document.querySelectorAll(".pick").forEach((b) =>
+    document.querySelectorAll(".pick, .mark, #all tr[data-lesion]").forEach((b) =>
       b.setAttribute("aria-current", String(b.dataset.lesion === id)));
+    document.querySelectorAll(".views").forEach((v) => {
+      v.hidden = ![...v.querySelectorAll(".mark")].some((m) => m.dataset.lesion === id);
+    });
     const slice = byId("slice");
     slice.min = 0;
     slice.max = scene.planes.length - 1;
@@ -239,7 +242,10 @@
   byId("zoom").onclick = () => toggle("close");
   byId("box").onclick = () => toggle("box");
   byId("heat").onclick = () => toggle("heat");
-  document.querySelectorAll(".pick").forEach((b) => { b.onclick = () => pick(b.dataset.lesion); });
+  document.querySelectorAll(".pick, .mark").forEach((b) => { b.onclick = () => pick(b.dataset.lesion); });
+  document.querySelectorAll(".go").forEach((b) => {
+    b.onclick = () => { pick(b.dataset.lesion); scrollTo({ top: 0 }); };
+  });
 
   // #lesion=ID&heat=1&whole=1&preset=2 opens the page at a place, for links in a worklist.
   const wanted = new URLSearchParams(location.hash.slice(1));

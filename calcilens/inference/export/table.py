@@ -1,0 +1,52 @@
+"""The table of all lesions of a study: one row each, to compare them at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from calcilens.imaging.measure import Measurement
+from calcilens.inference.export.words import named_pattern, percent, where
+from calcilens.inference.lesions import Lesion
+from calcilens.inference.report import StudyReport
+
+NONE = "–"
+FIGURES = (
+    ("max_diameter_mm", "Largest diameter, mm", 1),
+    ("volume_mm3", "Volume, mm³", 0),
+    ("mean_hu", "Mean, HU", 0),
+    ("max_hu", "Highest, HU", 0),
+    ("skin_distance_mm", "To skin, mm", 1),
+    ("bone_distance_mm", "To bone, mm", 1),
+)
+
+
+def table(report: StudyReport) -> dict[str, Any]:
+    """Return the heads of the columns and a row for each lesion; no column without a value."""
+    taken = [x.measured for x in report.lesions]
+    kept = [f for f in FIGURES if any(getattr(m, f[0]) is not None for m in taken)]
+    heads = ["Place", *(label for _, label, _ in kept), "Calcified", "Pattern", "Concern"]
+    rows = [
+        {"id": x.id, "level": x.answer.concern.level, "cells": _cells(x, report, kept)}
+        for x in report.lesions
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]) -> list[str]:
+    said = lesion.answer
+    return [
+        where(lesion, report.study.images),
+        *(_figure(lesion.measured, name, digits) for name, _, digits in kept),
+        _share(said.finding.probability),
+        named_pattern(lesion) or NONE,
+        NONE if said.concern.probability is None else said.concern.level,
+    ]
+
+
+def _figure(taken: Measurement, name: str, digits: int) -> str:
+    value = getattr(taken, name)
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else percent(value)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from calcilens.imaging.candidates import candidate
+from calcilens.imaging.geometry import Affine
+from calcilens.inference.export.overview import View, overview
+from calcilens.inference.pipeline import Models, run_study
+from tests.inference.made import FakeModel, ct, film, lesion_in, study
+from tests.strategies import PERMUTATIONS
+
+
+def pixels(view: View) -> np.ndarray:
+    raw = base64.b64decode(view.picture.split(",", 1)[1])
+    return np.asarray(Pillow.open(BytesIO(raw)), float)
+
+
+@pytest.mark.parametrize("axes", PERMUTATIONS)
+def test_boxes_lie_on_the_lesion_and_the_head_is_up_in_every_orientation(
+    axes: tuple[np.ndarray, ...],
+) -> None:
+    volume = ct((24, 60, 90))
+    volume.hu[:] = 40
+    volume.hu[3:6, 10:16, 70:82] = 900
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.array(axes).T[:, ::-1] * [2.5, 0.8, 0.8]
+    turned = replace(volume, affine=Affine(matrix))
+    lesion = candidate(turned, [[3, 10, 70], [6, 16, 82]], None, "given")
+    report = run_study(study(turned), Models(ct=FakeModel()), [(turned, lesion)])
+    ((front, side),) = overview(report.lesions)
+    assert (front.name, side.name) == ("front", "side")
+    assert front.letters == ("R", "L", "H", "F")
+    assert side.letters == ("A", "P", "H", "F")
+    for view in (front, side):
+        grey = pixels(view)
+        bright = np.argwhere(grey > 150)
+        x, y, width, height = view.boxes[1]
+        assert bright.min(0) == pytest.approx([y, x], abs=6)
+        assert bright.max(0) == pytest.approx([y + height, x + width], abs=6)
+        assert max(view.size) == 520
+
+
+def test_each_image_has_its_own_overview_and_lesions_keep_their_numbers() -> None:
+    first, second = film(1), film(2, spacing=(0.5, 0.25))
+    placed = [(first, lesion_in(first)), (second, lesion_in(second))]
+    report = run_study(study(first, second), Models(), placed)
+    (one,), (two,) = overview(report.lesions)
+    assert [*one.boxes, *two.boxes] == [1, 2]
+    assert (one.name, one.letters) == ("film", ())
+    assert two.size == (217, 520), "pixels are as high as they are in the patient"
