@@ -26,6 +26,8 @@ _SHARE = 0.35
 """A pixel belongs to the lesion where it stands out by this share of what the brightest do."""
 _BRIGHT = 95
 _LEAST_KEPT = 0.05
+_ENDS, _DARK = (1, 99), 0.05
+"""What lies in this darkest share of the film's range is air, or not exposed: no lesion is there."""
 
 
 class Finder(Eye, Protocol):
@@ -62,8 +64,10 @@ def search_film(image: Radiograph, finder: Finder | None) -> Searched:
         return _refused(image, _NOT_NUMBERS)
     if image.pixels.min() == image.pixels.max():
         return _refused(image, _ALL_EQUAL)
-    found = (_candidate(image, place, finder) for place in look(finder, image.pixels))
-    return Searched(tuple(found))
+    low, high = np.percentile(image.pixels, _ENDS)
+    dark = float(low + _DARK * (high - low))
+    places = [p for p in look(finder, image.pixels) if ground_of(image.pixels, p) > dark]
+    return Searched(tuple(_candidate(image, place, finder) for place in places))
 
 
 def _refused(image: Radiograph, why: str) -> Searched:
@@ -91,18 +95,21 @@ def outlined(pixels: NDArray[np.float32], place: Place) -> NDArray[np.bool_]:
         pixels: (Y, X) of the film, bright is dense.
         place: Where the finder saw something.
     """
+    inside = pixels[tuple(slice(a, b) for a, b in place.box.T)]
+    ground = ground_of(pixels, place)
+    bright = float(np.percentile(inside[place.mask], _BRIGHT))
+    kept = place.mask & (inside >= ground + _SHARE * (bright - ground))
+    if bright <= ground or kept.sum() < _LEAST_KEPT * place.mask.sum():
+        return place.mask
+    return np.asarray(kept)
+
+
+def ground_of(pixels: NDArray[np.float32], place: Place) -> float:
+    """Return the median brightness around a place; of the place where nothing is around it."""
     low = np.maximum(place.box[0] - _AROUND_PX, 0)
     high = np.minimum(place.box[1] + _AROUND_PX, pixels.shape)
+    room = np.stack([place.box[0] - low, high - place.box[1]], 1)
     near = pixels[low[0] : high[0], low[1] : high[1]]
-    room = [tuple(pair) for pair in np.stack([place.box[0] - low, high - place.box[1]], 1)]
-    mask = np.pad(place.mask, room)
+    mask = np.pad(place.mask, [(int(a), int(b)) for a, b in room])
     ring = near[binary_dilation(mask, iterations=_AROUND_PX) & ~mask]
-    if not len(ring):
-        return place.mask
-    ground = float(np.median(ring))
-    bright = float(np.percentile(near[mask], _BRIGHT))
-    kept = mask & (near >= ground + _SHARE * (bright - ground))
-    if bright <= ground or kept.sum() < _LEAST_KEPT * mask.sum():
-        return place.mask
-    inner = tuple(slice(a, a + n) for (a, _), n in zip(room, place.mask.shape, strict=True))
-    return np.asarray(kept[inner])
+    return float(np.median(ring if len(ring) else near))
