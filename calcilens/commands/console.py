@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import CalcilensError
+from calcilens.files import system_error
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -92,10 +93,12 @@ def _leave(leave: KeyboardInterrupt | SystemExit) -> int:
 def _why(error: Exception) -> str:
     """Say in one line what went wrong outside of this program, or that it is a fault of ours."""
     if isinstance(error, OSError):
+        system = system_error(error)
         # pydicom puts a whole traceback before the reason of a failed write
-        reason = error.strerror or str(error).strip().split("\n")[-1]
-        place = " ".join(str(error.filename or "no file named")[-200:].split())
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = system.strerror or str(error).strip().split("\n")[-1]
+        named = error.filename or system.filename or "no file named"
+        place = " ".join(str(named)[-200:].split())
+        full = system.errno in (errno.ENOSPC, errno.EDQUOT)
         return f"{reason} ({place})" + ("; make room and run again" if full else "")
     if isinstance(error, MemoryError):
         return "not enough memory; give fewer studies at once, or smaller files"

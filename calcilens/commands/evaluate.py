@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,9 @@ def evaluate(
     ),
     split: str = typer.Option("all", help="all, train, val, test or unused."),
     root: Path | None = typer.Option(None, help="Folder of the images, if they were moved."),
-    out: Path | None = typer.Option(None, help="Folder for page, plots, predictions and figures."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Folder for page, plots, predictions and figures."
+    ),
     include_seen: bool = typer.Option(
         False, "--include-seen", help="Keep rows that every member of the model trained on."
     ),
@@ -71,16 +75,33 @@ def evaluate(
     rows = select_rows(labelled, split)
     wanted = Wanted(manifest, labelled, rows, split, include_seen, saliency, out_of_domain)
     if predictions is not None:
-        judged = {predictions.name: _judge_file(wanted, predictions, out)}
+        judge = partial(_judge_file, wanted, predictions)
+        judged = {predictions.name: _whole(judge, out)}
     else:
         many = len(names) > 1
         folders = {name: out / Path(name).stem if out and many else out for name in names}
-        judged = {name: _judge_model(wanted, name, folder) for name, folder in folders.items()}
+        judged = {
+            name: _whole(partial(_judge_model, wanted, name), folder)
+            for name, folder in folders.items()
+        }
     for name in names if onto_card else ():
         file = find(name)
         file.note(str(onto_card), card_entry(*judged[name]))
         say(f"card: {file.card_path}")
     _report(judged, as_json)
+
+
+def _whole(judge: Callable[[Path | None], Judged], out: Path | None) -> Judged:
+    """Judge, and write all files of an evaluation or, on an error, none."""
+    if out is None:
+        return judge(None)
+    from calcilens.files import files_whole
+    from calcilens.training.evaluate_page import PAGE
+
+    with files_whole(out) as part:
+        judged = judge(part)
+    say(f"page: {out / PAGE}")
+    return judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +132,7 @@ def _check_use(names: list[str], predictions: Path | None, asked: dict[str, Any]
 
 
 def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
-    from calcilens.training.predictions import read_predictions, unread_columns
+    from calcilens.training.predictions import read_predictions, sums_warning, unread_columns
 
     started = time.perf_counter()
     named = {"model": path.name, "model_version": None, "model_sha256": None}
@@ -119,6 +140,8 @@ def _judge_file(wanted: Wanted, path: Path, out: Path | None) -> Judged:
     unread = unread_columns(predicted)
     if unread:
         say(f"warning: {path.name}: columns that are not read: {', '.join(unread)}")
+    if warning := sums_warning(predicted):
+        say(f"warning: {path.name}: {warning}")
     return _judge(wanted, predicted, named, out, started=started)
 
 
@@ -170,7 +193,7 @@ def _judge(
     for warning in warnings_about(scores):
         say(f"warning: {warning}")
     if out is not None:
-        say(f"page: {write_evaluation(out, frame, scores, about)}")
+        write_evaluation(out, frame, scores, about)
     return scores, about
 
 

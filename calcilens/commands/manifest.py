@@ -141,7 +141,7 @@ def split_command(
         float | None, typer.Option(help=f"Share of rows to validate on. [{SHARE}]")
     ] = None,
     test: Annotated[float | None, typer.Option(help=f"Share of rows to test on. [{SHARE}]")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Manifest to write. [the same file]")
     ] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from calcilens.commands.console import print_json, progress_bar, say
-from calcilens.commands.phantom_sets import Domain, Modality, write_set
+from calcilens.commands.phantom_sets import MOST, Domain, Modality, write_set
 from calcilens.errors import UsageError, compose
 from calcilens.files import write_whole
 
@@ -22,9 +22,9 @@ PICTURES = (".png",)
 
 def benchmark(
     out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
-    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same benchmark."),
-    n: int = typer.Option(1800, "--n", min=1, help="How many lesions."),
+    n: int = typer.Option(1800, "--n", min=1, max=MOST, help="How many lesions."),
     workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
     as_json: bool = typer.Option(False, "--json", help="Print BENCHMARK.json."),
 ) -> None:
@@ -54,7 +54,7 @@ def benchmark(
 
 def sheet(
     out: Path = typer.Option(..., "--out", "-o", help="Picture to write (.png)."),
-    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same picture."),
 ) -> None:
     """Draw a contact sheet: examples of every pattern, and of what may be taken for one."""

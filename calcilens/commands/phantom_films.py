@@ -16,7 +16,9 @@ def films(
     n: int = typer.Option(250, "--n", min=1, help="How many films."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same films."),
     domain: Domain = typer.Option(
-        Domain.USUAL, help="usual for training; unseen differs in kVp, pixels and processing."
+        Domain.USUAL,
+        case_sensitive=False,
+        help="usual for training; unseen differs in kVp, pixels and processing.",
     ),
     backgrounds: Path | None = typer.Option(
         None, help="Folder of your own radiographs (DICOM) to put the lesions into."

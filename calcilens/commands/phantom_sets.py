@@ -14,6 +14,9 @@ from calcilens.commands.console import print_json, progress_bar, say
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST = 1_000_000
+"""Lesions of a set: their names have six digits."""
+
 
 class Modality(StrEnum):
     """What is simulated."""
@@ -31,11 +34,12 @@ class Domain(StrEnum):
 
 def patches(
     out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
-    n: int = typer.Option(1000, "--n", min=1, help="How many lesions."),
-    modality: Modality = typer.Option(Modality.CT, help="What to simulate."),
+    n: int = typer.Option(1000, "--n", min=1, max=MOST, help="How many lesions."),
+    modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same lesions."),
     domain: Domain = typer.Option(
         Domain.USUAL,
+        case_sensitive=False,
         help="usual for training; unseen differs in kVp, kernel, thickness, processing and people.",
     ),
     backgrounds: Path | None = typer.Option(
@@ -81,7 +85,13 @@ def write_set(
     before = read_manifest(path) if path.is_file() else None
     with progress_bar() as bar:
         task = bar.add_task(f"simulating {job.modality}", total=n)
-        write_patches(job, n, workers=workers, advance=lambda done: bar.advance(task, done))
+        write_patches(
+            job,
+            n,
+            workers=workers,
+            advance=lambda done: bar.advance(task, done),
+            stopping=lambda: say("stopping after the lesions in hand"),
+        )
         manifest = build_phantoms(out)
         if backgrounds is not None:
             manifest.metadata["backgrounds"] = "real"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,20 +10,31 @@ import typer
 
 from calcilens.commands.console import say
 from calcilens.commands.phantom_sets import Modality
+from calcilens.vocabulary import PATTERN_KEYS
 
 if TYPE_CHECKING:
     from calcilens.phantoms.study import Plan
     from calcilens.phantoms.write import Series
 
+SITES = "calf, thigh, forearm, upper arm, knee, elbow, ankle, shoulder, hip, pelvis, thorax"
+GROWTH = (0.2, 8.0)
+"""For the help, which must not load what draws bodies; a test holds both to what is drawn."""
+
 
 def study(
     out: Path = typer.Option(..., "--out", "-o", help="Folder to make: missing or empty."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same files."),
-    modality: Modality = typer.Option(Modality.CT, help="A CT, or radiographs from two sides."),
-    site: str | None = typer.Option(None, help="Part of the body: calf, knee, hip, thorax, ..."),
-    pattern: list[str] = typer.Option([], help="Pattern of a lesion; repeat it for more lesions."),
+    modality: Modality = typer.Option(
+        Modality.CT, case_sensitive=False, help="A CT, or radiographs from two sides."
+    ),
+    site: str | None = typer.Option(None, help=f"Part of the body: {SITES}."),
+    pattern: list[str] = typer.Option(
+        [], help=f"Pattern of a lesion; repeat it for more lesions: {', '.join(PATTERN_KEYS)}."
+    ),
     follow_up: float | None = typer.Option(
-        None, help="Add a later study in which each lesion has this many times its volume."
+        None,
+        help="Add a later study in which each lesion has this many times its volume, "
+        f"{GROWTH[0]:g} to {GROWTH[1]:g}.",
     ),
 ) -> None:
     """Write a simulated study with lesions, and all that is true of them.
@@ -37,6 +49,18 @@ def study(
     write_whole(out, plan)
     place, patterns = plan.chosen
     say(f"simulated {place} with {', '.join(patterns)} in {out}, its truth in {out / 'truth.json'}")
+    if follow_up is not None:
+        _say_follow_up(out)
+
+
+def _say_follow_up(out: Path) -> None:
+    """Say where the later study is, and how much each lesion has changed in it."""
+    from calcilens.phantoms.write import FOLLOW_UP
+
+    folder = out / FOLLOW_UP
+    change = json.loads((folder / "truth.json").read_text(encoding="utf-8"))["change"]
+    ratios = ", ".join(f"{ratio:.2f}" for ratio in change["volume_ratio"])
+    say(f"follow-up after {change['days']} days in {folder}; volumes of the lesions times {ratios}")
 
 
 def write_whole(out: Path, plan: Plan) -> None:

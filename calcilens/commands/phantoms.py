@@ -10,10 +10,12 @@ from calcilens.commands.phantom_realism import realism
 from calcilens.commands.phantom_sets import patches
 from calcilens.commands.phantom_study import study
 
+_HELP = "Simulate lesions for training, whole studies and a benchmark, with known truth."
+
 
 def register(app: typer.Typer) -> None:
     """Add the command group to `app`."""
-    group = typer.Typer(help="Simulate studies whose truth is known.", no_args_is_help=True)
+    group = typer.Typer(help=_HELP, no_args_is_help=True)
     group.command("study")(study)
     group.command("patches")(patches)
     group.command("films")(films)

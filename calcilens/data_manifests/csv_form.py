@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from calcilens.errors import ManifestError, compose
 
 SEPARATOR = "|"
 _FLAGS = {"true": True, "false": False}
+_LARGEST = 2**63 - 1
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], metadata: dict[str, str], path: Path) -> None:
@@ -56,7 +58,10 @@ def parse_csv(path: Path) -> tuple[dict[str, list[Any]], dict[str, str], list[Fa
             metadata = _metadata(stream.readline(), path) if start == "#" else {}
             stream.seek(0)
             table = list(csv.reader(stream))[1 if start == "#" else 0 :]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        found, fix = "another encoding", "save it as CSV in UTF-8"
+        raise ManifestError(compose("CSV in UTF-8", found, where=path.name, fix=fix)) from error
+    except csv.Error as error:
         raise ManifestError(compose("CSV in UTF-8", str(error), where=path.name)) from error
     header, *lines = table or [[]]
     check_columns(header, path.name)
@@ -86,7 +91,7 @@ def _read_line(
             cells[column.name].append(from_text(column, line.get(column.name, "")))
         except ValueError:
             cells[column.name].append(None)
-            message = compose(wanted(column), repr(line[column.name]))
+            message = compose(wanted(column, line[column.name]), repr(line[column.name])[:80])
             faults.append(Fault(number, column.name, message))
 
 
@@ -104,20 +109,38 @@ def from_text(column: Column, text: str) -> Any:
     return _parser(column.type)(text)
 
 
-def wanted(column: Column) -> str:
-    """Say what a cell of the column holds."""
+def wanted(column: Column, found: str) -> str:
+    """Say what a cell of the column holds, for one in which that was not found."""
     if column.is_list:
         return f"values joined by {SEPARATOR!r}"
-    words = {int: "a whole number", float: "a number", _flag: "true or false"}
-    return words.get(_parser(column.type), "a text")
+    parser = _parser(column.type)
+    if parser is _whole:
+        large = found.strip().lstrip("+-").isdigit()
+        return f"a whole number{' of 64 bits' if large else ''}"
+    words: dict[Callable[[str], Any], str] = {_number: "a number", _flag: "true or false"}
+    return words.get(parser, "a text")
 
 
 def _parser(kind: pa.DataType) -> Callable[[str], Any]:
     if pa.types.is_integer(kind):
-        return int
+        return _whole
     if pa.types.is_floating(kind):
-        return float
+        return _number
     return _flag if pa.types.is_boolean(kind) else str
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if abs(value) > _LARGEST:
+        raise ValueError(text)
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _flag(text: str) -> bool:

@@ -27,11 +27,11 @@ from calcilens.data_manifests.columns import (
     OLDER_VERSIONS,
     SCHEMA_VERSION,
     TRUTH_COLUMNS,
-    VOTE_COLUMNS,
     Column,
     arrow_schema,
 )
 from calcilens.data_manifests.faults import check_columns
+from calcilens.data_manifests.rows import table_faults
 from calcilens.errors import ManifestError, UsageError, compose
 from calcilens.files import whole
 from calcilens.vocabulary import ABSENT
@@ -96,17 +96,27 @@ def box_of(row: Mapping[str, Any] | pd.Series) -> np.ndarray:
     return np.array([int(row[name]) for name in BOX_COLUMNS]).reshape(2, 3)
 
 
-def count_readers(row: Mapping[str, Any]) -> int:
-    """Return the number of votes of the most-voted head, else 1."""
-    return max([1, *(len(row.get(name) or ()) for name in VOTE_COLUMNS)])
-
-
 def read_manifest(path: str | Path, *, root: str | Path | None = None) -> Manifest:
     """Read a manifest from parquet or CSV, by its suffix.
 
     Args:
         path: The file.
         root: Folder of the images, when they do not lie where the manifest says.
+
+    Raises:
+        ManifestError: The file is not a manifest, or a cell cannot stand in it, whatever the
+            images are; `validate` looks at those too, and lists all faults.
+    """
+    manifest = read_unchecked(path, root=root)
+    fault = next(table_faults(plain_rows(manifest.frame)), None)
+    if fault is not None:
+        fix = "`calcilens manifest validate` lists all"
+        raise ManifestError(f"{Path(path).name}: {fault}; {fix}")
+    return manifest
+
+
+def read_unchecked(path: str | Path, *, root: str | Path | None = None) -> Manifest:
+    """Read a manifest of which only the types of the cells are known to be right.
 
     Raises:
         ManifestError: The file is not a manifest, or a cell is not of its column's type.
@@ -262,11 +272,22 @@ def _series(column: Column, values: Iterable[Any]) -> pd.Series:
     try:
         pa.array(plain, column.type)
         series: pd.Series = pd.Series(plain, dtype=_dtype(column))
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        where = f"{_row_of_unfit(column, plain)}column {column.name}"
         raise ManifestError(
-            compose(f"values of type {column.type}", "others", where=f"column {column.name}")
+            compose(f"a value of type {column.type}", "another", where=where)
         ) from error
     return series
+
+
+def _row_of_unfit(column: Column, plain: Sequence[Any]) -> str:
+    """Name the row of the first value that is not of the column's type."""
+    for number, value in enumerate(plain, start=1):
+        try:
+            pa.array([value], column.type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return f"row {number}, "
+    return ""  # each is, by itself
 
 
 def _dtype(column: Column) -> Any:

@@ -35,6 +35,9 @@ def with_folds(
     """
     if folds < 2:
         raise UsageError(compose("at least 2", f"{folds}", where="--folds"))
+    patients = manifest.frame["patient_key"].nunique()
+    if folds > patients:  # before a share is made for each of them
+        raise UsageError(compose(f"at least {folds} patients", f"{patients}", where="--folds"))
     part = _assign(manifest.frame, [1 / folds] * folds, seed, copies)
     fold = pd.array([p if p >= 0 else None for p in part.tolist()], dtype="Int64")
     return replace(manifest, frame=manifest.frame.assign(fold=fold))
@@ -52,13 +55,16 @@ def with_splits(
         copies: Rows of different patients that show the same pixels and must stay together.
 
     Raises:
-        UsageError: The shares leave nothing to train on, or there are too few patients.
+        UsageError: A share is none, all leave nothing to train on, or patients are too few.
     """
+    for name, share in shares.items():
+        if not 0 <= share <= 1:  # nor is it NaN
+            raise UsageError(compose("a share from 0 to 1", f"{share}", where=f"--{name}"))
     rest = 1 - sum(shares.values())
-    if min(shares.values()) < 0 or rest <= 0:
-        raise UsageError(
-            compose("shares of at least 0 that leave something to train on", f"{dict(shares)}")
-        )
+    if rest <= 0:
+        found = " and ".join(f"{share:g}" for share in shares.values())
+        where = " and ".join(f"--{name}" for name in shares)
+        raise UsageError(compose("shares that leave something to train on", found, where=where))
     wanted = {"train": rest} | {name: share for name, share in shares.items() if share > 0}
     part = _assign(manifest.frame, list(wanted.values()), seed, copies)
     names = [*wanted, NOWHERE]

@@ -7,23 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
-
 from calcilens.data_manifests import csv_form
-from calcilens.data_manifests.columns import (
-    BOX_COLUMNS,
-    SCHEMA_VERSION,
-    json_schema,
-)
-from calcilens.data_manifests.faults import Fault, near_word
+from calcilens.data_manifests.columns import BOX_COLUMNS, SCHEMA_VERSION
+from calcilens.data_manifests.faults import Fault
 from calcilens.data_manifests.pixels import digest, image_kind, image_shape
-from calcilens.data_manifests.schema import (
-    Manifest,
-    box_of,
-    count_readers,
-    plain_rows,
-    read_manifest,
-)
+from calcilens.data_manifests.rows import repeats, row_faults
+from calcilens.data_manifests.schema import Manifest, box_of, plain_rows, read_unchecked
 from calcilens.errors import InputError, compose
 
 Advance = Callable[[int, int], None]
@@ -40,7 +29,7 @@ def validate_file(
     unread = csv_form.parse_csv(path)[2] if path.suffix.lower() == ".csv" else []
     if unread:
         return unread
-    return validate(read_manifest(path, root=root), advance)
+    return validate(read_unchecked(path, root=root), advance)
 
 
 def validate(manifest: Manifest, advance: Advance | None = None) -> list[Fault]:
@@ -53,16 +42,7 @@ def validate(manifest: Manifest, advance: Advance | None = None) -> list[Fault]:
         faults += wrong or _image_faults(manifest.root, row, number, look)
         if advance:
             advance(number, len(rows))
-    return faults + list(_repeated(rows)) + list(_version(manifest))
-
-
-def row_faults(row: Mapping[str, Any], number: int) -> list[Fault]:
-    """Find what is wrong with the values of a row, without looking at its image."""
-    found = sorted(_VALIDATOR.iter_errors(dict(row)), key=lambda error: error.validator != "enum")
-    errors = {str(error.path[0]) if error.path else "": error for error in reversed(found)}
-    if errors:
-        return [_fault(errors[name], number) for name in sorted(errors)]
-    return list(_contradictions(row, number))
+    return faults + list(repeats(rows)) + list(_version(manifest))
 
 
 def box_fault(row: Mapping[str, Any], number: int, shape: Sequence[int | None]) -> Fault | None:
@@ -104,54 +84,7 @@ def mask_faults(
         yield Fault(number, "mask", compose(expected, f"{tuple(found)}"))
 
 
-_VALIDATOR = Draft202012Validator(json_schema())
 _Look = Callable[[Path, str], tuple[str | None, Sequence[int | None], str | None]]
-
-
-def _fault(error: ValidationError, number: int) -> Fault:
-    column = str(error.path[0]) if error.path else None
-    rule: Any = error.validator_value
-    found = "an empty cell" if error.instance is None else repr(error.instance)
-    fix = None
-    if error.validator == "enum":
-        words = [str(word) for word in rule if word is not None]
-        expected, fix = f"one of {', '.join(words)}", near_word(error.instance, words)
-    elif error.validator == "type":
-        kinds = [rule] if isinstance(rule, str) else rule
-        expected = f"a value of type {next(kind for kind in kinds if kind != 'null')}"
-    elif error.validator in _LIMITS:
-        expected = f"{_LIMITS[error.validator]} {rule}"
-    else:
-        expected = _FORMS.get(str(column), f"{error.validator} {rule}")
-    return Fault(number, column, compose(expected, found, fix=fix))
-
-
-_LIMITS = {"minimum": "at least", "exclusiveMinimum": "more than", "minItems": "a length of"}
-_UID_FORM = "a UID of digits and dots, at most 64 characters"
-_FORMS = {
-    "image": "a path below the manifest's root, relative, with '/' between its parts",
-    "mask": "a path below the manifest's root, relative, with '/' between its parts",
-    "patient_key": "16 hexadecimal digits",
-    "sha256": "64 hexadecimal digits",
-    "study_uid": _UID_FORM,
-    "series_uid": _UID_FORM,
-    "sop_uid": _UID_FORM,
-    "row_id": "a text",
-    "source": "a text",
-}
-
-
-def _contradictions(row: Mapping[str, Any], number: int) -> Iterator[Fault]:
-    for low, high in zip(BOX_COLUMNS[:3], BOX_COLUMNS[3:], strict=True):
-        if row[low] >= row[high]:
-            yield Fault(number, high, compose(f"more than {low} = {row[low]}", f"{row[high]}"))
-    if row["readers"] != count_readers(row):
-        message = compose(f"{count_readers(row)}, as many as votes", f"{row['readers']}")
-        yield Fault(number, "readers", message)
-    key = row["key_plane"]
-    if key is not None and not row["z0"] <= key < row["z1"]:
-        found = f"{key}"
-        yield Fault(number, "key_plane", compose(f"{row['z0']} to {row['z1'] - 1}", found))
 
 
 def _image_faults(
@@ -175,14 +108,6 @@ def _look_at(path: Path, kind: str) -> tuple[str | None, Sequence[int | None], s
         return digest(path), image_shape(path, kind), None
     except (InputError, OSError) as error:
         return None, (), f"cannot be read: {error}"
-
-
-def _repeated(rows: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
-    first: dict[str, int] = {}
-    for number, row in enumerate(rows, start=1):
-        if first.setdefault(row["row_id"], number) != number:
-            message = compose("a name of its own", f"that of row {first[row['row_id']]}")
-            yield Fault(number, "row_id", message)
 
 
 def _version(manifest: Manifest) -> Iterator[Fault]:

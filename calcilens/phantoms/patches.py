@@ -6,56 +6,59 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import parent_process
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
-from calcilens.errors import InputError, UsageError, compose
+from calcilens.errors import UsageError, compose
 from calcilens.files import PART, write_whole
 from calcilens.phantoms.backgrounds import fingerprint, list_backgrounds
 from calcilens.phantoms.ct_patches import write_ct
 from calcilens.phantoms.ct_transplants import write_ct_transplant
-from calcilens.phantoms.drafts import LESIONS_A_PERSON, Job, patch_id
+from calcilens.phantoms.drafts import LESIONS_A_PERSON, Job
 from calcilens.phantoms.film_transplants import write_film_transplant
+from calcilens.phantoms.intact import is_there, line_path
 from calcilens.phantoms.radiograph_patches import write_radiograph
 from calcilens.phantoms.whole_films import write_film
+from calcilens.phantoms.workers import write_all
 
 FORMAT = 1
 """Version of the simulation: sets of different versions are not mixed."""
 SET = "set.json"
 """What a set was begun with."""
 WHOLE = "whole radiographs"
-_CHUNK = 2 * LESIONS_A_PERSON
 
 
 def write_patches(
-    job: Job, count: int, *, workers: int = 2, advance: Callable[[int], None] = lambda done: None
+    job: Job,
+    count: int,
+    *,
+    workers: int = 2,
+    advance: Callable[[int], None] = lambda done: None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Write patches that are not there yet, and their truth.
+    """Write patches that are not there yet, or not whole, and their truth.
 
     Args:
         job: What to make.
         count: How many.
         workers: Processes.
         advance: Told how many patches were done since the last call.
+        stopping: Called when the user stops it, before the patches in hand are done.
 
     Returns:
         The truth file.
     """
     _prepare(job)
-    numbers = [i for i in range(count) if not _is_there(job, i)]
+    numbers = [i for i in range(count) if not is_there(job, i)]
     advance(count - len(numbers))
-    chunks = [numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK)]
-    for done in _map(job, chunks, workers):
-        advance(done)
-    lines = [_line_path(job, i).read_text(encoding="utf-8") for i in range(count)]
+    persons: dict[int, list[int]] = {}
+    for number in numbers:  # a process draws a person once for all lesions of a chunk
+        persons.setdefault(number // LESIONS_A_PERSON, []).append(number)
+    write = partial(_write_patch, job)
+    write_all(write, list(persons.values()), workers, advance=advance, stopping=stopping)
+    lines = [line_path(job, i).read_text(encoding="utf-8") for i in range(count)]
     truth = job.out / "truth.jsonl"
     write_whole(truth, "".join(lines).encode())
     return truth
@@ -116,52 +119,6 @@ def _refuse_others(out: Path) -> None:
     raise UsageError(compose(wanted, found, where="--out", fix="name another --out"))
 
 
-def _map(job: Job, chunks: list[list[int]], workers: int) -> Iterator[int]:
-    processes = min(workers, len(chunks))  # all of them start at once, used or not
-    if processes < 2:
-        yield from (_write_chunk(job, chunk) for chunk in chunks)
-        return
-    with ProcessPoolExecutor(processes, initializer=_end_with_parent) as pool:
-        try:
-            yield from pool.map(_write_chunk, [job] * len(chunks), chunks)
-        except BrokenProcessPool as error:
-            fix = "if memory was short, run again with fewer --workers; what is whole is kept"
-            wanted, found = f"{processes} processes that end by themselves", "one that was killed"
-            raise InputError(compose(wanted, found, fix=fix)) from error
-
-
-def _end_with_parent() -> None:
-    """End this process when the program that started it is gone, killed even."""
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
-
-
-def _is_there(job: Job, number: int) -> bool:
-    """Tell whether a patch was written; its truth may have been damaged since."""
-    try:
-        return isinstance(json.loads(_line_path(job, number).read_bytes()), dict)
-    except (OSError, ValueError, RecursionError):
-        return False
-
-
-def _line_path(job: Job, number: int) -> Path:
-    return job.out / "truth" / f"{patch_id(number)}.json"
-
-
-def _write_chunk(job: Job, numbers: list[int]) -> int:
-    # The last bit of a sum hangs on the number of threads that share it, and pixels on that bit.
-    with threadpool_limits(1):
-        for number in numbers:
-            _write_patch(job, number)
-    return len(numbers)
-
-
 def _write_patch(job: Job, number: int) -> None:
     """Write image, mask and truth; the truth comes last, and says that all is there."""
     if job.whole:
@@ -170,7 +127,7 @@ def _write_patch(job: Job, number: int) -> None:
         line = _WRITERS[job.modality](job, number)
     else:
         line = _TRANSPLANTS[job.modality](job, job.backgrounds, number)
-    write_whole(_line_path(job, number), _json(line))
+    write_whole(line_path(job, number), _json(line))
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from calcilens.files import whole
 from calcilens.phantoms.ct_patches import visible_ct, voxel_box
 from calcilens.phantoms.drafts import Job, draw_scene
 from calcilens.phantoms.patterns import MIMIC_KINDS
@@ -107,7 +108,8 @@ def write_sheet(
             tile = _tile(EXAMPLE_OF[job.modality](job, number))
             sheet.paste(tile, (x + k * (TILE_PX + GAP_PX), y + HEAD_PX))
         advance(1)
-    sheet.save(path, optimize=True)
+    with whole(path) as part:
+        sheet.save(part, optimize=True)
 
 
 def examples(job: Job) -> dict[str, list[int]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from calcilens.errors import InputError, compose
+from calcilens.errors import UsageError, compose
+from calcilens.files import name_file, part_folder
 from calcilens.phantoms.dicom_objects import ct_plane, dx_image
 from calcilens.phantoms.films import Films
 from calcilens.phantoms.scan import Scan
@@ -51,20 +50,25 @@ def made_whole(out: Path) -> Iterator[Path]:
     """Give a folder to write into, which becomes `out` at the end, or vanishes on an error.
 
     Raises:
-        InputError: `out` holds something already.
+        UsageError: `out` holds something already.
+        OSError: It cannot be written; it is `out` that the error names.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(
+        raise UsageError(
             compose("a folder that is missing or empty", "something else", where=f"--out {out}")
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as part:
-        whole = Path(part) / out.name
-        whole.mkdir()
-        yield whole
-        if out.exists():
-            out.rmdir()
-        shutil.move(whole, out)
+    try:
+        with part_folder(out.parent, out.name) as part:
+            whole = part / out.name
+            whole.mkdir()
+            yield whole
+            if out.exists():
+                out.rmdir()
+            whole.rename(out)
+    except OSError as error:
+        name_file(error, out)  # libraries name a file of the part, or nothing
+        raise
 
 
 def write_study(out: Path, plan: Plan) -> list[Series]:

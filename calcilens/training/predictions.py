@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _NOT_PROBABILITIES = ("pattern_set", "pattern_truth")
 WHY_NOT = "why_not_"
 """Before the name of a head: why a row is not in its figures, as `evaluate` writes it."""
 PROBABILITIES = (*HEADS, *PATTERN_COLUMNS)
+_SUM_WITHIN = 0.05
+"""18 probabilities rounded to two decimals sum to 1 within this."""
 _TRUE = {"true", "1", "1.0", "yes"}
 _FALSE = {"false", "0", "0.0", "no", "", "nan"}
 
@@ -45,20 +48,28 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     texts = dict.fromkeys(("row_id", "pattern_set", *WHY_COLUMNS), str)
     try:
-        with path.open(encoding="utf-8-sig") as stream:
-            semicolons = _semicolons(stream.readline())
-        cells, decimals = (";", ",") if semicolons else (",", ".")
-        frame = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", sep=cells, decimal=decimals)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        cells, decimals = _separators(path)
+        _check_lengths(path, cells)
+        frame = pd.read_csv(
+            path, dtype=texts, encoding="utf-8-sig", sep=cells, decimal=decimals, index_col=False
+        )
+    except UnicodeDecodeError as error:
+        found, fix = "another encoding", "save it as CSV in UTF-8"
+        raise InputError(compose("text in UTF-8", found, where=path.name, fix=fix)) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
         found = f"{type(error).__name__}: {error}"
         raise InputError(compose("a CSV of predictions", found, where=path.name)) from error
     _check_columns(frame, path.name)
+    _check_filled(frame, path.name)
     for name in set(PROBABILITIES) & set(frame):
         frame[name] = _probabilities(frame, name, path.name)
     if "members_used" in frame:
         _check_cells(frame, "members_used", path.name, "a whole number or an empty cell", _is_count)
     if "abstained" in frame:
         _check_cells(frame, "abstained", path.name, "0 or 1", _is_flag)
+    if "out_of_domain" in frame:
+        wanted = "a number or an empty cell"
+        _check_cells(frame, "out_of_domain", path.name, wanted, _is_number)
     if "pattern_set" in frame:
         frame["pattern_set"] = [_keys(cell) for cell in frame["pattern_set"]]
         _check_cells(frame, "pattern_set", path.name, "patterns of the vocabulary", _are_patterns)
@@ -76,8 +87,52 @@ def unread_columns(frame: pd.DataFrame) -> list[str]:
     return [name for name in names if name not in known and not name.startswith("Unnamed: ")]
 
 
-def _semicolons(header: str) -> bool:
-    return header.count(";") > header.count(",")
+def sums_warning(frame: pd.DataFrame) -> str | None:
+    """Say which rows have patterns that do not share out a probability of 1 among them.
+
+    Rankings can still be judged then; calibration, sets and what is named first hang on the sum.
+    """
+    sums = pattern_table(frame).sum(1)
+    wrong = (sums > 0) & (np.abs(sums - 1) > _SUM_WITHIN)
+    if not wrong.any():
+        return None
+    first = int(np.flatnonzero(wrong)[0])
+    return (
+        f"the patterns of {int(wrong.sum())} of {len(frame)} rows do not sum to 1 "
+        f"(mean {sums[wrong].mean():.2f}; the first, {frame['row_id'].iloc[first]}, "
+        f"{sums[first]:.2f}): their calibration says nothing"
+    )
+
+
+def _separators(path: Path) -> tuple[str, str]:
+    """Return what stands between cells, and before the decimals in them."""
+    with path.open(encoding="utf-8-sig") as stream:
+        header = stream.readline()
+    return (";", ",") if header.count(";") > header.count(",") else (",", ".")
+
+
+def _check_lengths(path: Path, separator: str) -> None:
+    """Refuse the first line that has more or fewer cells than the heading.
+
+    pandas would take the first cells of longer lines for names of the rows.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream, delimiter=separator)
+        header = next(lines, [])
+        for line in lines:
+            if line and len(line) != len(header):
+                where = f"{path.name}, line {lines.line_num}"
+                fix = f"does it end in {separator!r}?" if not line[-1] else None
+                wanted = f"{len(header)} cells, as in the heading"
+                raise InputError(compose(wanted, f"{len(line)}", where=where, fix=fix))
+
+
+def _check_filled(frame: pd.DataFrame, where: str) -> None:
+    """Refuse a template that nobody filled in."""
+    given = frame[[name for name in PROBABILITIES if name in frame]]
+    if not given.notna().any(axis=None):
+        found, fix = "only empty cells", "fill in the columns of probabilities"
+        raise InputError(compose("predictions", found, where=where, fix=fix))
 
 
 def _check_cells(
@@ -94,6 +149,10 @@ def _is_count(cell: Any) -> bool:
     if isinstance(cell, str | bool):
         return False
     return bool(pd.isna(cell) or (np.isfinite(cell) and cell >= 0 and float(cell).is_integer()))
+
+
+def _is_number(cell: Any) -> bool:
+    return bool(pd.isna(cell) or pd.notna(pd.to_numeric(cell, errors="coerce")))
 
 
 def _is_flag(cell: Any) -> bool:

@@ -61,7 +61,7 @@ def test_an_error_of_ours_is_one_line_without_a_traceback(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "calcilens.cli", "phantoms", "study", "--out", str(tmp_path)]
     (tmp_path / "file").touch()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert again.returncode == 1
+    assert again.returncode == 2
     assert again.stdout == ""
     assert again.stderr.count("\n") == 1
     assert again.stderr.startswith("calcilens: --out")

@@ -39,6 +39,20 @@ def test_every_end_is_one_line_and_its_code(
     assert said.count("\n") == 1
 
 
+def test_the_reason_is_that_of_the_system_however_a_library_wraps_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise OSError(f"With tag got exception: {error}\nTraceback\nOSError: x") from error
+
+    assert guarded(fail) == EXIT_FAILED
+    said = "calcilens: No space left on device (no file named); make room and run again\n"
+    assert capsys.readouterr().err == said
+
+
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("left out: a\x1b[2J\r.dcm: Größe")
     assert capsys.readouterr().err == "left out: a\\x1b[2J\\r.dcm: Größe\n"

@@ -56,6 +56,23 @@ def test_folds_are_written_into_the_manifest_itself_by_default(lidc: Path) -> No
     assert read_manifest(lidc).frame["fold"].value_counts().tolist() == [4, 4, 4]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--val", "nan", "--val: expected a share from 0 to 1, found nan"),
+        ("--seed", "-1", "'--seed': Input should be greater than or equal to 0"),
+        ("--folds", "1000000000", "expected at least 1000000000 patients, found 12"),
+    ],
+)
+def test_an_option_that_splits_nothing_is_a_wrong_use_and_changes_nothing(
+    option: str, value: str, said: str, lidc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lidc.read_bytes()
+    assert ended("split", lidc, option, value) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert lidc.read_bytes() == before
+
+
 def test_what_was_left_out_is_said_and_is_exit_code_3(tmp_path: Path) -> None:
     lidc_nodule(tmp_path / FOLDER)
     labels = write_table(tmp_path / "l.csv", [LABELS, LABELS | {"nodule": "nodule-8"}])

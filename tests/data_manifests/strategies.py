@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from calcilens.data_manifests.columns import BOX_COLUMNS, IMAGE_KINDS, MODALITIES, SPLITS
-from calcilens.data_manifests.schema import Manifest, count_readers, new_manifest
+from calcilens.data_manifests.rows import count_readers
+from calcilens.data_manifests.schema import Manifest, new_manifest
 from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
 WORDS = st.text(

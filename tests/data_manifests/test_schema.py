@@ -146,7 +146,11 @@ def test_a_misspelt_column_is_refused_with_the_near_word(tmp_path: Path) -> None
     ("name", "content", "message"),
     [
         ("m.csv", "row_id,image\n", "m.csv: expected all columns of a manifest, found no image_k"),
-        ("m.csv", "\xff\xfe", "m.csv: expected CSV in UTF-8"),
+        (
+            "m.csv",
+            "\xff\xfe",
+            "m.csv: expected CSV in UTF-8, found another encoding; save it as CSV",
+        ),
         ("m.csv", "# 7\n", "m.csv, line 1: expected metadata as JSON"),
         ("m.csv", "", "m.csv: expected all columns"),
         ("m.parquet", "not parquet", "m.parquet: expected a parquet file"),

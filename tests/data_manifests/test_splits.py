@@ -135,3 +135,12 @@ def test_impossible_splits_are_refused() -> None:
         with_folds(table(3), 1)
     with pytest.raises(UsageError, match="leave something to train on"):
         with_splits(table(30), {"val": 0.5, "test": 0.5})
+    with pytest.raises(UsageError, match="--folds: expected at least 1000000000000 patients"):
+        with_folds(table(3), 10**12)
+
+
+@pytest.mark.parametrize("share", [float("nan"), -0.1, 1.5, float("inf")])
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_what_is_no_share_is_refused_by_name(name: str, share: float) -> None:
+    with pytest.raises(UsageError, match=f"--{name}: expected a share from 0 to 1, found {share}"):
+        with_splits(table(30), SHARES | {name: share})

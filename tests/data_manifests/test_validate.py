@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from calcilens.data_manifests.rows import row_faults
 from calcilens.data_manifests.schema import Manifest, plain_rows, write_manifest
-from calcilens.data_manifests.validate import row_faults, validate, validate_file
+from calcilens.data_manifests.validate import validate, validate_file
 from tests.data_manifests.made import png_manifest, save_png, tissue
 from tests.data_manifests.strategies import rows
 

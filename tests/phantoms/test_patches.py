@@ -25,6 +25,7 @@ from calcilens.errors import UsageError
 from calcilens.files import PART
 from calcilens.phantoms.ct_patches import PLANES, visible_ct, voxel_box
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, MODALITIES, Job, draw_scene, piece_box
+from calcilens.phantoms.intact import KEYS, is_there
 from calcilens.phantoms.patches import SET, write_patches
 from calcilens.phantoms.scene import Lesion
 from calcilens.phantoms.solids import solids
@@ -77,6 +78,35 @@ def test_a_set_that_was_stopped_anywhere_becomes_the_same_set(
     assert sum(done) == COUNT
     assert done[0] == 2  # what was whole is kept
     assert digests(halted.out) == digests(job.out)
+
+
+def test_a_damaged_lesion_is_made_anew_and_all_others_are_kept(job: Job, tmp_path: Path) -> None:
+    damaged = replace(job, out=tmp_path / "damaged")
+    shutil.copytree(job.out, damaged.out)
+    found = lines(job.out)
+    with_mask = [line for line in found if line["mask"]]
+    image, mask = damaged.out / found[0]["image"], damaged.out / with_mask[-1]["mask"]
+    os.truncate(image, 100)
+    os.truncate(mask, mask.stat().st_size - 3)
+    (damaged.out / found[1]["image"]).unlink()
+    (damaged.out / "truth" / "000002.json").write_text("{}\n")
+    broken = {0, 1, 2, int(with_mask[-1]["id"])}
+    assert [i for i in range(COUNT) if not is_there(damaged, i)] == sorted(broken)
+    done: list[int] = []
+    write_patches(damaged, COUNT, workers=1, advance=done.append)
+    assert (sum(done), done[0]) == (COUNT, COUNT - len(broken))
+    assert digests(damaged.out) == digests(job.out)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_truth_that_lacks_a_key_is_made_anew(job: Job, tmp_path: Path, key: str) -> None:
+    damaged = replace(job, out=tmp_path / "damaged")
+    shutil.copytree(job.out, damaged.out)
+    assert all(is_there(damaged, i) for i in range(COUNT))
+    line = lines(job.out)[0]
+    del line[key]
+    (damaged.out / "truth" / "000000.json").write_text(json.dumps(line))
+    assert not is_there(damaged, 0)
 
 
 def test_a_full_disk_leaves_no_piece_of_a_file(job: Job, tmp_path: Path) -> None:
@@ -156,6 +186,43 @@ def test_a_killed_worker_is_one_clear_error(
     said = program.communicate(timeout=60)[1].splitlines()[-1]
     assert said.startswith("calcilens.errors.InputError: expected 2 processes that end by themselv")
     assert "run again with fewer --workers" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+@pytest.mark.parametrize("to", ["program", "group"])
+def test_ctrl_c_stops_after_the_lesions_in_hand_and_says_so(tmp_path: Path, to: str) -> None:
+    out, words = tmp_path / "set", ("patches", "--n", "6000", "--seed", "3", "--workers", "2")
+    with subprocess.Popen(
+        [sys.executable, "-m", "calcilens.cli", "phantoms", *words, "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as program:
+        try:
+            assert within(60, lambda: len(list(out.rglob("truth/*.json"))) > 4)
+            before = len(list(out.rglob("truth/*.json")))
+            signalled = os.kill if to == "program" else os.killpg
+            signalled(program.pid, signal.SIGINT)
+            said = program.communicate(timeout=60)[1].splitlines()
+        finally:
+            program.kill()
+    assert said == [
+        "stopping after the lesions in hand",
+        "calcilens: stopped by the user; what was written whole is kept",
+    ]
+    assert program.returncode == 130
+    written = sorted(out.rglob("truth/*.json"))
+    assert len(written) <= before + 6  # two in hand, and those done while the signal came
+    assert not list(out.rglob(f"{PART}*"))
+    job = Job("ct", 3, "usual", out)
+    assert all(is_there(job, int(path.stem)) for path in written)
+
+
+def test_every_lesion_that_is_done_is_told(tmp_path: Path) -> None:
+    done: list[int] = []
+    write_patches(Job("ct", 3, "usual", tmp_path), 14, workers=2, advance=done.append)
+    assert sum(done) == 14
+    assert len([n for n in done if n]) > 3  # three persons, whose lesions are told one by one
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"domain": "unseen"}])

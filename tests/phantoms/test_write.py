@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -12,8 +13,9 @@ import numpy as np
 import pydicom
 import pytest
 
+from calcilens.commands.console import EXIT_FAILED, guarded
 from calcilens.commands.phantom_study import write_whole
-from calcilens.errors import InputError
+from calcilens.errors import UsageError
 from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
@@ -137,7 +139,7 @@ def test_every_object_says_that_it_is_simulated(made_ct: Made) -> None:
 
 def test_a_folder_that_holds_something_is_left_alone(made_ct: Made) -> None:
     before = digests(made_ct.folder)
-    with pytest.raises(InputError, match="missing or empty"):
+    with pytest.raises(UsageError, match="missing or empty"):
         write_whole(made_ct.folder, made_ct.plan)
     assert digests(made_ct.folder) == before
 
@@ -167,4 +169,20 @@ def test_nothing_is_left_of_a_study_that_cannot_be_written_whole(
     monkeypatch.setattr(write, "study_truth", full)
     with pytest.raises(OSError, match="No space left"), made_whole(tmp_path / "out") as folder:
         write_study(folder, made_ct.plan)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_on_a_full_disk_names_the_folder_that_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        with made_whole(tmp_path / "out"):
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:  # as pydicom does
+                raise OSError(f"With tag (7FE0,0010) got exception: {error}") from error
+
+    assert guarded(fail) == EXIT_FAILED
+    said = f"calcilens: No space left on device ({tmp_path}/out); make room and run again\n"
+    assert capsys.readouterr().err == said
     assert list(tmp_path.iterdir()) == []

@@ -49,7 +49,7 @@ def _row(root: Path, number: int, planes: int) -> dict[str, Any]:
         **{"z0": 0, "y0": 16, "x0": 18, "z1": planes, "y1": 31, "x1": 33},
         **{"spacing_z_mm": 1.0, "spacing_y_mm": 0.7, "spacing_x_mm": 0.7},
         **{"split": "val" if number % 6 > 3 else "train", "fold": number // 2 % FOLDS},
-        **{"finding": calcified, "concern": 1 - calcified, "readers": 4},
+        **{"finding": calcified, "concern": 1 - calcified, "readers": 1},
         "pattern": ["diffuse"] if calcified else None,
     }
 

@@ -24,7 +24,7 @@ from calcilens.training.evaluate_page import (
 )
 from calcilens.training.groups import group_names
 from calcilens.training.left_out import SEEN
-from calcilens.training.predictions import join, read_predictions
+from calcilens.training.predictions import join, read_predictions, sums_warning
 from tests.training.evaluation_cases import guesses, labelled
 
 FEW = 40
@@ -360,6 +360,17 @@ def csv(path: Path, text: str) -> Path:
         ("row_id,finding\na,0.5\na,0.6\n", "found a twice"),
         ("row_id,finding\na,0.5\nb,1.5\n", r"row_id b, column finding: .* in 0\.\.1"),
         ("row_id,concern\na,high\n", "row_id a, column concern: .*found high"),
+        (
+            "row_id,finding\na,0.5,\nb,0.6,\n",
+            r"p\.csv, line 2: expected 2 cells.*3; does it end in",
+        ),
+        ("row_id,finding\na,0.5\nb\n", r"p\.csv, line 3: expected 2 cells, as in the heading, fou"),
+        ("row_id;finding\na;0,5\nb;0,5;1\n", r"p\.csv, line 3: expected 2 cells, .* found 3$"),
+        ("row_id,finding,concern\na,,\n", "expected predictions, found only empty cells; fill in"),
+        (
+            "row_id,finding,out_of_domain\na,1,0.5\nb,1,banana\n",
+            "row_id b, column out_of_domain: expected a number or an empty cell, found banana",
+        ),
     ],
 )
 def test_a_faulty_csv_is_refused_with_what_is_wrong(
@@ -367,6 +378,35 @@ def test_a_faulty_csv_is_refused_with_what_is_wrong(
 ) -> None:
     with pytest.raises(InputError, match=message):
         read_predictions(csv(tmp_path / "p.csv", text))
+
+
+def test_another_encoding_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("row_id,finding\na,0.5\n", encoding="utf-16")
+    with pytest.raises(
+        InputError, match=r"^p\.csv: expected text in UTF-8, found another"
+    ) as raised:
+        read_predictions(tmp_path / "p.csv")
+    assert str(raised.value).endswith("save it as CSV in UTF-8")
+    assert "codec" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["0.5,0.5", "0.33,0.65", "0.04,1", ","], None),
+        (
+            ["0.9,0.8", "0.5,0.5", "0.4,0.3", ","],
+            "2 of 4 rows do not sum to 1 (mean 1.20; the first, r0, 1.70)",
+        ),
+    ],
+)
+def test_patterns_that_do_not_sum_to_one_are_named(
+    tmp_path: Path, cells: list[str], said: str | None
+) -> None:
+    lines = [f"r{i},1,{pair}" for i, pair in enumerate(cells)]
+    text = "\n".join(["row_id,finding,pattern_diffuse,pattern_central", *lines])
+    found = sums_warning(read_predictions(csv(tmp_path / "p.csv", text)))
+    assert (found is None) if said is None else (said in str(found))
 
 
 def test_rows_without_a_prediction_are_counted_and_the_first_is_named(

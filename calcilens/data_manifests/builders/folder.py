@@ -23,8 +23,9 @@ from calcilens.data_manifests.pixels import (
     nifti_spacing,
     read_series,
 )
-from calcilens.data_manifests.schema import count_readers, new_manifest
-from calcilens.data_manifests.validate import box_fault, mask_faults, row_faults
+from calcilens.data_manifests.rows import count_readers, row_faults
+from calcilens.data_manifests.schema import new_manifest
+from calcilens.data_manifests.validate import box_fault, mask_faults
 from calcilens.errors import CalcilensError, InputError, ManifestError, compose
 from calcilens.imaging.images import Volume
 from calcilens.patients import patient_key
@@ -94,7 +95,10 @@ def _read_table(path: Path) -> list[dict[str, str]]:
             table = csv.DictReader(stream, delimiter=delimiter)
             _check_header(list(table.fieldnames or ()), path.name)
             lines = [{k: (v or "").strip() for k, v in line.items() if k} for line in table]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        found, fix = "another encoding", "save it as CSV in UTF-8"
+        raise ManifestError(compose("CSV in UTF-8", found, where=path.name, fix=fix)) from error
+    except csv.Error as error:
         raise ManifestError(compose("CSV in UTF-8", str(error), where=path.name)) from error
     return lines if delimiter == "," else [_with_points(line) for line in lines]
 
@@ -157,7 +161,9 @@ def _cells(line: Mapping[str, str], number: int) -> tuple[dict[str, Any], list[F
             row[column.name] = from_text(column, text)
         except ValueError:
             row[column.name] = None
-            faults.append(Fault(number, column.name, compose(wanted(column), repr(text))))
+            faults.append(
+                Fault(number, column.name, compose(wanted(column, text), repr(text)[:80]))
+            )
     return row, faults
 
 

@@ -28,7 +28,8 @@ from calcilens.data_manifests.builders.build import (
 from calcilens.data_manifests.builders.dicom_folders import find_series
 from calcilens.data_manifests.faults import Fault
 from calcilens.data_manifests.pixels import digest, read_series
-from calcilens.data_manifests.schema import count_readers, new_manifest
+from calcilens.data_manifests.rows import count_readers
+from calcilens.data_manifests.schema import new_manifest
 from calcilens.errors import InputError, ManifestError, SeriesError, UsageError, compose
 from calcilens.imaging.images import Volume
 from calcilens.patients import LIDC_SALT, patient_key

@@ -26,7 +26,8 @@ from calcilens.data_manifests.builders.build import (
 )
 from calcilens.data_manifests.faults import Fault
 from calcilens.data_manifests.pixels import digest, plane_files, read_png
-from calcilens.data_manifests.schema import count_readers, new_manifest
+from calcilens.data_manifests.rows import count_readers
+from calcilens.data_manifests.schema import new_manifest
 from calcilens.errors import InputError, ManifestError, UsageError, compose
 from calcilens.patients import LIDC_SALT, patient_key
 from calcilens.vocabulary import ABSENT, LIDC_CALCIFICATION, MALIGNANCY_VOTES

@@ -13,8 +13,8 @@ import numpy as np
 
 from calcilens.data_manifests.builders.build import Advance, box_cells, row_id, spacing_cells
 from calcilens.data_manifests.pixels import digest, image_kind
-from calcilens.data_manifests.schema import Manifest, count_readers, new_manifest
-from calcilens.data_manifests.validate import row_faults
+from calcilens.data_manifests.rows import count_readers, row_faults
+from calcilens.data_manifests.schema import Manifest, new_manifest
 from calcilens.errors import ManifestError, UsageError, compose
 from calcilens.patients import patient_key
 
