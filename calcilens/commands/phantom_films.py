@@ -37,7 +37,13 @@ def films(
     job = Job("radiograph", seed, domain.value, out, backgrounds, whole=True)
     with progress_bar() as bar:
         task = bar.add_task("simulating films", total=n)
-        truth = write_patches(job, n, workers=workers, advance=lambda done: bar.advance(task, done))
+        truth = write_patches(
+            job,
+            n,
+            workers=workers,
+            advance=lambda done: bar.advance(task, done),
+            stopping=lambda: say("stopping after the films in hand"),
+        )
     if as_json:
         return print_json({"films": n, "truth": str(truth)})
     say(f"{n} films: {truth}")

@@ -27,7 +27,7 @@ _SHARE = 0.35
 _BRIGHT = 95
 _LEAST_KEPT = 0.05
 _ENDS, _DARK = (1, 99), 0.05
-"""What lies in this darkest share of the film's range is air, or not exposed: no lesion is there."""
+"""The darkest share of a film's range is air, or not exposed: no lesion is there."""
 
 
 class Finder(Eye, Protocol):
