@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 
+from calcilens.imaging.anatomy import anatomy
+from calcilens.imaging.images import Volume
+from calcilens.imaging.study import read_study
 from calcilens.phantoms.study import Plan
 from calcilens.phantoms.write import made_whole, write_study
 from tests.data_manifests.made import LABELS, lidc_nodule, save_png, tissue, write_table
@@ -14,13 +18,25 @@ PATIENTS = 15
 
 
 def write_documented_data(folder: Path) -> None:
-    """Write `my-study`, `roi.json`, `my-data` and a copy of the public LIDC layout."""
+    """Write two studies, `roi.json` and bones, `my-data` and a copy of the LIDC layout."""
     with made_whole(folder / "phantom") as phantom:
-        write_study(phantom, Plan(seed=1))
-    (folder / "phantom" / "dicom").rename(folder / "my-study")
-    (folder / "phantom" / "roi.json").rename(folder / "roi.json")
+        write_study(phantom, Plan(seed=1, follow_up=1.5))
+    (folder / "phantom" / "dicom").rename(folder / "my-prior")
+    (folder / "phantom" / "follow-up" / "dicom").rename(folder / "my-study")
+    (folder / "phantom" / "follow-up" / "roi.json").rename(folder / "roi.json")
+    _write_bones(folder / "my-study", folder / "bones.nii.gz")
     _write_own_data(folder / "my-data")
     _write_lidc(folder / "data")
+
+
+def _write_bones(study: Path, path: Path) -> None:
+    """Write the bones of a study as other programs do: NIfTI, in the grid of the CT."""
+    image = read_study(study).images[0]
+    if not isinstance(image, Volume):
+        raise TypeError("expected a CT")
+    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine.matrix[:, [2, 1, 0, 3]]
+    bones = anatomy(image).bone.astype(np.uint8).transpose(2, 1, 0)
+    nibabel.save(nibabel.Nifti1Image(bones, to_ras), path)
 
 
 def _write_own_data(folder: Path) -> None:

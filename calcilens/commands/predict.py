@@ -18,13 +18,14 @@ from calcilens.commands.console import (
     progress_bar,
     say,
 )
-from calcilens.errors import UsageError, compose
+from calcilens.errors import InputError, UsageError, compose
 
 if TYPE_CHECKING:
     from calcilens.imaging.records import Skipped
     from calcilens.imaging.study import Study
     from calcilens.inference.batch import Outcome
     from calcilens.inference.pipeline import Placed
+    from calcilens.inference.roi.segmentation import GridRegion
 
 FORMATS = ("json", "html")
 
@@ -62,6 +63,15 @@ def predict(
         metavar="FILE|FOLDER",
         help="Lesions: JSON or CSV boxes, DICOM SEG, RTSTRUCT. Without it images are searched.",
     ),
+    prior: Path | None = typer.Option(
+        None, "--prior", metavar="PATH", help="Earlier study of the patient: what changed since?"
+    ),
+    bone_mask: Path | None = typer.Option(
+        None,
+        "--bone-mask",
+        metavar="FILE",
+        help="Bones of a CT, NIfTI or DICOM SEG, taken in place of those found.",
+    ),
     formats: str = typer.Option("json,html", "--formats", help="Of json,html."),
     force: bool = typer.Option(False, "--force", help="Make reports again that are up to date."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Read and check; write nothing."),
@@ -83,12 +93,45 @@ def predict(
     if not paths or (out is None and not dry_run):
         missing = "a PATH" if not paths else "--out FOLDER"
         raise UsageError(compose(missing, "none", fix="see calcilens predict --help"))
+    wishes = {"out": out, "formats": wanted, "force": force}
+    code, outcomes, refused = report_on(
+        paths,
+        prior,
+        roi,
+        (model_ct, model_radiograph, finder),
+        wishes,
+        bone_mask=bone_mask,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    if outcomes is not None:
+        _show(outcomes, refused, "report.html" if "html" in wanted else "report.json", as_json)
+    raise typer.Exit(code)
+
+
+def report_on(
+    paths: list[Path],
+    prior: Path | None,
+    roi: Path | None,
+    models: tuple[str | None, str | None, str | None],
+    wishes: dict[str, Any],
+    *,
+    bone_mask: Path | None = None,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> tuple[int, list[Outcome] | None, list[Skipped]]:
+    """Read studies and write their reports; or, on a dry run, say what would be done.
+
+    Returns:
+        The exit code, what became of each study (None on a dry run), and the lesions refused.
+    """
     start = perf_counter()
     from calcilens.imaging.study import read_studies
 
-    if out is not None and not dry_run:
-        _make_folder(out)
+    if not dry_run:
+        make_folder(wishes["out"])
     regions, refused = _regions(roi)
+    drawn = _drawn(bone_mask)
     with progress_bar() as bar:
         task = bar.add_task("read", total=None)
         ahead = _Ahead(wanted=not dry_run)
@@ -98,18 +141,36 @@ def predict(
             bar.update(task, completed=done, total=total)
 
         studies = read_studies(paths, progress=advance)
+    priors, unread = _read_prior(prior)
+    refused += unread
     seconds = {"reading all studies": round(perf_counter() - start, 3)}
     placed, unplaced = _place(regions, studies, roi is not None)
     refused += unplaced
     _say_skipped(studies, refused)
-    if dry_run or out is None:
-        outcomes: list[Outcome] = []
+    bones = _bones(drawn, studies)
+    if dry_run:
         _plan(studies, placed, as_json)
-    else:
-        wishes = {"out": out, "formats": wanted, "force": force}
-        outcomes = _run(studies, placed, (model_ct, model_radiograph, finder), wishes, seconds)
-        _show(outcomes, refused, "report.html" if "html" in wanted else "report.json", as_json)
-    raise typer.Exit(_exit_code(studies, outcomes, refused))
+        return _exit_code(studies, [], refused), None, refused
+    outcomes = _run(studies, placed, models, {**wishes, "priors": priors, "bones": bones}, seconds)
+    for note in [note for outcome in outcomes for note in outcome.notes]:
+        say(f"comparison: {note}")
+    return _exit_code(studies, outcomes, refused), outcomes, refused
+
+
+def _read_prior(path: Path | None) -> tuple[tuple[Study, ...] | None, list[Skipped]]:
+    """Read the studies to compare with; that they cannot be read must not cost the report."""
+    if path is None:
+        return None, []
+    from calcilens.imaging.records import Skipped
+    from calcilens.imaging.study import read_studies
+
+    try:
+        studies = read_studies(path)
+    except InputError as error:
+        return None, [Skipped("--prior", str(error))]
+    for skipped in [s for study in studies for s in study.skipped]:
+        say(f"left out of the prior: {skipped.what}: {skipped.reason}")
+    return tuple(studies), []
 
 
 class _Ahead:
@@ -128,7 +189,7 @@ class _Ahead:
             Thread(target=import_module, args=("calcilens.inference.batch",)).start()
 
 
-def _make_folder(out: Path) -> None:
+def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -151,6 +212,26 @@ def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
     from calcilens.inference.roi import read_rois
 
     return read_rois(roi)
+
+
+def _drawn(bone_mask: Path | None) -> GridRegion | None:
+    if bone_mask is None:
+        return None
+    from calcilens.inference.roi import read_bones
+
+    return read_bones(bone_mask)
+
+
+def _bones(drawn: GridRegion | None, studies: list[Study]) -> dict[str, Any]:
+    """Return the given bones by series UID, and say which CT they do not fit."""
+    if drawn is None:
+        return {}
+    from calcilens.inference.roi import fit_bones
+
+    fit = fit_bones(drawn, [i for s in studies for i in s.images])
+    for uid in fit.others:
+        say(f"{drawn.where}: does not fit series {uid}; its bones are found by Calcilens")
+    return fit.bones
 
 
 def _place(
@@ -241,4 +322,5 @@ def _exit_code(studies: list[Study], outcomes: list[Outcome], refused: list[Skip
     if not usable or (outcomes and failed == len(outcomes)):
         return EXIT_FAILED
     skipped = any(s.skipped for s in studies) or refused or failed
+    skipped = skipped or any(o.compared is False for o in outcomes)
     return EXIT_PARTLY if skipped else 0

@@ -28,6 +28,8 @@ class Volume:
         hu: (Z, Y, X) int16 or float32, HU.
         affine: Voxel to LPS mm.
         planes: Z origins, one a plane.
+        kvp: Tube voltage; None where the files do not say it, or planes differ in it.
+        thickness_mm: Depth that each plane averages over; None like `kvp`.
     """
 
     hu: NDArray[np.int16] | NDArray[np.float32]
@@ -39,6 +41,8 @@ class Volume:
     modality: Literal["CT"] = "CT"
     notes: tuple[str, ...] = ()
     """What was done to the series on the way (resampled, plane dropped), in words."""
+    kvp: float | None = None
+    thickness_mm: float | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -53,6 +53,8 @@ class CtPlane:
         position: ImagePositionPatient (x, y, z), mm.
         orientation: ImageOrientationPatient, six direction cosines.
         spacing: PixelSpacing (rows, columns), mm.
+        thickness: Depth that it averages over, mm, or None.
+        kvp: Tube voltage, or None.
         padding: Lowest and highest stored value that mean "no data", or None.
         moments: Values of MOMENTS, as text.
     """
@@ -65,6 +67,7 @@ class CtPlane:
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
     thickness: float | None
+    kvp: float | None
     slope: float
     intercept: float
     padding: tuple[int, int] | None
@@ -161,7 +164,6 @@ def _plane(header: Header, frame: int) -> CtPlane:
     spacing = groups.floats("PixelSpacing", 2)
     slope, intercept = (groups.floats(k, 1)[0] for k in ("RescaleSlope", "RescaleIntercept"))
     _check(orientation, spacing, slope)
-    thickness = groups.get("SliceThickness")
     return CtPlane(
         name=header.name,
         sop_uid=header.sop_uid,
@@ -170,7 +172,8 @@ def _plane(header: Header, frame: int) -> CtPlane:
         position=groups.floats("ImagePositionPatient", 3),
         orientation=orientation,
         spacing=spacing,
-        thickness=float(thickness) if thickness not in (None, "") else None,
+        thickness=_above_zero(groups.get("SliceThickness")),
+        kvp=_above_zero(groups.get("KVP")),
         slope=slope,
         intercept=intercept,
         padding=_padding(tags, header.pixels),
@@ -178,6 +181,15 @@ def _plane(header: Header, frame: int) -> CtPlane:
         source=replace(header.pixels, frame=frame),
         others=tuple(o.pixels for o in header.others if o.pixels is not None),
     )
+
+
+def _above_zero(value: Any) -> float | None:
+    """Return what is one number above 0; None for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < np.inf else None
 
 
 def _refuse_frame(groups: _Groups) -> None:

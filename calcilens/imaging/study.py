@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calcilens.errors import StudyError, compose
-from calcilens.imaging.headers import Header, read_headers
+from calcilens.imaging.headers import Header, read_headers, read_patient
 from calcilens.imaging.images import Image
 from calcilens.imaging.pool import DecoderPool
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.imaging.scan import Found, opened
 from calcilens.imaging.series import SeriesPlan, plan_series, read_series
+from calcilens.patients import patient_key
 
 __all__ = ["SeriesInfo", "Skipped", "Study", "read_studies", "read_study"]
+
+_SALT = secrets.token_bytes(16)
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -29,6 +33,8 @@ class Study:
         study_date: YYYYMMDD, or None.
         modalities: All modalities met, also those that are not read.
         skipped: One entry for each file or series that was left out.
+        patient: Tells patients apart while the program runs, and nothing more: a hash under a
+            key that is never kept. None where the files name no patient.
     """
 
     study_uid: str
@@ -37,6 +43,7 @@ class Study:
     images: tuple[Image, ...]
     series: tuple[SeriesInfo, ...]
     skipped: tuple[Skipped, ...]
+    patient: str | None = None
 
 
 def read_study(
@@ -137,7 +144,13 @@ def _study(
         images=tuple(image for result in results for image in result.images),
         series=tuple(result.info for result in results),
         skipped=tuple(s for result in results for s in result.skipped),
+        patient=_patient(plans[0].headers[0]),
     )
+
+
+def _patient(header: Header) -> str | None:
+    number = read_patient(header)
+    return None if number is None else patient_key(number, _SALT)
 
 
 def _date(headers: Sequence[Header]) -> str | None:

@@ -62,8 +62,15 @@ def build_volume(
         frame_of_reference_uid=stack.planes[0].frame_of_reference,
         planes=tuple(Plane(p.sop_uid, p.source.frame) for p in stack.planes),
         notes=stack.notes,
+        kvp=_shared([p.kvp for p in stack.planes]),
+        thickness_mm=_shared([p.thickness for p in stack.planes]),
     )
     return volume, decoded.skipped
+
+
+def _shared(values: Sequence[float | None]) -> float | None:
+    """Return the value that all planes have, or None."""
+    return values[0] if len(set(values)) == 1 else None
 
 
 def _decode(stack: Stack, pool: DecoderPool, series_uid: str, done: Callable[[], None]) -> _Decoded:

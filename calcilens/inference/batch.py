@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name, write_study
-from calcilens.inference.pipeline import Models, Placed, Stopwatch, run_study
+from calcilens.inference.pipeline import Bones, Models, Placed, Stopwatch, run_study
 from calcilens.inference.provenance import done, facts
 from calcilens.inference.roi import Region, place
 from calcilens.models.finder_file import load_finder
@@ -32,6 +32,8 @@ class Outcome:
         folder: Its report, or None where there is none.
         skipped: Files and series that were left out.
         why: Of a failure.
+        compared: Whether it was compared with a prior study; None where none was given.
+        notes: What is to be said of the comparison, one line each.
     """
 
     study_uid: str
@@ -40,15 +42,27 @@ class Outcome:
     lesions: int
     skipped: int
     why: str | None = None
+    compared: bool | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user asked for."""
+    """What the user asked for.
+
+    Args:
+        out: Folder of the reports.
+        formats: Of `FORMATS`.
+        force: Make reports again that are up to date.
+        priors: Earlier studies to compare with; None for no comparison.
+        bones: Bones from elsewhere, by series UID.
+    """
 
     out: Path
     formats: tuple[str, ...]
     force: bool = False
+    priors: tuple[Study, ...] | None = None
+    bones: Bones = field(default_factory=dict)
 
 
 def load_models(
@@ -157,15 +171,23 @@ def _run_one(
     watch = Stopwatch()
     watch.seconds.update(seconds)
     run: dict[str, Any] = watch.time(
-        "fingerprint", lambda: facts(study, models, given, wishes.formats)
+        "fingerprint",
+        lambda: facts(study, models, given, wishes.formats, wishes.bones, wishes.priors),
     )
     kept = None if wishes.force else done(wishes.out, study.study_uid, run["fingerprint"])
     if kept is not None:
         return Outcome(study.study_uid, "kept", str(_folder(study, wishes)), *kept)
-    report = run_study(study, models, given, watch=watch)
+    report = run_study(study, models, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
     folder = write_study(report, wishes.out, wishes.formats, run, watch)
+    told = report.comparison
     return Outcome(
-        study.study_uid, "written", str(folder), len(report.lesions), len(report.skipped)
+        study.study_uid,
+        "written",
+        str(folder),
+        len(report.lesions),
+        len(report.skipped),
+        compared=None if told is None else told.done,
+        notes=() if told is None else told.notes,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,11 @@ from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.measure import Measurement
 from calcilens.imaging.patches import PatchLocation, paste
+from calcilens.inference.change import Change
 from calcilens.vocabulary import ConcernLevel
+
+if TYPE_CHECKING:  # it brings SimpleITK, which only a comparison needs
+    from calcilens.imaging.paired import PriorView
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,9 @@ class Lesion:
     measured: Measurement
     answer: Answer
     saliency: SaliencyMap | None
+    change: Change | None = None
+    """Since a prior study, where one was given; `prior` shows its place in that study."""
+    prior: PriorView | None = None
 
     @property
     def id(self) -> str:

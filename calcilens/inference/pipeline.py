@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
+from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.candidates import Candidate, propose
-from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.images import Image, Radiograph, Volume
 from calcilens.imaging.measure import measure
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
+from calcilens.inference.absent import is_absent, left_out
 from calcilens.inference.film_finder import Searched, search_film
 from calcilens.inference.lesions import Answer, Lesion, SaliencyMap
-from calcilens.inference.predictor import Described, Model, answer, patch_input
+from calcilens.inference.predictor import Described, Model, PatchInput, answer, patch_input
 from calcilens.inference.report import StudyReport
 from calcilens.inference.saliency import Explainer
 from calcilens.models.finder_file import LoadedFinder
 from calcilens.vocabulary import ConcernLevel
 
-MOST_LESIONS = 20
+MOST_LESIONS = 30
 """Candidates of a series that are reported; given lesions are always all reported."""
 NO_RADIOGRAPH_MODEL = (
     "no radiograph model was given, and a CT model is never used on a radiograph; "
@@ -31,6 +34,8 @@ NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safe
 Result = TypeVar("Result")
 Tick = Callable[[], None]
 Placed = tuple[Image, Candidate]
+Bones = Mapping[str, Mask]
+"""(Z, Y, X) bones by the UID of their series."""
 
 
 @dataclass(eq=False)
@@ -77,6 +82,8 @@ def run_study(
     models: Models,
     given: Sequence[Placed] | None = None,
     *,
+    priors: Sequence[Study] | None = None,
+    bones: Bones | None = None,
     watch: Stopwatch | None = None,
     tick: Tick = lambda: None,
 ) -> StudyReport:
@@ -86,10 +93,13 @@ def run_study(
         study: As `read_studies` gives it.
         models: What answers.
         given: Lesions given by hand, with their images; None: look for them.
+        priors: Earlier studies to compare with; None: nothing is compared.
+        bones: Bones from elsewhere, taken in place of those found.
         watch: Takes the time of every stage.
         tick: Called after each lesion.
     """
     watch = watch or Stopwatch()
+    watch.time("candidates", lambda: _know(study.images, bones or {}))
     skipped = list(study.skipped)
     places = list(given) if given is not None else []
     if given is None:
@@ -97,41 +107,52 @@ def run_study(
         skipped += capped
     lesions = []
     for image, candidate in places:
-        lesions.append(_examine(image, candidate, models, watch))
+        said, cut = _judge(image, candidate, models, watch)
+        if given is None and is_absent(said):
+            skipped.append(left_out(image, candidate, said))
+        else:
+            measured = watch.time("measurements", partial(measure, image, candidate))
+            seen = _explain(image, cut, said, models, watch)
+            lesions.append(Lesion(image, candidate, measured, said, seen))
         tick()
     told = tuple(s.coded() for s in skipped)
-    return StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
+    report = StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
+    if priors is None:
+        return report
+    from calcilens.inference.compare import compare  # it brings SimpleITK
+
+    return watch.time("comparison", lambda: compare(report, priors))
+
+
+def _know(images: Sequence[Image], bones: Bones) -> None:
+    for image in images:
+        if isinstance(image, Volume) and image.series_uid in bones:
+            anatomy(image, bones[image.series_uid])
 
 
 def _search(images: Sequence[Image], models: Models) -> tuple[list[Placed], list[Skipped]]:
     found: list[Placed] = []
-    left_out: list[Skipped] = []
+    untold: list[Skipped] = []
     for image in images:
         if isinstance(image, Radiograph):
             searched, first = search_film(image, models.finder), "likeliest"
         else:
             searched, first = Searched(tuple(propose(image))), "with most mineral"
         candidates = searched.candidates
-        left_out += searched.skipped
+        untold += searched.skipped
         found += [(image, c) for c in candidates[:MOST_LESIONS]]
         if len(candidates) > MOST_LESIONS:
             reason = (
                 f"{len(candidates)} places could be calcified; the {MOST_LESIONS} {first} "
                 "are reported; give the others with --roi"
             )
-            left_out.append(Skipped(image.series_uid, reason))
-    return found, left_out
-
-
-def _examine(image: Image, candidate: Candidate, models: Models, watch: Stopwatch) -> Lesion:
-    measured = watch.time("measurements", lambda: measure(image, candidate))
-    said, seen = _judge(image, candidate, models, watch)
-    return Lesion(image, candidate, measured, said, seen)
+            untold.append(Skipped(image.series_uid, reason))
+    return found, untold
 
 
 def _judge(
     image: Image, candidate: Candidate, models: Models, watch: Stopwatch
-) -> tuple[Answer, SaliencyMap | None]:
+) -> tuple[Answer, PatchInput | None]:
     model = models.of(image)
     if model is None:
         missing = NO_RADIOGRAPH_MODEL if isinstance(image, Radiograph) else NO_CT_MODEL
@@ -139,10 +160,16 @@ def _judge(
     cut = patch_input(image, candidate, model.spec)
     if isinstance(cut, str):
         return Answer.abstain(cut, str(model.card.get("name"))), None
-    said = watch.time("predictions", lambda: answer(model, cut))
-    if said.finding.probability is None:
-        return said, None
-    return said, watch.time("saliency", lambda: models.explainer(model).explain(cut))
+    return watch.time("predictions", lambda: answer(model, cut)), cut
+
+
+def _explain(
+    image: Image, cut: PatchInput | None, said: Answer, models: Models, watch: Stopwatch
+) -> SaliencyMap | None:
+    model = models.of(image)
+    if model is None or cut is None or said.finding.probability is None:
+        return None
+    return watch.time("saliency", lambda: models.explainer(model).explain(cut))
 
 
 def _urgency(lesion: Lesion) -> tuple[int, float, float]:

@@ -15,22 +15,33 @@ from calcilens import __version__
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name
-from calcilens.inference.pipeline import Models, Placed
+from calcilens.inference.pipeline import Bones, Models, Placed
 
-_LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d")
+_LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d", "simpleitk")
 
 
 def facts(
-    study: Study, models: Models, given: Sequence[Placed] | None, formats: tuple[str, ...]
+    study: Study,
+    models: Models,
+    given: Sequence[Placed] | None,
+    formats: tuple[str, ...],
+    bones: Bones,
+    priors: Sequence[Study] | None = None,
 ) -> dict[str, Any]:
     """Return the content of run.json without timings."""
-    settings = {"formats": list(formats), "lesions": "searched" if given is None else "given"}
+    masks = {i.series_uid: bones[i.series_uid] for i in study.images if i.series_uid in bones}
+    settings = {
+        "formats": list(formats),
+        "lesions": "searched" if given is None else "given",
+        "bones_given": {uid: hashlib.sha256(m.tobytes()).hexdigest() for uid, m in masks.items()},
+        "priors": None if priors is None else [[s.study_uid, s.study_date] for s in priors],
+    }
     return {
         "calcilens": __version__,
         "study_uid": study.study_uid,
         "settings": settings,
         "models": {k: _model(getattr(models, k)) for k in ("ct", "radiograph", "finder")},
-        "fingerprint": fingerprint(study, models, given, settings),
+        "fingerprint": fingerprint(study, models, given, settings, priors or ()),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -38,7 +49,11 @@ def facts(
 
 
 def fingerprint(
-    study: Study, models: Models, given: Sequence[Placed] | None, settings: dict[str, Any]
+    study: Study,
+    models: Models,
+    given: Sequence[Placed] | None,
+    settings: dict[str, Any],
+    priors: Sequence[Study] = (),
 ) -> str:
     """Return a hash of everything that the report depends on."""
     digest = hashlib.sha256()
@@ -51,7 +66,7 @@ def fingerprint(
         settings,
     ]
     digest.update(json.dumps(parts).encode())
-    for image in study.images:
+    for image in (image for one in (study, *priors) for image in one.images):
         _add_image(digest, image)
     for image, candidate in given or ():
         digest.update(f"{image.series_uid}{candidate.id}{candidate.why}".encode())

@@ -22,6 +22,53 @@ SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 PICTURES = ("image", "saliency", "overlay")
 
 
+@dataclass(frozen=True)
+class GoneLesion:
+    """A lesion of the prior study that this one no longer shows.
+
+    Args:
+        id: Of the prior study's candidate.
+        series_uid: The current series, in which the places below lie.
+        centroid_mm: Where it would lie, (x, y, z) LPS; box_mm likewise.
+        prior_centroid_mm: Where it lay in the prior series.
+    """
+
+    id: str
+    series_uid: str
+    prior_series_uid: str
+    centroid_mm: list[float]
+    box_mm: list[list[float]]
+    prior_centroid_mm: list[float]
+    prior_volume_mm3: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a study was compared with an earlier one.
+
+    Args:
+        prior_study_uid: None where nothing was compared; `notes` say why.
+        prior_study_date: YYYYMMDD, or None.
+        days: Between the studies, or None.
+        series: Each current CT: which prior series it was registered to, and how well.
+        gone: Lesions that are no longer there.
+        notes: What the reader must know, one line each.
+    """
+
+    prior_study_uid: str | None
+    prior_study_date: str | None
+    days: int | None
+    series: tuple[dict[str, Any], ...]
+    gone: tuple[GoneLesion, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether every CT of the study was compared."""
+        return bool(self.series) and all(s["why_not"] is None for s in self.series)
+
+
 @dataclass(frozen=True, eq=False)
 class StudyReport:
     """Everything that a run says about one study; lesions in the order of concern."""
@@ -30,6 +77,7 @@ class StudyReport:
     lesions: tuple[Lesion, ...]
     skipped: tuple[Skipped, ...]
     models: tuple[Described, ...]
+    comparison: Comparison | None = None
 
 
 @cache
@@ -57,6 +105,7 @@ def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any
         "series": [_series(s) for s in study.series],
         "models": [model_facts(m) for m in report.models],
         "lesions": [_lesion(x) for x in report.lesions],
+        "comparison": _comparison(report.comparison),
         "guidance": {},
         "skipped": [{"file_or_series": s.what, "reason": s.reason} for s in report.skipped],
         "exports": exports,
@@ -99,8 +148,16 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "concern": asdict(said.concern),
         "out_of_domain": asdict(said.out_of_domain),
         "saliency": _saliency(lesion),
-        "change": None,
+        "change": None if lesion.change is None else _rounded(lesion.change.to_json()),
     }
+
+
+def _comparison(comparison: Comparison | None) -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    facts = asdict(comparison)
+    lists = {k: list(v) for k, v in facts.items() if isinstance(v, tuple)}
+    return dict(_rounded({**facts, **lists}))
 
 
 def _saliency(lesion: Lesion) -> dict[str, Any]:

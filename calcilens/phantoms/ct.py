@@ -38,9 +38,7 @@ MASK_SHARE = 0.25
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 _TEXTURE = np.array([t.texture for t in TISSUES], np.float32)
 _GRAIN = np.array([t.grain for t in TISSUES], np.float32)
-_FINE = (
-    _TEXTURE,
-    _GRAIN,
+_KINDS = (
     np.array([t.name in ("muscle", "organ") for t in TISSUES], np.float32),
     np.array([t.name == "fat" for t in TISSUES], np.float32),
     np.array([t.name == "lung" for t in TISSUES], np.float32),
@@ -130,7 +128,7 @@ def _body(
         add_sheets(clean, lung, vessels(rng).draw(rng, grid), filled)
     rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
     rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
-    clean += (clean + 1000) * rough
+    clean += rough
     return clean, bone
 
 
@@ -181,7 +179,11 @@ def _own_hu(rng: np.random.Generator, settings: CTSettings) -> Field:
 
 
 def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> tuple[Field, ...]:
-    """Return HU and the shares of bone or air, texture, grain, muscle, fat and lung (Z, Y, X)."""
+    """Return HU and the shares of bone or air, texture, grain, muscle, fat and lung (Z, Y, X).
+
+    Texture and grain are HU of the tissue's own density: a vessel beside lung has none of its.
+    """
+    fine_tables = (_TEXTURE * (hu + 1000), _GRAIN * (hu + 1000), *_KINDS)
     fine, weight = _fine_z(settings, grid, 2.5)
     more = 2 if max(grid.shape[1:]) <= 360 else 1
     outlines = np.stack([t.outlines(fine.axis(0)) for t in segment.tubes])
@@ -195,7 +197,7 @@ def _anatomy(segment: Segment, hu: Field, settings: CTSettings, grid: Grid) -> t
         labels = _labels(tissues, outlines[:, k], grid, more)
         layers = [_reduce(table.take(labels), more) for table in (hu, solid)]
         few = labels[::more, ::more]
-        layers += [table.take(few) for table in _FINE]
+        layers += [table.take(few) for table in fine_tables]
         for z in np.flatnonzero(weight[:, k] > 1e-6):
             for total, layer in zip(totals, layers, strict=True):
                 total[z] += weight[z, k] * layer

@@ -44,6 +44,8 @@ HOW = {
     "mean_hu": "of that volume at the scan's tube voltage, without blur and noise; max_hu too",
     "skin_distance_mm": "shortest way in 3D from that volume to the outline of the skin",
     "bone_distance_mm": "shortest way in 3D from that volume to the outline of a bone",
+    "fascia_distance_mm": "the same to the outline of the deep fascia",
+    "depth": "deep where most of that volume lies inside the fascia, else subcutaneous",
 }
 
 
@@ -135,7 +137,14 @@ def lesion_truth(lesion: Lesion, segment: Segment, kvp: float | None) -> dict[st
         **({} if kvp is None else _hu(model.hu(kvp))),
         "skin_distance_mm": _gap_mm(rim, [segment.skin], half),
         "bone_distance_mm": _gap_mm(rim, segment.bones, half),
+        "fascia_distance_mm": _gap_mm(rim, [segment.fascia], half),
+        "depth": _depth(model, segment),
     }
+
+
+def _depth(model: Model, segment: Segment) -> str:
+    inside = np.stack(list(_tissues([segment.fascia], model.grid))) != INDEX["air"]
+    return "deep" if inside[model.mineral].mean() > 0.5 else "subcutaneous"
 
 
 def _hu(hu: Float) -> dict[str, float]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import typer
@@ -91,6 +92,28 @@ def test_a_bad_lesion_is_exit_code_3_and_the_others_go_on(
     roi.write_text(json.dumps([{"box_px": [1]}, {"box_px": [10, 20, 40, 60]}]))
     assert app("predict", films, "--out", tmp_path / "out", "--roi", roi) == 3
     assert "left out: roi.json entry 1: expected 4 numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (None, "--bone-mask b.nii: expected a NIfTI or DICOM SEG of bones, found no file"),
+        (b"none", "--bone-mask b.nii: expected a whole NIfTI"),
+        (np.ones((2, 2, 2)), "--bone-mask b.nii: expected one CT of its grid, found none among 0"),
+    ],
+    ids=["missing", "broken", "without a CT"],
+)
+def test_bones_that_fit_no_ct_are_one_line_and_exit_code_1(
+    films: Path, tmp_path: Path, given: object, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "b.nii"
+    if isinstance(given, bytes):
+        path.write_bytes(given)
+    elif isinstance(given, np.ndarray):
+        nibabel.save(nibabel.Nifti1Image(given, np.eye(4)), path)
+    assert app("predict", films, "--out", tmp_path / "out", "--bone-mask", path) == 1
+    assert line in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_a_dry_run_writes_nothing(films: Path, roi: Path, tmp_path: Path) -> None:

@@ -27,11 +27,11 @@ from calcilens.models.abstention import Reason
 from tests.inference.made import STUDY_UID, FakeModel, FakeNetwork, ct, film, lesion_in, study
 
 
-def run(out: Path, *images: object, given: bool = False, **wishes: bool) -> list[Outcome]:
+def run(out: Path, *images: object, given: bool = False, force: bool = False) -> list[Outcome]:
     whole = study(*(images or (ct(),)))  # type: ignore[arg-type]
     lesions = {STUDY_UID: [(i, lesion_in(i)) for i in whole.images]} if given else None
     models = Models(ct=FakeModel())
-    return list(run_all([whole], models, lesions, Wishes(out, FORMATS, **wishes), seconds={}))
+    return list(run_all([whole], models, lesions, Wishes(out, FORMATS, force), seconds={}))
 
 
 def test_a_study_gives_the_files_of_the_contract(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ PLAIN = CTSettings(
 MINERAL = float(hu_per_density(120)[BASE_NAMES.index("mineral")])
 
 
+PLACES = [(y, x) for y in range(-30, 31, 12) for x in range(-30, 31, 12)]
+
+
 def body(tissue: str, radius_mm: float = 60.0, x_mm: float = 0.0) -> Segment:
     """A segment of one tissue: a circle in every plane."""
     outline = ellipse(np.full(KNOTS, radius_mm), np.full(KNOTS, radius_mm))
@@ -136,6 +139,17 @@ def test_an_edge_is_as_blurred_as_the_kernel_says(sigma: float) -> None:
     # Differences between pixels, and the pixels themselves, add the variance of a box each.
     expected = sigma**2 + 2 * settings.pixel_mm**2 / 12
     assert np.sqrt(spread) == pytest.approx(np.sqrt(expected), rel=0.06)
+
+
+def test_a_vessel_in_the_lung_has_none_of_the_lung_s_grain() -> None:
+    """Voxels that both share would otherwise look calcified."""
+    lung = body("lung").tubes[0]
+    slim = ellipse(np.full(KNOTS, 2.2), np.full(KNOTS, 2.2))
+    tubes = (lung, *(Tube("blood", Z, straight(y, x), slim, "lung") for y, x in PLACES))
+    settings = replace(PLAIN, pixel_mm=1.0, noise_hu=1.0)
+    scene = Scene(Segment("test", tubes, lung, lung), ())
+    image = render_ct(scene, settings, np.random.default_rng(0), np.zeros(3), (12, 80, 80))
+    assert 0 < image.clean.max() < 150
 
 
 def test_soft_tissue_hardens_nothing_and_metal_leaves_dark_and_bright_streaks() -> None:

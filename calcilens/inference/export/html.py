@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from calcilens import DISCLAIMER, __version__
-from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.images import Image
+from calcilens.inference.export.figures import figures
 from calcilens.inference.export.overview import overview
 from calcilens.inference.export.table import table
 from calcilens.inference.export.viewer import payload
@@ -24,15 +25,6 @@ from calcilens.vocabulary import pattern
 
 _PAGE = Path(__file__).with_name("page")
 _SHOWN_PATTERNS = 5
-_FIGURES = (
-    ("max_diameter_mm", "Largest diameter", "mm", 1),
-    ("volume_mm3", "Volume", "mm³", 0),
-    ("mean_hu", "Mean density", "HU", 0),
-    ("max_hu", "Highest density", "HU", 0),
-    ("agatston", "Agatston score", "", 0),
-    ("skin_distance_mm", "Distance to skin", "mm", 1),
-    ("bone_distance_mm", "Distance to bone", "mm", 1),
-)
 _EMPTY = (
     "No lesion is reported. On CT, nothing denser than tissue, contrast medium and noise was "
     "found outside bone. On a radiograph, the finder saw no calcification."
@@ -119,7 +111,7 @@ def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
         "concern": said.concern.probability,
         "reasons": [sentence(r) for r in said.concern.model_reasons],
         **_patterns(lesion),
-        "measurements": _figures(lesion),
+        "measurements": figures(lesion),
         "profile": _profile(lesion.measured.radial_profile),
         "saliency": _saliency(lesion),
         "origin": sentence(lesion.candidate.why).rstrip("."),
@@ -160,26 +152,6 @@ def _set(said: Patterns) -> str | None:
         f"Not ruled out: {named}. Of held-out lesions that truly showed a pattern, "
         f"{percent(said.coverage)} had it in their set."
     )
-
-
-def _figures(lesion: Lesion) -> list[dict[str, Any]]:
-    """Return the rows of the table; on a radiograph what cannot be measured is one row."""
-    if not isinstance(lesion.image, Radiograph):
-        return [_figure(lesion, *f) for f in _FIGURES]
-    (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
-    size = {
-        "label": "Box",
-        "value": f"{x1 - x0} × {y1 - y0} pixels",
-        "how": f"given; columns {x0}–{x1 - 1}, rows {y0}–{y1 - 1}",
-    }
-    rest = {"label": "All others", "value": None, "how": "they need the depth and density of CT"}
-    return [size, _figure(lesion, *_FIGURES[0]), rest]
-
-
-def _figure(lesion: Lesion, name: str, label: str, unit: str, digits: int) -> dict[str, Any]:
-    value = getattr(lesion.measured, name)
-    text = None if value is None else f"{value:.{digits}f} {unit}".strip()
-    return {"label": label, "value": text, "how": lesion.measured.how.get(name, "")}
 
 
 def _profile(values: list[float] | None) -> Markup | None:

@@ -45,7 +45,7 @@ def _read_file(path: Path) -> tuple[Sequence[Region], list[Skipped]]:
     if path.suffix.lower() == ".csv":
         return read_csv(path)
     try:
-        with _standard(path.name):
+        with standard(path.name):
             entries = _entries(path)
     except InvalidDicomError as error:
         raise RoiError(
@@ -55,7 +55,7 @@ def _read_file(path: Path) -> tuple[Sequence[Region], list[Skipped]]:
     bad = []
     for where, read in entries:
         try:
-            with _standard(where):
+            with standard(where):
                 good.append(read())
         except RoiError as error:
             bad.append(Skipped(where, str(error)))
@@ -63,7 +63,7 @@ def _read_file(path: Path) -> tuple[Sequence[Region], list[Skipped]]:
 
 
 @contextmanager
-def _standard(where: str) -> Iterator[None]:
+def standard(where: str) -> Iterator[None]:
     """Turn what a malformed object makes the libraries raise into one line."""
     try:
         yield

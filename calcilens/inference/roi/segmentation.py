@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -91,15 +91,30 @@ def read_seg(
     for number in (int(n) for n in seg.segment_numbers):
         where = f"{path.name} segment {number}"
         if in_space:
-            entries.append((where, partial(_grid, where, seg, number)))
+            entries.append((where, partial(_grid, where, seg, [number])))
         else:
             uids = sorted({str(u[2]) for u in seg.get_source_image_uids()})
             entries += [(where, partial(_plane, where, seg, number, uid)) for uid in uids]
     return entries
 
 
-def _grid(where: str, seg: highdicom.seg.Segmentation, number: int) -> GridRegion:
-    volume = seg.get_volume(segment_numbers=[number], combine_segments=True)
+def read_grid(where: str, dataset: Dataset, numbers: Sequence[int]) -> GridRegion:
+    """Read some segments of a SEG as one region.
+
+    Raises:
+        RoiError: The SEG is no volume in space, or the segments are empty.
+    """
+    seg = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
+    if seg.get_volume_geometry() is None:
+        raise RoiError(compose("a SEG of evenly spaced planes", "another"))
+    return _grid(where, seg, numbers)
+
+
+def _grid(where: str, seg: highdicom.seg.Segmentation, numbers: Sequence[int]) -> GridRegion:
+    """Return segments as one mask; where they overlap does not matter for that."""
+    volume = seg.get_volume(
+        segment_numbers=list(numbers), combine_segments=True, skip_overlap_checks=True
+    )
     mask = np.asarray(volume.array) > 0
     if not mask.any():
         raise RoiError(compose("a segment with at least one voxel", "none"))

@@ -1,0 +1,154 @@
+"""How dense a lesion is: HU, Agatston score, mass, and how density runs from rim to centre."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from calcilens.imaging.anatomy import MINERAL_HU, Mask
+from calcilens.imaging.measure.lesion import Float, Lesion
+from calcilens.imaging.measure.measurement import Measurement
+from calcilens.imaging.measure.mineral import Mineral, ball
+
+AGATSTON_SLICE_MM = (2.5, 3.0)
+AGATSTON_WEIGHTS = ((400, 4), (300, 3), (200, 2), (130, 1))
+"""Weight by the densest voxel of a plane's piece (Agatston et al., JACC 1990;15:827)."""
+HU_PER_G_CM3 = {80: 2300.0, 100: 1952.0, 120: 1751.0, 140: 1614.0}
+"""HU that 1 g/cm3 of hydroxyapatite adds, by tube voltage; see `calcilens.phantoms.materials`."""
+_SOFT_HU = 50.0
+"""Soft tissue that mineral lies in."""
+_SLOPE_ERROR = 0.08
+"""Relative error of the slope: scanners of one voltage differ in their filters."""
+_SHELL_MM, _SHELLS = 1.0, 8
+_CLOSED_MM, _LEAST_DEPTH_MM = 2.0, 2.5
+_ZONAL, _LEAST_HU = 1.5, 20.0
+"""A rim that many times as dense as the centre is zonal; the inverse is reverse-zonal."""
+
+
+def measure_density(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
+    """Take the figures of density."""
+    _values(lesion, mineral, taken)
+    _agatston(lesion, taken)
+    _mass(lesion, mineral, taken)
+    _profile(lesion, taken)
+    _zones(lesion, mineral, taken)
+
+
+def _values(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
+    inside, noise = lesion.hu[lesion.mask], mineral.noise_hu
+    noted = f"{lesion.of}; its standard deviation is that of noise alone"
+    sd = noise / np.sqrt(len(inside))
+    taken.set("mean_hu", float(inside.mean()), f"mean over {noted}", sd)
+    taken.set("max_hu", float(inside.max()), f"largest value in {noted}", noise)
+    sd = noise / np.sqrt(max(1.0, 0.05 * len(inside)))
+    taken.set("p95_hu", float(np.percentile(inside, 95)), f"95th percentile of {noted}", sd)
+
+
+def _agatston(lesion: Lesion, taken: Measurement) -> None:
+    """Score as defined: planes 2.5-3 mm apart and axial; pieces of at least 1 mm2."""
+    z, y, x = lesion.spacing
+    normal = np.abs(lesion.volume.affine.matrix[:3, 0]) / z
+    low, high = AGATSTON_SLICE_MM
+    if normal[2] < 0.99:
+        return taken.set("agatston", None, "defined for axial planes only")
+    if not low - 0.05 <= z <= high + 0.05:
+        why = f"defined for planes {low}-{high} mm apart; here {z:.2f} mm"
+        return taken.set("agatston", None, why)
+    area = float(y * x)
+    planes = zip(lesion.hu, lesion.mask, strict=True)
+    score = sum(_plane_score(hu, mask, area) for hu, mask in planes) * z / high
+    how = "area times density weight of each plane (Agatston 1990), scaled to 3 mm planes; "
+    taken.set("agatston", float(score), how + "validated for coronary arteries without contrast")
+    return None
+
+
+def _plane_score(hu: NDArray[np.float64], mask: Mask, area_mm2: float) -> float:
+    labels, n = cc3d.connected_components(mask & (hu >= MINERAL_HU), connectivity=8, return_N=True)
+    score = 0.0
+    for label in range(1, n + 1):
+        piece = labels == label
+        if piece.sum() * area_mm2 >= 1.0:
+            peak = hu[piece].max()
+            score += piece.sum() * area_mm2 * next(w for t, w in AGATSTON_WEIGHTS if peak >= t)
+    return score
+
+
+def _mass(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
+    """Mass of hydroxyapatite: the rise over soft tissue, which no blur changes in sum."""
+    kvp = lesion.volume.kvp
+    if kvp is None or not min(HU_PER_G_CM3) <= kvp <= max(HU_PER_G_CM3):
+        said = "the files do not say one" if kvp is None else f"here {kvp:g} kV"
+        low, high = min(HU_PER_G_CM3), max(HU_PER_G_CM3)
+        return taken.set("mass_mg", None, f"needs a tube voltage of {low}-{high} kV; {said}")
+    if not mineral.there:
+        return taken.set("mass_mg", None, "nothing is as dense as mineral")
+    slope = float(np.interp(kvp, list(HU_PER_G_CM3), list(HU_PER_G_CM3.values())))
+    there = mineral.share > 0
+    # Where mineral displaced fat, it came with soft tissue, which is no mineral.
+    rise = mineral.rise - mineral.share * (_SOFT_HU - mineral.tissue)
+    mass = max(float(rise[there].sum(dtype=np.float64)), 0.0) * lesion.voxel_mm3 / slope
+    noise = mineral.noise_hu * np.sqrt(there.sum()) * lesion.voxel_mm3 / slope
+    how = (
+        f"rise over soft tissue / {slope:.0f} HU per g/cm3: hydroxyapatite at {kvp:g} kV, "
+        "computed, not calibrated on this scanner"
+    )
+    thin = 1 - float(mineral.share[mineral.wide].sum() / mineral.share.sum())
+    sd = float(np.hypot(np.hypot(_SLOPE_ERROR, 0.15 * thin) * mass, noise))
+    return taken.set("mass_mg", mass, how, sd)
+
+
+def _filled(mask: Mask, spacing: Float) -> Mask:
+    """Return a mask padded by 1 with gaps closed and hollows filled: rim and centre are one."""
+    reach = np.ceil(_CLOSED_MM / spacing).astype(int) + 1
+    padded = np.pad(mask, [(n, n) for n in reach])
+    closed = ndimage.binary_closing(padded, ball(_CLOSED_MM, spacing))
+    body = np.asarray(ndimage.binary_fill_holes(closed | padded), bool)
+    return body[tuple(slice(n - 1, 1 - n) for n in reach)]
+
+
+def _depth(body: Mask, spacing: Float) -> Float:
+    """Return the depth, mm, of voxels of a padded body; without the padding."""
+    depth = np.asarray(ndimage.distance_transform_edt(body, sampling=spacing))
+    return depth[1:-1, 1:-1, 1:-1]
+
+
+def _profile(lesion: Lesion, taken: Measurement) -> None:
+    """Mean HU by depth under the rim."""
+    depth = _depth(_filled(lesion.mask, lesion.spacing), lesion.spacing)
+    inside = depth > 0
+    shell = np.minimum((depth[inside] - lesion.spacing.min() / 2) // _SHELL_MM, _SHELLS - 1)
+    shell = shell.astype(int).clip(0)
+    sums, counts = np.bincount(shell, lesion.hu[inside]), np.bincount(shell)
+    profile = [float(s / n) for s, n in zip(sums, counts, strict=True) if n]
+    thick = f"mean HU of shells {_SHELL_MM:.0f} mm thick"
+    how = f"{thick}, from the rim of {lesion.of} inwards, hollows filled"
+    taken.set("radial_profile", profile, how)
+
+
+def _zones(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
+    """Compare the outer third of the depth of the largest piece with the inner third."""
+    names = ("rim_ratio", "zoning")
+    if not mineral.there:
+        return taken.omit(names, "nothing is as dense as mineral")
+    labels = cc3d.connected_components(_filled(lesion.mask, lesion.spacing), connectivity=26)
+    depth = _depth(labels == int(np.argmax(np.bincount(labels.flat)[1:])) + 1, lesion.spacing)
+    deepest, least = float(depth.max()), max(_LEAST_DEPTH_MM, 1.5 * float(lesion.spacing.max()))
+    at = lesion.start - [s.start for s in mineral.part]
+    box = tuple(slice(a, a + n) for a, n in zip(at, depth.shape, strict=True))
+    # The outermost voxels of a mask hold blur, not mineral.
+    outer = (depth > 0) & (depth <= deepest / 3 + lesion.spacing.min()) & (mineral.over[box] > 0)
+    if deepest < least or not outer.any():
+        thick = f"the largest piece is {2 * deepest:.1f} mm thick"
+        return taken.omit(names, f"{thick}; rim and centre need {2 * least:.1f} mm")
+    rim = float(mineral.rise[box][outer].mean())
+    centre = float(mineral.rise[box][depth > 2 * deepest / 3].mean())
+    ratio = max(rim, _LEAST_HU) / max(centre, _LEAST_HU)
+    how = (
+        "rise over soft tissue, without blur, of the outer third of the depth of the largest "
+        f"piece over that of the inner third: {rim:.0f} and {centre:.0f} HU"
+    )
+    kind = "zonal" if ratio > _ZONAL else "reverse-zonal" if ratio < 1 / _ZONAL else "even"
+    taken.set("rim_ratio", ratio, how)
+    return taken.set("zoning", kind, f"zonal from a ratio of {_ZONAL:g}, reverse below its inverse")

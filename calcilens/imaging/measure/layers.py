@@ -1,0 +1,143 @@
+"""Under what a lesion lies: skin, the fascia between fat and muscle, and in which of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from calcilens.imaging.anatomy import AIR_HU, Mask, anatomy
+from calcilens.imaging.images import Volume
+from calcilens.imaging.measure.lesion import Field, Float, Lesion
+from calcilens.imaging.measure.measurement import Measurement
+from calcilens.imaging.measure.surfaces import cut, nearest_mm, skin
+
+_GRID_MM = 2.0
+_BORDER_HU = -25.0
+"""Halfway between fat and muscle."""
+_SKIN_DEPTH_MM, _CLOSED_MM, _LARGE = 3.0, 6.0, 0.15
+"""Thickness that skin, veins and septa stay below; gaps between muscles; what a muscle mass has at
+least of the largest one."""
+_CROSS = ndimage.generate_binary_structure(2, 1)[None]
+_SKIN_MM, _FASCIA_MM, _VOXELS, _FAR_MM = 0.4, 2.0, 0.35, 200.0
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The body on a coarse grid.
+
+    Args:
+        step: (3,) voxels of the volume to one of this grid.
+        deep: (Z, Y, X) what the fascia encloses: muscle, bone and the fat between them.
+        border: (N, 3) where fat ends at the deep tissue, in voxels of the volume.
+    """
+
+    step: NDArray[np.int64]
+    deep: Mask
+    border: Float
+
+
+_KNOWN: WeakKeyDictionary[Volume, Layers] = WeakKeyDictionary()
+
+
+def layers(volume: Volume) -> Layers:
+    """Return the layers of a volume; worked out once for each volume."""
+    if volume not in _KNOWN:
+        _KNOWN[volume] = _find(volume)
+    return _KNOWN[volume]
+
+
+def _find(volume: Volume) -> Layers:
+    spacing = np.asarray(volume.spacing_mm)
+    step = np.maximum(1, np.round(_GRID_MM / spacing)).astype(int)
+    hu = _coarse(volume.hu, step)
+    middle = tuple(
+        slice(n // 2, n // 2 + (m - 1) * n + 1, n) for n, m in zip(step, hu.shape, strict=True)
+    )
+    body = anatomy(volume).body[middle]
+    deep = _deep(body & (hu >= _BORDER_HU), spacing * step) & body
+    return Layers(step, deep, _border(hu, body, deep) * step + (step - 1) / 2)
+
+
+def _coarse(values: NDArray[Any], step: NDArray[np.int64]) -> Field:
+    """Return means over blocks; what is left at the ends is not used."""
+    whole = np.array(values.shape) // step
+    total = np.zeros(whole, np.float32)
+    for first in np.ndindex(*step):
+        ends = np.array(first) + (whole - 1) * step + 1
+        total += values[tuple(map(slice, first, ends, step))]
+    return total / np.float32(np.prod(step))
+
+
+def _deep(dense: Mask, spacing: Float) -> Mask:
+    """Return the large masses that are denser than fat, with the gaps between and inside them."""
+    thin = max(1, round(_SKIN_DEPTH_MM / float(spacing[1:].mean())))
+    core = ndimage.binary_opening(dense, _CROSS, iterations=thin)
+    if not core.any():
+        return np.asarray(core, bool)
+    labels = cc3d.connected_components(core, connectivity=6)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept = np.isin(labels, np.flatnonzero(sizes >= max(1.0, _LARGE * sizes.max())))
+    gap = max(1, round(_CLOSED_MM / 2 / float(spacing[1:].mean())))
+    padded = np.pad(kept, ((0, 0), (gap, gap), (gap, gap)))
+    closed = ndimage.binary_closing(padded, _CROSS, iterations=gap)[:, gap:-gap, gap:-gap]
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in closed])
+
+
+def measure_layers(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
+    """Take the way to skin and fascia, and the layer that the lesion lies in."""
+    to_skin = nearest_mm(lesion, border_mm, skin)
+    to_cut = None if to_skin is None else nearest_mm(lesion, border_mm, cut, to_skin)
+    if to_skin is None or (to_cut is not None and to_cut < to_skin):
+        why = "the skin near the lesion lies outside the image"
+        return taken.omit(("skin_distance_mm", "fascia_distance_mm", "depth"), why)
+    how = "shortest way in 3D from the lesion's border to the air around the body"
+    sd = float(np.hypot(_SKIN_MM, _VOXELS * lesion.spacing.mean()))
+    taken.set("skin_distance_mm", to_skin, how, sd)
+    return _fascia(lesion, border_mm, taken)
+
+
+def _fascia(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
+    names = ("fascia_distance_mm", "depth")
+    found = layers(lesion.volume)
+    points, middle = found.border * lesion.spacing, _middle(lesion)
+    points = points[(np.abs(points - middle) < _FAR_MM).all(1)]
+    if not len(points):
+        why = f"no border between fat under the skin and muscle was found within {_FAR_MM:g} mm"
+        return taken.omit(names, why)
+    at = np.minimum((middle / lesion.spacing).round() // found.step, np.array(found.deep.shape) - 1)
+    deep = bool(found.deep[tuple(at.astype(int))])
+    away = float(np.min(cKDTree(border_mm).query(points)[0]))
+    how = "shortest way in 3D from the lesion's border to where fat under the skin meets muscle"
+    taken.set("fascia_distance_mm", away, how, _FASCIA_MM)
+    kind = "deep" if deep else "subcutaneous"
+    return taken.set("depth", kind, "side of that border on which the lesion's middle lies")
+
+
+def _middle(lesion: Lesion) -> Float:
+    """Return the mask's voxel (3,) nearest to its centre, mm."""
+    at = (np.argwhere(lesion.mask) + lesion.start) * lesion.spacing
+    return np.asarray(at[int(np.argmin(((at - at.mean(0)) ** 2).sum(1)))])
+
+
+def _border(hu: Field, body: Mask, deep: Mask) -> Float:
+    """Return the points (N, 3) where fat ends at the deep tissue, in voxels of the coarse grid."""
+    fat = body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU)
+    points = []
+    for axis in (1, 2):
+        inner, under = (np.moveaxis(mask, axis, 0) for mask in (deep, fat))
+        lines = np.moveaxis(hu, axis, 0)
+        change = (inner[:-1] & under[1:]) | (under[:-1] & inner[1:])
+        at = np.argwhere(change).astype(np.float64)
+        before, after = lines[:-1][change], lines[1:][change]
+        step = np.where(before == after, 1.0, after - before)
+        at[:, 0] += np.clip((_BORDER_HU - before) / step, 0, 1)
+        points.append(at[:, [1, 0, 2]] if axis == 1 else at[:, [1, 2, 0]])
+    return np.concatenate(points)

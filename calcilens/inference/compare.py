@@ -1,0 +1,289 @@
+"""A study against an earlier one: registered, lesions matched, what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from calcilens.imaging.anatomy import anatomy
+from calcilens.imaging.candidates import Candidate, propose
+from calcilens.imaging.images import Volume
+from calcilens.imaging.measure import lesion_mask, measure
+from calcilens.imaging.paired import Mineral, Pair, PriorView
+from calcilens.imaging.registration import (
+    LEAST_QUALITY,
+    LEAST_SHARED,
+    register,
+    resemblance,
+)
+from calcilens.imaging.study import Study
+from calcilens.inference.change import LITTLE, Change, Group, Kind, Level, Points, Ratio, matched
+from calcilens.inference.lesions import Lesion
+from calcilens.inference.prior import choose, days_between
+from calcilens.inference.report import Comparison, GoneLesion, StudyReport
+
+FLAT = "change is not measured on radiographs: another projection looks like growth"
+_HOW = "rise over the tissue around, added up over one region of both registered scans; {}"
+_MOST_POINTS = 3000
+_LEAST_SHOWN, _IN_BONE = 0.5, 0.1
+_MOST_PRIOR = 40
+"""Candidates of the prior scan that are looked at; mineral is measured without them too."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Against:
+    """One CT of the current study against one of the prior."""
+
+    study: Study
+    pair: Pair
+    days: int | None
+    lesions: tuple[Lesion, ...]
+    before: tuple[Candidate, ...]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the two cannot be compared, or None."""
+        found = self.pair.registration
+        if found.quality >= LEAST_QUALITY and found.shared >= LEAST_SHARED:
+            return None
+        return (
+            f"registration failed: likeness {found.quality:.2f} over {found.shared:.0%} of the "
+            f"smaller body, where at least {LEAST_QUALITY} over {LEAST_SHARED:.0%} shows the same "
+            "place of one patient"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the report says of the registration."""
+        found = self.pair.registration
+        return {
+            "series_uid": self.pair.current.series_uid,
+            "prior_series_uid": self.pair.prior.series_uid,
+            "quality": round(found.quality, 3),
+            "shared": round(found.shared, 3),
+            "scale": None if self.failure else round(float(np.exp(self.pair.scale.log)), 3),
+            "scale_how": None if self.failure else self.pair.scale.how,
+            "why_not": self.failure,
+        }
+
+
+@dataclass
+class _Found:
+    """What comparing one CT gives."""
+
+    changes: dict[str, tuple[Change, PriorView | None]] = field(default_factory=dict)
+    gone: list[GoneLesion] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+
+
+def compare(report: StudyReport, priors: Sequence[Study]) -> StudyReport:
+    """Return a report with what changed since an earlier study.
+
+    Args:
+        report: Of the current study.
+        priors: Earlier studies of the patient; the CT that fits best is taken.
+    """
+    choice = choose(report.study, priors)
+    notes = list(choice.notes)
+    volumes = [image for image in report.study.images if isinstance(image, Volume)]
+    if not volumes:
+        notes.append(f"current {report.study.study_uid}: {FLAT}")
+    if not choice.volumes or not volumes:
+        return replace(report, comparison=Comparison(None, None, None, (), (), tuple(notes)))
+    pairs = [_against(volume, report, choice.volumes) for volume in volumes]
+    found = [_compared(one) for one in pairs]
+    notes += [f"series {p.pair.current.series_uid}: {p.failure}" for p in pairs if p.failure]
+    changes = {k: v for one in found for k, v in one.changes.items()}
+    first = next((p for p in pairs if not p.failure), pairs[0])
+    comparison = Comparison(
+        prior_study_uid=first.study.study_uid,
+        prior_study_date=first.study.study_date,
+        days=first.days,
+        series=tuple(p.facts() for p in pairs),
+        gone=tuple(_gone(found)),
+        notes=tuple(notes),
+    )
+    lesions = tuple(_with_change(lesion, changes, first) for lesion in report.lesions)
+    return replace(report, lesions=lesions, comparison=comparison)
+
+
+def _with_change(
+    lesion: Lesion, changes: dict[str, tuple[Change, PriorView | None]], first: _Against
+) -> Lesion:
+    change, view = changes.get(lesion.id, (None, None))
+    if change is None:
+        uid = first.study.study_uid
+        change = Change(uid, Kind.UNKNOWN, Level.NOT_COMPARABLE, days=first.days, why=FLAT)
+    return replace(lesion, change=change, prior=view)
+
+
+def _gone(found: Sequence[_Found]) -> Iterator[GoneLesion]:
+    """Yield each lesion once that no series of the current study shows any more."""
+    kept = {name for one in found for name in one.kept}
+    known = {lesion.id: lesion for one in found for lesion in one.gone if lesion.id not in kept}
+    yield from known.values()
+
+
+def _against(
+    current: Volume, report: StudyReport, volumes: Sequence[tuple[Study, Volume]]
+) -> _Against:
+    """Register the prior CT that fits best; of those that fit as well, the one scanned alike."""
+
+    def fits(one: tuple[Study, Volume]) -> tuple[float, float]:
+        unlike = np.abs(np.log(np.divide(one[1].spacing_mm, current.spacing_mm))).sum()
+        return round(resemblance(one[1], current), 2), -float(unlike)
+
+    study, prior = volumes[0] if len(volumes) == 1 else max(volumes, key=fits)
+    lesions = tuple(x for x in report.lesions if x.image is current)
+    pair = Pair(prior, current, register(prior, current))
+    before = tuple(propose(prior)[:_MOST_PRIOR])
+    return _Against(study, pair, days_between(study, report.study), lesions, before)
+
+
+def _compared(one: _Against) -> _Found:
+    """Match the lesions of two CTs and measure each group of them in both."""
+    found = _Found()
+    if one.failure:
+        for lesion in one.lesions:
+            found.changes[lesion.id] = (_unknown(one, one.failure), None)
+        return found
+    after = [lesion.candidate for lesion in one.lesions]
+    before_mm = [one.pair.registration.to_current(_points(one.pair.prior, c)) for c in one.before]
+    groups = matched(before_mm, [_points(one.pair.current, c) for c in after])
+    for group in groups:
+        _settle(one, group, before_mm, found)
+    return found
+
+
+def _points(volume: Volume, candidate: Candidate) -> Points:
+    """Return the voxels of a lesion as points (N, 3), LPS mm; of a large one, some of them."""
+    mask, _ = lesion_mask(volume, candidate)
+    where = np.argwhere(mask)
+    return volume.affine.to_mm(where[:: -(-len(where) // _MOST_POINTS)] + candidate.box[0])
+
+
+def _settle(one: _Against, group: Group, before_mm: Sequence[Points], found: _Found) -> None:
+    """Say what became of one group of lesions."""
+    then, now = ([one.before[i] for i in group[0]], [one.lesions[j] for j in group[1]])
+    apart = (
+        [c for i, c in enumerate(one.before) if i not in group[0]],
+        [x.candidate for j, x in enumerate(one.lesions) if j not in group[1]],
+    )
+    mineral = one.pair.mineral(then, [x.candidate for x in now], apart=apart)
+    if not now:
+        return _settle_lost(one, group[0], before_mm, mineral, found)
+    change = _change(one, then, now, mineral)
+    for lesion in now:
+        skin = _skin_change(one, then, lesion)
+        middle = np.mean(_points(one.pair.current, lesion.candidate), 0)
+        view = PriorView(one.pair, middle) if mineral.shown > 0 else None
+        place = one.pair.registration.to_prior(middle).tolist() if view else None
+        own = replace(change, skin_distance_change_mm=skin, prior_centroid_mm=place)
+        found.changes[lesion.id] = (own, view)
+    return None
+
+
+def _settle_lost(
+    one: _Against,
+    numbers: Sequence[int],
+    before_mm: Sequence[Points],
+    mineral: Mineral,
+    found: _Found,
+) -> None:
+    """Say of prior lesions without a counterpart whether the mineral is really gone."""
+    if mineral.shown < _LEAST_SHOWN:
+        return
+    in_bone = [_in_bone(one.pair.current, before_mm[i]) for i in numbers]
+    if any(in_bone) or not _missing(mineral.current_hu, mineral.prior_hu):
+        found.kept.update(one.before[i].id for i in numbers)
+        return
+    for i in numbers:
+        taken = measure(one.pair.prior, one.before[i])
+        found.gone.append(
+            GoneLesion(
+                id=one.before[i].id,
+                series_uid=one.pair.current.series_uid,
+                prior_series_uid=one.pair.prior.series_uid,
+                centroid_mm=before_mm[i].mean(0).tolist(),
+                box_mm=[before_mm[i].min(0).tolist(), before_mm[i].max(0).tolist()],
+                prior_centroid_mm=_points(one.pair.prior, one.before[i]).mean(0).tolist(),
+                prior_volume_mm3=taken.volume_mm3,
+                why=f"{_share(mineral.current_hu, mineral.prior_hu)} of its mineral is left",
+            )
+        )
+
+
+def _in_bone(volume: Volume, points_mm: Points) -> bool:
+    """Say whether a tenth of some points lies in bone: of bone, nothing is told here."""
+    at = np.rint(volume.affine.to_voxel(points_mm)).astype(int)
+    inside = at[((at >= 0) & (at < volume.hu.shape)).all(1)]
+    return bool(len(inside) and anatomy(volume).bone[tuple(inside.T)].mean() >= _IN_BONE)
+
+
+def _missing(here_hu: float, there_hu: float) -> bool:
+    """Say whether a scan does not show the mineral that the other one shows."""
+    return here_hu < max(LITTLE * there_hu, Mineral.LEAST_HU)
+
+
+def _share(part_hu: float, whole_hu: float) -> str:
+    return f"{max(part_hu, 0) / max(whole_hu, 1):.0%}"
+
+
+def _change(
+    one: _Against, then: Sequence[Candidate], now: Sequence[Lesion], mineral: Mineral
+) -> Change:
+    """Return what became of a group, without what differs between its lesions."""
+    if mineral.shown < _LEAST_SHOWN:
+        return _unknown(one, "the lesion lies outside the prior scan, for the most part")
+    base = _unknown(one, "")
+    how = _HOW.format(one.pair.scale.how)
+    base = replace(base, prior_lesions=tuple(c.id for c in then), how=how)
+    if not then and _missing(mineral.prior_hu, mineral.current_hu):
+        share = _share(mineral.prior_hu, mineral.current_hu)
+        why = f"the prior scan shows {share} of its mineral at this place"
+        return replace(base, kind=Kind.NEW, level=Level.NEW, why=why)
+    taken = mineral.log_ratio(one.pair.scale)
+    if taken is None:
+        return replace(
+            base, why="one of the scans shows too little mineral here to measure a change"
+        )
+    ratio = Ratio(*taken)
+    why = ratio.evidence(one.days)
+    if not then:
+        why += "; the prior scan shows it, though it was not found there on its own"
+    if mineral.shown < 1:
+        why += f"; {mineral.shown:.0%} of it lies in both scans and was compared"
+    return replace(
+        base,
+        kind=_kind(len(then), len(now), ratio),
+        level=ratio.level(one.days),
+        volume_ratio=ratio.value,
+        volume_ratio_ci=list(ratio.interval),
+        doubling_time_days=ratio.doubling_days(one.days),
+        why=why,
+    )
+
+
+def _kind(then: int, now: int, ratio: Ratio) -> Kind:
+    if then > now and then > 1:
+        return Kind.MERGED
+    if now > then and now > 1:
+        return Kind.SPLIT
+    return ratio.kind
+
+
+def _unknown(one: _Against, why: str) -> Change:
+    uid, series = one.study.study_uid, one.pair.prior.series_uid
+    nothing = Kind.UNKNOWN, Level.NOT_COMPARABLE
+    return Change(uid, *nothing, days=one.days, prior_series_uid=series, why=why)
+
+
+def _skin_change(one: _Against, then: Sequence[Candidate], lesion: Lesion) -> float | None:
+    """Return the distance to the skin now minus that of the nearest part then, mm."""
+    before = [measure(one.pair.prior, c).skin_distance_mm for c in then]
+    known = [mm for mm in before if mm is not None]
+    if lesion.measured.skin_distance_mm is None or not known:
+        return None
+    return lesion.measured.skin_distance_mm - min(known)

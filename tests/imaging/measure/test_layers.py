@@ -1,0 +1,74 @@
+"""Skin, fascia and compartment: known depths, and nothing where the image is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calcilens.imaging.candidates import candidate
+from calcilens.imaging.measure import measure
+from tests.imaging.measure.solids import ball, diagonal, scan, volume
+
+SPACING = (1.5, 0.8, 0.8)
+
+
+def test_a_lesion_in_muscle_is_deep_by_the_known_way() -> None:
+    taken = measure(*scan(ball(4.0), SPACING, half_mm=24, layers=(20.0, 10.0), noise=10.0))
+    assert (taken.depth, taken.compartment) == ("deep", "muscle")
+    assert taken.fascia_distance_mm == pytest.approx(6.0, abs=1.5)
+    assert taken.skin_distance_mm == pytest.approx(16.0, abs=1.0)
+    assert taken.soft_tissue_mm is None
+    assert "as dense" in taken.how["soft_tissue_mm"]
+
+
+def test_a_lesion_in_fat_is_subcutaneous_by_the_known_way() -> None:
+    taken = measure(*scan(ball(4.0), SPACING, half_mm=24, layers=(14.0, -9.0), noise=10.0))
+    assert (taken.depth, taken.compartment) == ("subcutaneous", "subcutaneous")
+    assert taken.fascia_distance_mm == pytest.approx(5.0, abs=1.5)
+    assert taken.soft_tissue_mm == 0
+
+
+def test_a_soft_mass_around_mineral_in_fat_is_measured() -> None:
+    image, lesion = scan(ball(3.0), SPACING, half_mm=28, layers=(22.0, -20.0))
+    mass, _ = scan(ball(8.0), SPACING, half_mm=28, layers=(22.0, -20.0), rise=150.0)
+    both = volume(np.maximum(image.hu, np.minimum(mass.hu, 50)), diagonal(SPACING))
+    taken = measure(both, lesion)
+    assert taken.soft_tissue_mm == pytest.approx(5.0, abs=2.0)
+
+
+def test_without_fat_no_fascia_is_claimed() -> None:
+    taken = measure(*scan(ball(4.0), SPACING))
+    assert (taken.depth, taken.fascia_distance_mm, taken.compartment) == (None, None, None)
+    assert "no border" in taken.how["depth"]
+    assert "unknown depth" in taken.how["compartment"]
+
+
+def test_skin_outside_the_image_is_not_guessed() -> None:
+    image, lesion = scan(ball(4.0), SPACING, layers=(14.0, 8.0))
+    inner = np.ascontiguousarray(image.hu[:, 12:32, 8:32])
+    taken = measure(
+        volume(inner, diagonal(SPACING)),
+        candidate(image, lesion.box - [0, 12, 8], lesion.mask, "test"),
+    )
+    for name in ("skin_distance_mm", "fascia_distance_mm", "depth"):
+        assert getattr(taken, name) is None
+        assert "outside the image" in taken.how[name]
+
+
+def test_without_bone_there_is_no_distance_to_it() -> None:
+    taken = measure(*scan(ball(4.0), SPACING))
+    assert (taken.bone_distance_mm, taken.bone_erosion) == (None, None)
+    assert "no bone" in taken.how["bone_distance_mm"]
+
+
+def test_the_way_to_a_bone_is_the_known_one() -> None:
+    image, lesion = scan(ball(3.0), SPACING, half_mm=24, layers=(20.0, 0.0))
+    shape = np.array(image.hu.shape)
+    y, x = (((np.arange(n) + 0.5) - n / 2) * s for n, s in zip(shape[1:], SPACING[1:], strict=True))
+    radius = np.hypot(y[:, None] - 14, x[None])
+    hu = image.hu.copy()
+    hu[:, radius < 6] = 1200
+    hu[:, radius < 3.5] = -50
+    taken = measure(volume(hu, diagonal(SPACING)), lesion)
+    assert taken.bone_distance_mm == pytest.approx(14 - 6 - 3, abs=1.2)
+    assert taken.bone_erosion is False

@@ -1,0 +1,119 @@
+"""A study against an earlier one: what became of each lesion, and where that cannot be said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from calcilens.imaging.images import Volume
+from calcilens.imaging.study import Study, read_study
+from calcilens.inference.batch import Wishes, run_all
+from calcilens.inference.pipeline import Models, run_study
+from calcilens.inference.report import StudyReport, schema, to_json
+from calcilens.phantoms.study import Plan
+from calcilens.phantoms.write import write_study
+from tests.imaging.scene import LESION_MM, Pose, scan
+from tests.inference.made import film, study
+
+BEFORE, AFTER = Pose(), Pose(0.2, 0.0, (8.0, -5.0, 300.0))
+
+
+def day(volume: Volume, number: int, date: str | None = "20250101") -> Study:
+    own = replace(study(volume), study_uid=f"1.2.{number}", study_date=date)
+    return replace(own, images=(replace(volume, study_uid=own.study_uid),))
+
+
+def compared(ratio: float, *, before: float = 600.0, after: float = 600.0) -> StudyReport:
+    prior = day(scan(BEFORE, (2.0, 1.0, 1.0), lesion_hu=before, name="7"), 7)
+    grown = scan(AFTER, (2.5, 0.9, 0.9), volume_ratio=ratio, lesion_hu=after, seed=1, name="8")
+    return run_study(day(grown, 8, "20250402"), Models(), priors=(prior,))
+
+
+def at_the_lesion(report: StudyReport) -> list[str]:
+    """Kind and level of every lesion near the true one."""
+    place = AFTER.moved(LESION_MM[None])[0]
+    near = [x for x in report.lesions if np.linalg.norm(np.array(x.centroid_mm) - place) < 8]
+    return [f"{x.change.kind}, {x.change.level}" for x in near if x.change is not None]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(1.0, "unchanged, stable"), (1.5, "grown, rapid growth"), (0.6, "shrunk, shrunk")],
+)
+def test_growth_is_told_from_another_pose_and_scanner(ratio: float, said: str) -> None:
+    report = compared(ratio)
+    assert at_the_lesion(report) == [said]
+    (lesion,) = [x for x in report.lesions if x.change is not None and x.change.prior_lesions]
+    change = lesion.change
+    assert change is not None
+    assert change.volume_ratio == pytest.approx(ratio, rel=0.1)
+    assert change.volume_ratio_ci is not None
+    assert change.volume_ratio_ci[0] < ratio < change.volume_ratio_ci[1]
+    assert change.days == 91
+    assert abs(change.skin_distance_change_mm or 9) < 2
+    assert lesion.prior is not None
+    assert lesion.prior.plane(lesion.key_plane).shape == lesion.image.hu.shape[1:]  # type: ignore[union-attr]
+
+
+def test_a_lesion_without_a_forerunner_is_new() -> None:
+    assert at_the_lesion(compared(1.0, before=55.0)) == ["new, new"]
+
+
+def test_a_lesion_that_is_no_longer_there_is_gone_with_its_place_in_the_current_scan() -> None:
+    comparison = compared(1.0, after=55.0).comparison
+    assert comparison is not None
+    (gone,) = comparison.gone
+    assert gone.centroid_mm == pytest.approx(AFTER.moved(LESION_MM[None])[0], abs=3)
+    assert gone.prior_centroid_mm == pytest.approx(LESION_MM, abs=2)
+
+
+def test_the_report_of_a_comparison_fits_the_schema() -> None:
+    content = json.loads(json.dumps(to_json(compared(1.5), [])))
+    Draft202012Validator(schema()).validate(content)
+    assert content["comparison"]["days"] == 91
+    assert content["lesions"][0]["change"]["prior_study_uid"] == "1.2.7"
+
+
+def test_radiographs_are_not_compared_and_it_is_said() -> None:
+    current = replace(study(film()), study_uid="1.2.9")
+    report = run_study(current, Models(), [], priors=(day(scan(BEFORE, (4.0, 2.0, 2.0)), 7),))
+    assert report.comparison is not None
+    assert not report.comparison.done
+    assert any("not measured on radiographs" in note for note in report.comparison.notes)
+
+
+def test_a_prior_that_cannot_be_used_costs_nothing_but_a_line(tmp_path: Path) -> None:
+    current = day(scan(AFTER, (2.5, 0.9, 0.9)), 8)
+    wishes = Wishes(tmp_path, ("json",), priors=(current,))
+    (outcome,) = run_all([current], Models(), None, wishes, seconds={})
+    assert outcome.state == "written"
+    assert outcome.compared is False
+    assert "found the same study" in outcome.notes[0]
+    report = json.loads((tmp_path / "1.2.8" / "report.json").read_text())
+    assert {lesion["change"] for lesion in report["lesions"]} <= {None}
+
+
+def test_without_a_prior_study_simpleitk_is_not_loaded() -> None:
+    code = "import sys, calcilens.inference.batch; sys.exit('SimpleITK' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_simulated_lesion_that_doubled_is_told_with_its_evidence(tmp_path: Path) -> None:
+    write_study(tmp_path, Plan(3, "ct", "forearm", ("laminated",), 2.0))
+    prior, current = (read_study(tmp_path / p) for p in ("dicom", "follow-up/dicom"))
+    report = run_study(current, Models(), priors=(prior,))
+    truth = json.loads((tmp_path / "follow-up" / "truth.json").read_text())
+    place = np.array(truth["lesions"][0]["centroid_mm"])
+    lesion = min(report.lesions, key=lambda x: np.linalg.norm(np.array(x.centroid_mm) - place))
+    assert lesion.change is not None
+    assert lesion.change.volume_ratio == pytest.approx(2.0, rel=0.15)
+    assert lesion.change.level == "rapid growth"
+    assert lesion.change.doubling_time_days == pytest.approx(91, rel=0.25)
