@@ -27,7 +27,7 @@ _PAGE = Path(__file__).with_name("page")
 _SHOWN_PATTERNS = 5
 _EMPTY = (
     "No lesion is reported. On CT, nothing denser than tissue, contrast medium and noise was "
-    "found outside bone. On a radiograph lesions are not searched for: give their boxes with --roi."
+    "found outside bone. On a radiograph, the finder saw no calcification."
 )
 _UNREAD = "No image of this study could be read; the reasons are listed below."
 
