@@ -33,6 +33,12 @@ SHORT = {
         "--model.network.size=64",
     ],
 }
+SHORT["calcilens train-finder"] = [
+    "--trainer.max_epochs=1",
+    "--data.draws=2",
+    "--data.side=64",
+]
+SHORT["calcilens phantoms films"] = ["--n=9"]
 SHORT["calcilens crossval"] = SHORT["calcilens train"]
 SHORT["calcilens phantoms patches"] = SHORT["calcilens phantoms benchmark"] = ["--n=12"]
 """What is added to a command so that a test of it stays short."""

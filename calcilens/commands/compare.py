@@ -36,7 +36,7 @@ def compare(
     compared; the report of CURRENT is written all the same.
     """
     wishes = {"out": out, "formats": ("json", "html"), "force": force}
-    code, outcomes, _ = report_on([current], prior, roi, (model_ct, None), wishes)
+    code, outcomes, _ = report_on([current], prior, roi, (model_ct, None, None), wishes)
     written = [o for o in outcomes or [] if o.folder is not None]
     reports = [_read(Path(o.folder or "")) for o in written]
     if as_json:

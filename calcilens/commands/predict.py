@@ -51,11 +51,17 @@ def predict(
         metavar="NAME|PATH",
         help="Model for radiographs; by default calcilens-radiograph.",
     ),
+    finder: str | None = typer.Option(
+        None,
+        "--finder",
+        metavar="NAME|PATH",
+        help="What searches radiographs; by default calcilens-radiograph-finder.",
+    ),
     roi: Path | None = typer.Option(
         None,
         "--roi",
         metavar="FILE|FOLDER",
-        help="Lesions: JSON or CSV boxes, DICOM SEG, RTSTRUCT. Without it CT is searched.",
+        help="Lesions: JSON or CSV boxes, DICOM SEG, RTSTRUCT. Without it images are searched.",
     ),
     prior: Path | None = typer.Option(
         None, "--prior", metavar="PATH", help="Earlier study of the patient: what changed since?"
@@ -92,7 +98,7 @@ def predict(
         paths,
         prior,
         roi,
-        (model_ct, model_radiograph),
+        (model_ct, model_radiograph, finder),
         wishes,
         bone_mask=bone_mask,
         dry_run=dry_run,
@@ -107,7 +113,7 @@ def report_on(
     paths: list[Path],
     prior: Path | None,
     roi: Path | None,
-    models: tuple[str | None, str | None],
+    models: tuple[str | None, str | None, str | None],
     wishes: dict[str, Any],
     *,
     bone_mask: Path | None = None,
@@ -241,14 +247,14 @@ def _place(
 def _run(
     studies: list[Study],
     placed: dict[str, list[Placed]] | None,
-    names: tuple[str | None, str | None],
+    names: tuple[str | None, str | None, str | None],
     wishes: dict[str, Any],
     seconds: dict[str, float],
 ) -> list[Outcome]:
     start = perf_counter()
     from calcilens.inference.batch import Wishes, load_models, run_all
 
-    models = load_models(studies, *names)
+    models = load_models(studies, *names, search=placed is None)
     seconds = {**seconds, "loading code and models": round(perf_counter() - start, 3)}
     outcomes = []
     with progress_bar() as bar:
@@ -289,7 +295,7 @@ def _plan(studies: list[Study], placed: dict[str, list[Placed]] | None, as_json:
         return print_json({"dry_run": True, "studies": plans})
     for plan in plans:
         given = plan["lesions_given"]
-        lesions = "lesions searched on CT" if given is None else f"lesions given: {given}"
+        lesions = "lesions searched" if given is None else f"lesions given: {given}"
         images = "1 image" if plan["images"] == 1 else f"{plan['images']} images"
         say(f"{plan['study_uid']}: {images}, {lesions}; nothing was written")
     return None

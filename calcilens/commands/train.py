@@ -1,4 +1,4 @@
-"""`calcilens train` and `calcilens crossval`."""
+"""`calcilens train`, `calcilens train-finder` and `calcilens crossval`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("train", context_settings=PASS_ON)(train_command)
+    app.command("train-finder", context_settings=PASS_ON)(train_finder_command)
     app.command("crossval", context_settings=PASS_ON)(crossval_command)
 
 
@@ -87,6 +88,38 @@ def what_came_out(card: Mapping[str, Any], metrics: Mapping[str, float]) -> list
             f"{', '.join(always)}"
         )
     return lines
+
+
+def train_finder_command(
+    context: typer.Context,
+    all_options: Annotated[
+        bool, typer.Option("--help-all", help="Show every option; takes some seconds.")
+    ] = False,
+) -> None:
+    """Train what searches radiographs on films, and write it with its card.
+
+    \b
+    calcilens train-finder --config calcilens-radiograph-finder --data.films [DIR,...] --out DIR
+
+    \b
+    The config is that recipe or your own YAML; any setting of it is an option:
+      --data.films [DIR,...]       sets made by `calcilens phantoms films`
+      --data.draws N               films drawn an epoch, each giving four crops
+      --data.real_share SHARE      of them, films with real backgrounds
+      --model.start NAME|PATH      classifier whose encoder is the start; or imagenet, nothing
+      --model.frozen N             stages of the encoder that stay as they start
+      --trainer.max_epochs N       length
+      --trainer.devices N          GPUs or processes; with --trainer.strategy ddp
+      --seed_everything N          seed
+      --out DIR                    logs, checkpoints and model.safetensors
+      --ckpt_path DIR/last.ckpt    go on with a stopped run
+      --print_config               show every setting and stop
+    """  # noqa: D301 - the backspace character tells click to keep the lines
+    from calcilens.training.cli import FinderCLI, train
+
+    trainer = train(["--help"] if all_options else context.args, FinderCLI)
+    if trainer.is_global_zero:
+        say(f"finder and card: {Path(trainer.default_root_dir) / 'model.safetensors'}")
 
 
 def crossval_command(

@@ -7,9 +7,11 @@ noise of the image and to contrast medium in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.body import AIR_HU, find_body
@@ -17,6 +19,7 @@ from calcilens.imaging.bone import find_bone
 from calcilens.imaging.coarse import Coarse, Mask, coarse
 from calcilens.imaging.contrast import find_contrast
 from calcilens.imaging.images import Volume
+from calcilens.imaging.morphology import grown
 from calcilens.imaging.noise import Noise, measure_noise
 
 __all__ = ["AIR_HU", "MINERAL_HU", "Anatomy", "Mask", "anatomy"]
@@ -36,8 +39,9 @@ class Anatomy:
         body: (Z, Y, X) the patient, lungs and bowel gas included; no table.
         bone: (Z, Y, X) bones with their marrow.
         noise: Of soft tissue.
-        level_hu: Value above which a voxel is denser than tissue and contrast medium; in much
-            noise, single voxels of tissue are above it too.
+        floor_hu: Value above which a voxel is denser than tissue; in much noise, single voxels of
+            tissue are above it too.
+        level_hu: The same, and denser than contrast medium where there is any.
         contrast_hu: Median of the contrast-filled vessels, or None where none were found.
         grid: The CT in blocks.
         blocks: (Z, Y, X) blocks of `grid` that are bone.
@@ -48,6 +52,7 @@ class Anatomy:
     body: Mask
     bone: Mask
     noise: Noise
+    floor_hu: float
     level_hu: float
     contrast_hu: float | None
     grid: Coarse
@@ -56,9 +61,19 @@ class Anatomy:
     lung: Mask
 
     @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Of voxels, (z, y, x)."""
+        return np.divide(self.grid.spacing_mm, self.grid.factor, dtype=np.float64)
+
+    @cached_property
+    def covered(self) -> Mask:
+        """(Z, Y, X) bones with what a coarse outline leaves of their surface."""
+        return self.grid.fine(grown(self.blocks))
+
+    @property
     def voxel_mm3(self) -> float:
         """Size of a voxel."""
-        return self.grid.voxel_mm3 / float(np.prod(self.grid.factor))
+        return float(np.prod(self.spacing_mm))
 
     @property
     def noise_hu(self) -> float:
@@ -98,4 +113,4 @@ def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     whole = grid.fine(bones) if bone is None else bone
     lung = blocks & (grid.hu > LUNG_HU[0]) & (grid.hu < LUNG_HU[1])
     median = None if pool is None else pool.median_hu
-    return Anatomy(body, whole, noise, top, median, grid, bones, skin, lung)
+    return Anatomy(body, whole, noise, floor, top, median, grid, bones, skin, lung)

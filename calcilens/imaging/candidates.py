@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calcilens.imaging.anatomy import Anatomy, Mask, anatomy
-from calcilens.imaging.doubts import is_mimic
+from calcilens.imaging.doubts import is_mimic, may_be_vessel
 from calcilens.imaging.grouping import group_pieces
 from calcilens.imaging.images import Image, Radiograph, Volume
-from calcilens.imaging.morphology import grown
 from calcilens.imaging.pieces import Piece, find_pieces
 
 
@@ -72,15 +71,20 @@ def propose(image: Image, bone: Mask | None = None) -> list[Candidate]:
     if isinstance(image, Radiograph):
         return []
     ground = anatomy(image, bone)
-    pieces = find_pieces(image, ground, _where(ground), ground.level_hu)
-    pieces = [p for p in pieces if not is_mimic(p, ground)]
+    pieces = [p for p in _dense(image, ground) if not is_mimic(p, ground)]
     found = [_join(image, group, ground) for group in group_pieces(pieces, image.spacing_mm)]
     return [c for _, c in sorted(found, key=lambda f: (-f[0], f[1].id))]
 
 
-def _where(ground: Anatomy) -> Mask:
-    """Return the body without bone and what a coarse outline leaves of its surface."""
-    return ground.body & ~ground.grid.fine(grown(ground.blocks))
+def _dense(volume: Volume, ground: Anatomy) -> list[Piece]:
+    """Return the pieces denser than contrast medium, and those that no vessel looks like."""
+    where = ground.body & ~ground.covered
+    pieces = find_pieces(volume, ground, where, ground.level_hu)
+    if ground.contrast_hu is None:
+        return pieces
+    faint = find_pieces(volume, ground, where, ground.floor_hu)
+    below = [p for p in faint if p.hu.max() < ground.level_hu]
+    return pieces + [p for p in below if not may_be_vessel(p, ground)]
 
 
 def _join(volume: Volume, group: list[Piece], ground: Anatomy) -> tuple[float, Candidate]:
@@ -90,8 +94,11 @@ def _join(volume: Volume, group: list[Piece], ground: Anatomy) -> tuple[float, C
     mask = np.zeros(box[1] - box[0], bool)
     mask[tuple((voxels - box[0]).T)] = True
     hu = np.concatenate([p.hu for p in group]).astype(np.float64)
-    weight = float((hu - ground.level_hu + 1).sum() * np.prod(volume.spacing_mm))
-    why = f"{len(group)} dense piece{'s' if len(group) > 1 else ''} above {ground.level_hu:.0f} HU"
+    weight = float((hu - ground.floor_hu + 1).sum() * np.prod(volume.spacing_mm))
+    level = min(ground.level_hu, max(ground.floor_hu, float(hu.min())))
+    why = f"{len(group)} dense piece{'s' if len(group) > 1 else ''} above {level:.0f} HU"
     if ground.contrast_hu is not None:
-        why += f", denser than the contrast medium around {ground.contrast_hu:.0f} HU"
+        denser = hu.max() >= ground.level_hu
+        than = "denser than" if denser else "compact, though no denser than"
+        why += f", {than} the contrast medium around {ground.contrast_hu:.0f} HU"
     return weight, candidate(volume, box, mask, why + ", outside bone")

@@ -11,6 +11,8 @@ from calcilens.imaging.images import Volume
 
 Mask = NDArray[np.bool_]
 STEP_MM = 1.0
+MOST_BLOCKS = 320
+"""Along a side of a plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +49,11 @@ class Coarse:
 
 
 def coarse(volume: Volume) -> Coarse:
-    """Reduce a volume to blocks of about `STEP_MM` a side."""
-    fz, fy, fx = (max(1, round(STEP_MM / s)) for s in volume.spacing_mm)
+    """Reduce a volume to blocks of about `STEP_MM` a side, larger in planes of many pixels."""
     z, y, x = volume.hu.shape
+    least = (1, -(-y // MOST_BLOCKS), -(-x // MOST_BLOCKS))
+    sides = zip(volume.spacing_mm, least, strict=True)
+    fz, fy, fx = (max(n, round(STEP_MM / s)) for s, n in sides)
     dz, dy, dx = (s * f for s, f in zip(volume.spacing_mm, (fz, fy, fx), strict=True))
     return Coarse(_means(volume.hu, (fz, fy, fx)), (fz, fy, fx), (dz, dy, dx), (z, y, x))
 

@@ -13,15 +13,17 @@ from calcilens.imaging.pieces import Piece
 _FEW, _FAINT = 4, 1.25
 """Fewer voxels than this must be that many times as dense as the level."""
 _SURFACE_MM, _BLUR_MM, _BLURRED = 2.0, 5.0, 1.5
-"""Distances from bone of its surface and of its blur, less dense than that multiple of the level."""
+"""Distances from bone of its surface and of its blur, which is below that multiple of the level."""
 _ENDS_MM, _END_MM = 8.0, 30.0
-"""Height of the first and last planes, and the distance from bone at which others begin there."""
+"""Height of the first and last planes, and distance from bone where others begin there."""
 _TIP_MM, _TIP_MM2, _TIP_MM3 = 10.0, (10.0, 300.0), 150.0
 """Distance of a tip from its bone in the next plane, that bone's section, and the tip's volume."""
 _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
 _AROUND_MM, _ABOVE = 4.0, 1.5
 """What surrounds a piece, and how many times as dense the piece must be."""
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
+_COMPACT, _COMPACT_MM = 2.0, 12.0
+"""A piece that no vessel looks like is no longer than that many times its thickness, and this."""
 _CARTILAGE_HU, _WALL_MM = 75.0, 25.0
 """Lowest value of cartilage, and thickness of the wall of the chest."""
 
@@ -31,6 +33,17 @@ def is_mimic(piece: Piece, ground: Anatomy) -> bool:
     few = len(piece.voxels) < _FEW and piece.hu.max() < _FAINT * ground.level_hu
     tests = (_is_explained, _is_skin, _is_bone)
     return bool(few or any(test(piece, ground) for test in tests))
+
+
+def may_be_vessel(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether contrast medium may fill a piece: less dense than it, and long or not alone."""
+    sides = (np.ptp(piece.voxels, axis=0) + 1) * ground.spacing_mm
+    around = _around(piece, ground)
+    if sides.max() > min(_COMPACT_MM, _COMPACT * sides.min()) or not around.size:
+        return True
+    median, upper = np.percentile(around, [50, 90])
+    above = max(_ABOVE * upper, _ABOVE * ground.floor_hu)
+    return bool(median < _LUNG_HU or piece.peak_hu < above)
 
 
 def _is_explained(piece: Piece, ground: Anatomy) -> bool:

@@ -17,8 +17,9 @@ from calcilens.inference.output import folder_name, write_study
 from calcilens.inference.pipeline import Bones, Models, Placed, Stopwatch, run_study
 from calcilens.inference.provenance import done, facts
 from calcilens.inference.roi import Region, place
+from calcilens.models.finder_file import load_finder
 from calcilens.models.loading import LoadedModel, load_model
-from calcilens.models.registry import DEFAULT
+from calcilens.models.registry import DEFAULT, FINDER
 
 State = Literal["written", "kept", "failed"]
 
@@ -64,13 +65,29 @@ class Wishes:
     bones: Bones = field(default_factory=dict)
 
 
-def load_models(studies: Sequence[Study], ct: str | None, radiograph: str | None) -> Models:
-    """Load the models that the images need; the embedded one where none is named."""
+def load_models(
+    studies: Sequence[Study],
+    ct: str | None,
+    radiograph: str | None,
+    finder: str | None = None,
+    *,
+    search: bool = True,
+) -> Models:
+    """Load the models that the images need; the embedded one where none is named.
+
+    Args:
+        studies: What was read.
+        ct: Name or path of the classifier for CT.
+        radiograph: The same for radiographs.
+        finder: Name or path of what searches radiographs.
+        search: Whether lesions are searched for.
+    """
     flat = {isinstance(i, Radiograph) for s in studies for i in s.images}
     ct, radiograph = ct or DEFAULT["CT"], radiograph or DEFAULT["radiograph"]
     return Models(
         _load(ct, "CT", "--model-ct") if False in flat else None,
         _load(radiograph, "radiograph", "--model-radiograph") if True in flat else None,
+        load_finder(finder or FINDER) if search and True in flat else None,
     )
 
 

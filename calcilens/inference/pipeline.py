@@ -15,10 +15,12 @@ from calcilens.imaging.measure import measure
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.absent import is_absent, left_out
+from calcilens.inference.film_finder import Searched, search_film
 from calcilens.inference.lesions import Answer, Lesion, SaliencyMap
-from calcilens.inference.predictor import Model, PatchInput, answer, patch_input
+from calcilens.inference.predictor import Described, Model, PatchInput, answer, patch_input
 from calcilens.inference.report import StudyReport
 from calcilens.inference.saliency import Explainer
+from calcilens.models.finder_file import LoadedFinder
 from calcilens.vocabulary import ConcernLevel
 
 MOST_LESIONS = 30
@@ -27,7 +29,6 @@ NO_RADIOGRAPH_MODEL = (
     "no radiograph model was given, and a CT model is never used on a radiograph; "
     "give one with --model-radiograph NAME or FILE.safetensors"
 )
-NOT_SEARCHED = "radiographs are not searched for lesions; give their boxes with --roi"
 NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safetensors"
 
 Result = TypeVar("Result")
@@ -43,6 +44,7 @@ class Models:
 
     ct: Model | None = None
     radiograph: Model | None = None
+    finder: LoadedFinder | None = None
     _explainers: dict[int, Explainer] = field(default_factory=dict)
 
     def of(self, image: Image) -> Model | None:
@@ -55,9 +57,9 @@ class Models:
             self._explainers[id(model)] = Explainer(model.network)
         return self._explainers[id(model)]
 
-    def used(self) -> tuple[Model, ...]:
+    def used(self) -> tuple[Described, ...]:
         """Return the models that there are."""
-        return tuple(m for m in (self.ct, self.radiograph) if m is not None)
+        return tuple(m for m in (self.ct, self.radiograph, self.finder) if m is not None)
 
 
 class Stopwatch:
@@ -90,7 +92,7 @@ def run_study(
     Args:
         study: As `read_studies` gives it.
         models: What answers.
-        given: Lesions given by hand, with their images; None: look for them on CT.
+        given: Lesions given by hand, with their images; None: look for them.
         priors: Earlier studies to compare with; None: nothing is compared.
         bones: Bones from elsewhere, taken in place of those found.
         watch: Takes the time of every stage.
@@ -101,7 +103,7 @@ def run_study(
     skipped = list(study.skipped)
     places = list(given) if given is not None else []
     if given is None:
-        places, capped = watch.time("candidates", lambda: _search(study.images))
+        places, capped = watch.time("candidates", lambda: _search(study.images, models))
         skipped += capped
     lesions = []
     for image, candidate in places:
@@ -131,21 +133,24 @@ def _know(images: Sequence[Image], bones: Bones) -> None:
             anatomy(image, bones[image.series_uid])
 
 
-def _search(images: Sequence[Image]) -> tuple[list[Placed], list[Skipped]]:
+def _search(images: Sequence[Image], models: Models) -> tuple[list[Placed], list[Skipped]]:
     found: list[Placed] = []
-    capped = []
+    untold: list[Skipped] = []
     for image in images:
         if isinstance(image, Radiograph):
-            capped.append(Skipped(image.series_uid, NOT_SEARCHED))
-        candidates = propose(image)
+            searched, first = search_film(image, models.finder), "likeliest"
+        else:
+            searched, first = Searched(tuple(propose(image))), "with most mineral"
+        candidates = searched.candidates
+        untold += searched.skipped
         found += [(image, c) for c in candidates[:MOST_LESIONS]]
         if len(candidates) > MOST_LESIONS:
             reason = (
-                f"{len(candidates)} places could be calcified; the {MOST_LESIONS} with most "
-                "mineral are reported; give the others with --roi"
+                f"{len(candidates)} places could be calcified; the {MOST_LESIONS} {first} "
+                "are reported; give the others with --roi"
             )
-            capped.append(Skipped(image.series_uid, reason))
-    return found, capped
+            untold.append(Skipped(image.series_uid, reason))
+    return found, untold
 
 
 def _judge(

@@ -38,16 +38,8 @@ WORDS = {
 """Why there is no answer, as a report says it."""
 
 
-class Model(Protocol):
-    """What inference needs of a loaded model."""
-
-    @property
-    def network(self) -> nn.Module:
-        """A network with `predict` (see models.ensemble), in evaluation mode."""
-
-    @property
-    def spec(self) -> PatchSpec:
-        """How patches for it are cut."""
+class Described(Protocol):
+    """What a report says of any model that had a part in it."""
 
     @property
     def card(self) -> Mapping[str, Any]:
@@ -56,6 +48,18 @@ class Model(Protocol):
     @property
     def sha256(self) -> str:
         """Of the weights."""
+
+
+class Model(Described, Protocol):
+    """What inference needs of a loaded classifier."""
+
+    @property
+    def network(self) -> nn.Module:
+        """A network with `predict` (see models.ensemble), in evaluation mode."""
+
+    @property
+    def spec(self) -> PatchSpec:
+        """How patches for it are cut."""
 
 
 @dataclass(frozen=True, eq=False)

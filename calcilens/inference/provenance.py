@@ -40,7 +40,7 @@ def facts(
         "calcilens": __version__,
         "study_uid": study.study_uid,
         "settings": settings,
-        "models": {k: _model(m) for k, m in (("ct", models.ct), ("radiograph", models.radiograph))},
+        "models": {k: _model(getattr(models, k)) for k in ("ct", "radiograph", "finder")},
         "fingerprint": fingerprint(study, models, given, settings, priors or ()),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "python": platform.python_version(),

@@ -15,7 +15,7 @@ from calcilens import DISCLAIMER
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.lesions import Lesion
-from calcilens.inference.predictor import Model
+from calcilens.inference.predictor import Described
 
 SCHEMA_VERSION = "1.0"
 SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
@@ -76,7 +76,7 @@ class StudyReport:
     study: Study
     lesions: tuple[Lesion, ...]
     skipped: tuple[Skipped, ...]
-    models: tuple[Model, ...]
+    models: tuple[Described, ...]
     comparison: Comparison | None = None
 
 
@@ -112,7 +112,7 @@ def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any
     }
 
 
-def model_facts(model: Model) -> dict[str, Any]:
+def model_facts(model: Described) -> dict[str, Any]:
     """Return what a report says of a model: name, version, hash and limits."""
     card: Mapping[str, Any] = model.card
     limits = card.get("limits", [])

@@ -16,6 +16,10 @@ from calcilens.files import write_whole
 HERE = Path(__file__).parent
 DEFAULT = {"CT": "calcilens-ct", "radiograph": "calcilens-radiograph"}
 """The model that reads each modality where the user names none."""
+FINDS = "find lesions"
+"""The task of a finder, on its card; the cards of classifiers state none."""
+FINDER = "calcilens-radiograph-finder"
+"""What searches radiographs where the user names none."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Job:
         domain: usual or unseen.
         out: Folder.
         backgrounds: Folder of real images to put the lesions into; None for simulated bodies.
+        whole: Whole radiographs with any number of lesions, not a patch of one.
     """
 
     modality: str
@@ -48,6 +49,7 @@ class Job:
     domain: Domain
     out: Path
     backgrounds: Path | None = None
+    whole: bool = False
 
     def rng(self, *place: int) -> Rng:
         """Return the generator of one person or patch."""

@@ -136,7 +136,7 @@ class Piece:
 
 
 def implanted(rng: Rng, draft: Draft, place: Film, kvp: float) -> Piece:
-    """Put a lesion into a radiograph.
+    """Cut a piece of a radiograph and put a lesion into it.
 
     Args:
         rng: Draws the place, and how uneven the lesion is.
@@ -144,6 +144,31 @@ def implanted(rng: Rng, draft: Draft, place: Film, kvp: float) -> Piece:
         place: The radiograph.
         kvp: Tube voltage.
     """
+    cast = cast_into(rng, draft, place, kvp)
+    return Piece(stored(place.log[cast.at] + cast.added), cast.mask, cast.box, cast.visible)
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """What a lesion adds to a radiograph.
+
+    Args:
+        at: Rows and columns of the window around it.
+        added: (Y, X) natural logarithm of attenuation, in the window.
+        mask: (Y, X) bool: the lesion's mineral, in the window.
+        box: Half-open voxel box of one plane, in the window.
+        visible: Contrast of the mineral over what varies from pixel to pixel.
+    """
+
+    at: tuple[slice, slice]
+    added: Field
+    mask: NDArray[np.bool_]
+    box: list[list[int]]
+    visible: float
+
+
+def cast_into(rng: Rng, draft: Draft, place: Film, kvp: float) -> Cast:
+    """Cast a lesion's shadow on soft tissue of a radiograph; the arguments are `implanted`'s."""
     lesion = draft.lesion
     box = lesion.box[:, [0, 2]]
     widest = float((box[1] - box[0]).max()) / place.spacing_mm
@@ -151,29 +176,32 @@ def implanted(rng: Rng, draft: Draft, place: Film, kvp: float) -> Piece:
     sides = np.minimum([side, side], place.log.shape)
     pixel = place.free[rng.integers(len(place.free))]
     first = np.clip(pixel - sides // 2, 0, place.log.shape - sides)
-    real = place.log[first[0] : first[0] + sides[0], first[1] : first[1] + sides[1]]
+    at = (slice(first[0], first[0] + sides[0]), slice(first[1], first[1] + sides[1]))
     centre = Frame(box.mean(0), place.spacing_mm, (int(sides[0]), int(sides[1])))
     off = centre.points([pixel - first])[0] - box.mean(0)
     frame = Frame(box.mean(0) - off, place.spacing_mm, centre.shape)
     mineral = shadow(lesion, draft.scene.segment.tubes, frame, rng).mineral
     mask = mineral_mask(mineral)
-    seen = ndimage.gaussian_filter(mineral * _per_g_cm2(kvp), _BLUR_MM / place.spacing_mm)
-    visible = _visible(seen, mask, real, place.spacing_mm)
+    seen = np.asarray(
+        ndimage.gaussian_filter(mineral * _per_g_cm2(kvp), _BLUR_MM / place.spacing_mm), np.float32
+    )
+    visible = _visible(seen, mask, place.log[at], place.spacing_mm)
     denser = (
         float(np.clip(1.05 * LEAST_VISIBLE / max(visible, 0.01), 1.0, _DENSER))
         if mask.any()
         else 1.0
     )
-    grey = np.clip((real + denser * seen) / SPANNED_LOG / 1.2 + 0.05, 0, 1)
     ends = projected_box(lesion, frame)
     low = np.clip(np.floor(ends[0] + 0.5).astype(int), 0, sides - 1)
     high = np.clip(np.ceil(ends[1] + 0.5).astype(int), low + 1, sides)
-    return Piece(
-        np.rint(grey * _TALL).astype(np.uint16),
-        mask,
-        [[0, *low.tolist()], [1, *high.tolist()]],
-        denser * visible,
-    )
+    bounds = [[0, *low.tolist()], [1, *high.tolist()]]
+    return Cast(at, np.float32(denser) * seen, mask, bounds, denser * visible)
+
+
+def stored(log: Field) -> NDArray[np.uint16]:
+    """Return stored values of logarithms of attenuation (Y, X)."""
+    grey = np.clip(log / SPANNED_LOG / 1.2 + 0.05, 0, 1)
+    return np.asarray(np.rint(grey * _TALL), np.uint16)
 
 
 def _per_g_cm2(kvp: float) -> np.float32:

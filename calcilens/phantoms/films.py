@@ -72,6 +72,8 @@ class Films:
     how: ClassVar[dict[str, str]] = {
         "mask": f"pixels with at least {MASK_SHARE:g} of the most mineral that a ray passes",
         "box_px": "bounds of the mask: x0, y0, x1, y1, the end not included",
+        "visible": "contrast of the mineral over noise and clutter in a square millimetre, median "
+        "over the mask; below 2.5 a lesion can hardly be seen in that view",
     }
 
     @property

@@ -17,6 +17,8 @@ KEYS = (
     *("spacing_mm", "kvp", "kernel"),
 )
 """What is said of every lesion."""
+FILM_KEYS = ("id", "seed", "domain", "background", "site", "person", "kinds", "image", "mask")
+"""What is said of every whole film."""
 SUFFIXES = {"ct": (".nii", ".nii.gz"), "radiograph": (".png", ".png")}
 """Of image and mask."""
 _NIFTI_HEAD = 348
@@ -29,7 +31,8 @@ def is_there(job: Job, number: int) -> bool:
     image, mask = (f"{name}{suffix}" for suffix in SUFFIXES[job.modality])
     try:
         line = json.loads(line_path(job, number).read_bytes())
-        if not _is_truth(line, f"images/{image}", f"masks/{mask}"):
+        tell = _is_film_truth if job.whole else _is_truth
+        if not tell(line, f"images/{image}", f"masks/{mask}"):
             return False
         files = [job.out / "images" / image, *([job.out / "masks" / mask] if line["mask"] else [])]
         return bool(line["id"] == name and all(map(_is_whole, files)))
@@ -46,6 +49,12 @@ def _is_truth(line: Any, image: str, mask: str) -> bool:
     if not isinstance(line, dict) or not all(key in line for key in KEYS):
         return False
     return bool(line["image"] == image and line["mask"] == (mask if line["patterns"] else None))
+
+
+def _is_film_truth(line: Any, image: str, mask: str) -> bool:
+    if not isinstance(line, dict) or not all(key in line for key in FILM_KEYS):
+        return False
+    return bool(line["image"] == image and line["mask"] == mask)
 
 
 def _is_whole(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Sets of patches: many lesions, each a small image with its exact truth beside it.
+"""Sets of patches: many lesions, each a small image with its exact truth beside it; and of films.
 
 `write_patches` writes `images/`, `masks/` and `truth.jsonl`, one line a lesion.
 """
@@ -20,12 +20,14 @@ from calcilens.phantoms.drafts import LESIONS_A_PERSON, Job
 from calcilens.phantoms.film_transplants import write_film_transplant
 from calcilens.phantoms.intact import is_there, line_path
 from calcilens.phantoms.radiograph_patches import write_radiograph
+from calcilens.phantoms.whole_films import write_film
 from calcilens.phantoms.workers import write_all
 
 FORMAT = 1
 """Version of the simulation: sets of different versions are not mixed."""
 SET = "set.json"
 """What a set was begun with."""
+WHOLE = "whole radiographs"
 
 
 def write_patches(
@@ -87,7 +89,7 @@ def _stated(job: Job) -> dict[str, Any]:
     listed = list_backgrounds(job.backgrounds, job.modality) if job.backgrounds else ()
     return {
         "format": FORMAT,
-        "modality": job.modality,
+        "modality": WHOLE if job.whole else job.modality,
         "seed": job.seed,
         "domain": job.domain,
         "backgrounds": fingerprint(listed) if listed else False,
@@ -119,7 +121,9 @@ def _refuse_others(out: Path) -> None:
 
 def _write_patch(job: Job, number: int) -> None:
     """Write image, mask and truth; the truth comes last, and says that all is there."""
-    if job.backgrounds is None:
+    if job.whole:
+        line = write_film(job, number)
+    elif job.backgrounds is None:
         line = _WRITERS[job.modality](job, number)
     else:
         line = _TRANSPLANTS[job.modality](job, job.backgrounds, number)

@@ -54,6 +54,7 @@ class RadiographImage:
         spacing_mm: Side of a pixel in the plane of the lesion.
         visible: Contrast of the mineral over noise and clutter in a square millimetre: the
             median over the mask; what processing made black or white counts as 0.
+        visible_each: The same of each lesion alone.
     """
 
     pixels: NDArray[np.uint16]
@@ -61,6 +62,7 @@ class RadiographImage:
     box: NDArray[np.int64]
     spacing_mm: float
     visible: float
+    visible_each: tuple[float, ...] = ()
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -99,6 +101,10 @@ def render_radiograph(
     noise = np.hypot(noise_at(signal, photons, xray), clutter)
     weight = np.asarray(primary / signal / noise, np.float32)
     visible = _visible(mass, minerals, masks, weight, grey, xray)
+    each = [
+        _visible(mass, [mineral], [mask], weight, grey, xray)
+        for mineral, mask in zip(minerals, masks, strict=True)
+    ]
     inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
     return RadiographImage(
         _stored(grey, share, marker, xray)[inner],
@@ -106,6 +112,7 @@ def render_radiograph(
         np.stack([np.floor(box[0] + 0.5), np.ceil(box[1] + 0.5)]).astype(np.int64) - _MARGIN,
         frame.spacing_mm,
         visible,
+        tuple(each),
     )
 
 

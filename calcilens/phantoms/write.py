@@ -135,7 +135,8 @@ def _write_films(visit: Visit, films: Films, folder: Path, truth: dict[str, Any]
         dataset.save_as(path, enforce_file_format=True)
         masks: Masks = {}
         spacing = view.xray.spacing_mm
-        for lesion, mask in zip(truth["lesions"], image.masks, strict=True):
+        seen = zip(truth["lesions"], image.masks, image.visible_each, strict=True)
+        for lesion, mask, visible in seen:
             masks[lesion["id"]] = mask[None]
             name = f"masks/{lesion['id']}-{view.name}.nii.gz"
             _write_nifti(folder / name, mask[None], np.diag([-spacing, -spacing, 1, 1]))
@@ -146,6 +147,7 @@ def _write_films(visit: Visit, films: Films, folder: Path, truth: dict[str, Any]
                 "box_px": [x0, y0, x1, y1],
                 "mask": name,
                 "mask_area_mm2": round(float(mask.sum() * spacing**2), 2),
+                "visible": round(visible, 2),
             }
             boxes.append({"sop_uid": sop_uid, "box_px": [x0, y0, x1, y1]})
         written.append(Series(visit, folder, view.name, (path,), masks))

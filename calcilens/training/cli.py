@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -20,16 +20,20 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from calcilens.errors import ModelError, UsageError, compose
 from calcilens.training.datamodule import LesionData
-from calcilens.training.export import write_model
+from calcilens.training.export import card_text, write_model
+from calcilens.training.film_data import FilmData
+from calcilens.training.finder_export import write_finder
+from calcilens.training.finder_task import FinderTask
 from calcilens.training.task import LesionTask
 
 CONFIGS = Path(__file__).parent / "configs"
+FINDERS = CONFIGS / "finders"
 MODEL_FILE = "model.safetensors"
 LAST = "last.ckpt"
 
 
 def recipes() -> list[str]:
-    """Return the names of the recipes in the package."""
+    """Return the names of the recipes for classifiers in the package."""
     return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
@@ -40,7 +44,7 @@ def recipe_path(name_or_path: str) -> Path:
         UsageError: There is none, or it is not YAML.
     """
     path = Path(name_or_path)
-    for found in (path, CONFIGS / f"{name_or_path}.yaml"):
+    for found in (path, CONFIGS / f"{name_or_path}.yaml", FINDERS / f"{name_or_path}.yaml"):
         if found.is_file():
             _require_yaml(found)
             return found
@@ -76,6 +80,9 @@ class HowToGoOn(Callback):
 class TrainingCLI(LightningCLI):
     """Fit with logs and checkpoints under `--out`, then write weights and card there."""
 
+    task: ClassVar[type[LightningModule]] = LesionTask
+    data: ClassVar[type[LightningDataModule]] = LesionData
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add `--out`; one seed for weights, order and augmentation."""
         parser.add_argument("--out", type=str, default="runs/latest", help="Folder of the run.")
@@ -103,8 +110,24 @@ class TrainingCLI(LightningCLI):
     def after_fit(self) -> None:
         """Write `model.safetensors` and its card."""
         if self.trainer.is_global_zero and not self.trainer.interrupted:
-            out = Path(self.trainer.default_root_dir)
-            write_model(self.model, self.datamodule, out / MODEL_FILE)
+            self.write(Path(self.trainer.default_root_dir) / MODEL_FILE)
+
+    def write(self, weights: Path) -> None:
+        """Write what was trained, and its card beside it."""
+        write_model(self.model, self.datamodule, weights)
+
+
+class FinderCLI(TrainingCLI):
+    """The same for a finder of lesions in whole films."""
+
+    task = FinderTask
+    data = FilmData
+
+    def write(self, weights: Path) -> None:
+        """Write the finder, and its card beside it."""
+        recipes = self._get(self.config, "config") or []
+        text = card_text(Path(str(recipes[0]))) if recipes else {}
+        write_finder(self.model, self.datamodule, weights, text)
 
 
 def _unused(folder: Path, name: str) -> str:
@@ -113,13 +136,14 @@ def _unused(folder: Path, name: str) -> str:
     return next(n for n in chain([name], numbered) if not (folder / n).exists())
 
 
-def train(args: Sequence[str]) -> Trainer:
+def train(args: Sequence[str], kind: type[TrainingCLI] = TrainingCLI) -> Trainer:
     """Train as the arguments say; `--config` takes a recipe's name or a path.
 
     Checkpoints are read as plain tensors: a pickle in one never runs.
 
     Args:
         args: As for LightningCLI's `fit`: ``--config ct --data.manifest m.parquet ...``.
+        kind: What is trained.
 
     Returns:
         The trainer, after fitting.
@@ -131,9 +155,9 @@ def train(args: Sequence[str]) -> Trainer:
     """
     _quiet()
     try:
-        cli = TrainingCLI(
-            LesionTask,
-            LesionData,
+        cli = kind(
+            kind.task,
+            kind.data,
             args=["fit", *_with_recipe_paths(args), "--weights_only=true"],
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},

@@ -150,7 +150,9 @@ def score(frame: pd.DataFrame, *, include_seen: bool = False, resamples: int = R
     reasons = why_left_out(frame, include_seen=include_seen)
     left_out = {head: counted(reasons[head]) for head in (*HEADS, "pattern")}
     if reasons.notna().all(axis=None):
-        raise InputError(compose("a row with label and prediction", f"only {left_out}"))
+        whys = (f"{n} {why}" for whys in left_out.values() for why, n in whys.items())
+        found = "none: " + ", ".join(dict.fromkeys(whys))
+        raise InputError(compose("a row with label and prediction", found))
     seen = seen_in_training(frame)
     used = frame if seen is None or include_seen else frame[~seen]
     finding, concern = (

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from calcilens import DISCLAIMER, __version__
 from calcilens.errors import ModelError, compose
@@ -52,7 +53,7 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
     network_args = dict(hparams["network"] or {})
     ensemble = Ensemble(network_args, 1, known).eval()
     ensemble.members[0].load_state_dict(task.network.state_dict())
-    _require_finite(task.network)
+    require_finite(task.network)
     _learn_held_out(ensemble, data, train, held)
     card = make_card(
         weights.stem,
@@ -81,7 +82,12 @@ def _learn_held_out(
     learn_trust(ensemble, data.val.plain, calcified, np.ones((len(held), 1), bool))
 
 
-def _require_finite(network: LesionClassifier) -> None:
+def require_finite(network: nn.Module) -> None:
+    """Refuse a network that training led astray.
+
+    Raises:
+        ModelError: A weight is NaN or infinite.
+    """
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ModelError(

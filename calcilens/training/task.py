@@ -82,7 +82,7 @@ class LesionTask(pl.LightningModule):
         Raises:
             UsageError: The run that is resumed was planned for fewer or more steps.
         """
-        now = _steps(self.trainer)
+        now = total_steps(self.trainer)
         planned = self._cycle.total_steps if self._cycle else now
         if planned != now:
             raise UsageError(
@@ -118,7 +118,7 @@ class LesionTask(pl.LightningModule):
             parts["mask_loss"] = attention_loss(branches.attention, branches.window, batch)
             total = total + self.mask_loss * parts["mask_loss"]
         self._log_parts(parts, len(batch["box"]))
-        _require_finite(total, f"training, step {self.global_step}")
+        require_finite(total, f"training, step {self.global_step}")
         return total
 
     def _log_parts(self, parts: dict[str, Tensor], count: int) -> None:
@@ -140,7 +140,7 @@ class LesionTask(pl.LightningModule):
         """Collect loss and AUROC against the readers' opinion, undecided ones left out."""
         output = self.network(batch["pixels"], batch["box"], batch["extent_mm"])
         loss = lesion_loss(output, batch)
-        _require_finite(loss, f"validation, epoch {self.current_epoch}")
+        require_finite(loss, f"validation, epoch {self.current_epoch}")
         self.log("val/loss", loss, on_epoch=True, sync_dist=True, batch_size=len(batch["box"]))
         for name, metric in self._figures():
             target = batch[name]
@@ -166,7 +166,7 @@ class LesionTask(pl.LightningModule):
         rates = [self.lr * self.encoder_lr, self.lr]
         groups = [{"params": p, "lr": r} for p, r in zip((encoder, others), rates, strict=True)]
         optimizer: Optimizer = AdamW(groups, weight_decay=self.weight_decay)
-        steps = _steps(self.trainer)
+        steps = total_steps(self.trainer)
         self._cycle = OneCycleLR(optimizer, rates, total_steps=steps, pct_start=self.warmup)
         return {
             "optimizer": optimizer,
@@ -196,14 +196,14 @@ def _network(arguments: dict[str, Any]) -> LesionClassifier:
         ) from error
 
 
-def _steps(trainer: pl.Trainer) -> int:
+def total_steps(trainer: pl.Trainer) -> int:
     steps = trainer.estimated_stepping_batches
     if not math.isfinite(steps):
         raise UsageError(compose("a number of epochs", "none", where="--trainer.max_epochs"))
     return max(int(steps), 2)
 
 
-def _require_finite(loss: Tensor, when: str) -> None:
+def require_finite(loss: Tensor, when: str) -> None:
     if not torch.isfinite(loss):
         raise InputError(
             compose(

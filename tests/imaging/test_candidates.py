@@ -79,6 +79,17 @@ def test_vessels_with_contrast_are_no_candidates_but_denser_plaque_is() -> None:
     assert "contrast medium around 300 HU" in found[0].why
 
 
+def test_beside_contrast_a_compact_piece_is_a_candidate_and_a_long_one_a_vessel() -> None:
+    hu = leg()
+    hu[across(25, 85) < 13] = 400
+    hu[away(SPECK) < 4] = 300
+    (found,) = propose(volume(hu))
+    assert middles([found]) == [SPECK]
+    assert "compact, though no denser than the contrast medium" in found.why
+    hu[across(*SPECK[1:]) < 3] = 300
+    assert propose(volume(hu)) == []
+
+
 def test_an_even_mass_inside_the_volume_is_not_taken_for_contrast() -> None:
     hu = leg()
     hu[away((8, 30, 60)) < 13] = 400

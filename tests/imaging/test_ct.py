@@ -90,6 +90,19 @@ def test_each_plane_has_its_own_rescale() -> None:
     np.testing.assert_array_equal(hu[2] - hu[1], np.full((6, 8), 1000 + 48))
 
 
+@pytest.mark.parametrize("tag", ["KVP", "SliceThickness"])
+def test_what_all_planes_were_taken_with_is_known_and_what_differs_or_is_nonsense_is_not(
+    tag: str,
+) -> None:
+    stored = factory.ramp((4, 5, 6))
+    name = {"KVP": "kvp", "SliceThickness": "thickness_mm"}[tag]
+    for values, expected in (([2.5] * 4, 2.5), ([2.5, 2.5, 3, 2.5], None), ([0] * 4, None)):
+        objects = factory.ct_slices(stored)
+        for ds, value in zip(objects, values, strict=True):
+            setattr(ds, tag, value)
+        assert getattr(volume_of(objects), name) == expected
+
+
 def test_bits_beyond_the_stored_ones_are_no_part_of_the_value() -> None:
     stored = factory.ramp()
     objects = factory.ct_slices(stored | 0xF000)

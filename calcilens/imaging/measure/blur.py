@@ -17,6 +17,8 @@ _PLANES, _LEAST_PIXELS = 12, 300
 _USUAL_MM = 0.55
 """Standard deviation of blur in a plane where no skin tells it: that of soft-tissue kernels."""
 _RANGE_MM = (0.2, 1.5)
+_LEAST_SHARE, _MOST_SHARE = 0.3, 3.0
+"""Thickness of a plane as a share of the distance to the next that can be true."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def _find(volume: Volume) -> Blur:
     pixel = float(np.sqrt(volume.spacing_mm[1] * volume.spacing_mm[2]))
     found = [_edge_sd(volume.hu[z], body[z], volume.spacing_mm[1:]) for z in _whole(body, step)]
     edges = np.concatenate([*found, np.empty(0)])
-    thickness = volume.thickness_mm or volume.spacing_mm[0]
-    planes = f"planes {thickness:.2f} mm thick"
+    thickness, planes = _thickness(volume)
     if len(edges) < _LEAST_PIXELS:
         how = f"blur {_USUAL_MM} mm as usual, since too little skin is in the image; {planes}"
         return Blur(_USUAL_MM, thickness, how)
@@ -70,6 +71,14 @@ def _find(volume: Volume) -> Blur:
     square = float(np.median(edges)) ** 2 - pixel**2 / 3
     sd = float(np.clip(np.sqrt(max(square, 0.0)), *_RANGE_MM))
     return Blur(sd, thickness, f"blur {sd:.2f} mm (standard deviation) at the skin; {planes}")
+
+
+def _thickness(volume: Volume) -> tuple[float, str]:
+    """Return what a plane averages over, in words too; what no scanner does is not believed."""
+    said, step = volume.thickness_mm, volume.spacing_mm[0]
+    if said is not None and _LEAST_SHARE * step <= said <= _MOST_SHARE * step:
+        return said, f"planes {said:.2f} mm thick"
+    return step, f"planes taken to be as thick as they are apart, {step:.2f} mm"
 
 
 def _whole(body: Mask, step: int) -> range:
@@ -86,6 +95,8 @@ def _edge_sd(
         return np.empty(0)
     cut = tuple(slice(max(i[0] - 6, 0), i[-1] + 7) for i in (rows, columns))
     hu = plane[cut].astype(np.float64)
+    if min(hu.shape) < 2:
+        return np.empty(0)
     steep = np.hypot(*np.gradient(hu, *spacing))
     half = (hu > -700) & (hu < -300)
     half &= ndimage.binary_dilation(body[cut], iterations=2)

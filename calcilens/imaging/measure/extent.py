@@ -69,7 +69,7 @@ def _axes(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
     if not mineral.there:
         return taken.set("axes_mm", None, "nothing is as dense as mineral")
     at = np.argwhere(mineral.share > 0) * lesion.spacing
-    axes = np.linalg.eigh(np.cov(at.T, aweights=mineral.share[mineral.share > 0]))[1]
+    axes = np.linalg.eigh(np.cov(at.T, aweights=mineral.share[mineral.share > 0], ddof=0))[1]
     lengths = np.ptp(mineral.border_mm @ axes, axis=0)
     how = "extent of the mineral's border along the principal axes of its volume"
     sd = float(np.hypot(_EDGE_MM, _EDGE_VOXELS * lesion.spacing.max()))

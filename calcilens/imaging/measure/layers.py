@@ -79,6 +79,8 @@ def _deep(dense: Mask, spacing: Float) -> Mask:
     """Return the large masses that are denser than fat, with the gaps between and inside them."""
     thin = max(1, round(_SKIN_DEPTH_MM / float(spacing[1:].mean())))
     core = ndimage.binary_opening(dense, _CROSS, iterations=thin)
+    if not core.any():
+        return np.asarray(core, bool)
     labels = cc3d.connected_components(core, connectivity=6)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0

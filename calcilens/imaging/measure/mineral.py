@@ -63,7 +63,7 @@ class Mineral:
     @property
     def there(self) -> bool:
         """Whether anything is as dense as mineral."""
-        return bool(self.share.any())
+        return bool((self.over > 0).any())
 
     @cached_property
     def border_mm(self) -> Float:

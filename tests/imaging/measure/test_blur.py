@@ -30,3 +30,11 @@ def test_without_skin_the_usual_blur_is_said_to_be_assumed() -> None:
     assert found.plane_mm == 0.55
     assert found.thickness_mm == 1.5
     assert "too little skin" in found.how
+
+
+@pytest.mark.parametrize(("said", "used"), [(1.5, 1.5), (None, 1.0), (7.0, 1.0), (0.01, 1.0)])
+def test_a_thickness_that_cannot_be_true_is_not_used(said: float | None, used: float) -> None:
+    hu = np.full((4, 40, 40), 50, np.int16)
+    found = blur(volume(hu, diagonal((1.0, 1.0, 1.0)), thickness_mm=said))
+    assert found.thickness_mm == used
+    assert ("taken to be" in found.how) == (used != said)

@@ -12,6 +12,7 @@ from calcilens.imaging.images import Plane, Radiograph
 from calcilens.imaging.measure import FIGURES, Measurement, diameter_mm, measure
 from calcilens.imaging.measure.density import HU_PER_G_CM3
 from calcilens.phantoms.materials import BASE_NAMES, hu_per_density
+from tests.imaging import scene
 from tests.imaging.measure.solids import (
     Inside,
     ball,
@@ -24,7 +25,7 @@ from tests.imaging.measure.solids import (
     turned,
     volume,
 )
-from tests.strategies import rotations
+from tests.strategies import boxes, rotations, shapes
 
 SPACINGS = [(0.6, 0.5, 0.5), (1.0, 0.7, 0.7), (2.0, 0.6, 0.6), (3.0, 0.8, 0.8)]
 
@@ -177,6 +178,24 @@ def test_without_mask_the_mineral_in_the_box_counts() -> None:
     assert "at least 130 HU" in taken.how["volume_mm3"]
 
 
+def test_bone_in_a_given_box_is_not_the_lesion() -> None:
+    limb = scene.scan(scene.Pose(), (1.0, 0.8, 0.8))
+    ends = limb.affine.to_voxel(scene.LESION_MM + np.array([[-45.0, -14, -9], [9, 20, 9]]))
+    around = np.stack([np.floor(ends.min(0)), np.ceil(ends.max(0)) + 1])
+    taken = measure(limb, candidate(limb, around, None, "given"))
+    assert "without bone" in taken.how["volume_mm3"]
+    assert figure(taken, "volume_mm3") == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.15)
+    assert figure(taken, "bone_distance_mm") > 3
+    inside = limb.affine.to_voxel(np.array([[-8.0, 5, 0]]))[0].astype(int)
+    only = measure(
+        limb,
+        candidate(
+            limb, [np.subtract(inside, (3, 14, 14)), np.add(inside, (4, 15, 15))], None, "bone"
+        ),
+    )
+    assert "all of them bone" in only.how["volume_mm3"]
+
+
 def test_without_mineral_the_box_itself_counts_and_says_so() -> None:
     image, _ = scan(ball(3.0), (1.0, 1.0, 1.0))
     soft = measure(image, candidate(image, [[2, 20, 20], [6, 24, 24]], None, "test"))
@@ -228,3 +247,32 @@ def test_mass_needs_a_known_tube_voltage(kvp: float | None, reason: str) -> None
     taken = measure(other, lesion)
     assert taken.mass_mg is None
     assert reason in taken.how["mass_mg"]
+
+
+@settings(max_examples=40)
+@given(
+    shapes(largest=24),
+    st.sampled_from([(1.0, 1.0, 1.0), (5.0, 0.3, 0.3), (0.3, 3.0, 3.0)]),
+    st.sampled_from([-1000, 50, 900, None]),
+    st.booleans(),
+    st.data(),
+)
+def test_images_of_any_size_and_content_give_finite_figures_or_reasons(
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    fill: int | None,
+    masked: bool,
+    data: st.DataObject,
+) -> None:
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-1000, 2000, shape) if fill is None else np.full(shape, fill)
+    place = data.draw(boxes(shape))
+    made = volume(hu.astype(np.int16), diagonal(spacing), kvp=120.0, thickness_mm=spacing[0])
+    mask = np.ones(place[1] - place[0], bool) if masked else None
+    taken = measure(made, candidate(made, place, mask, "test"))
+    for name in FIGURES:
+        value = getattr(taken, name)
+        assert taken.how[name]
+        if value is not None and not isinstance(value, str):
+            assert np.isfinite(np.asarray(value, float)).all(), name
+    assert np.isfinite(list(taken.uncertainty.values())).all()

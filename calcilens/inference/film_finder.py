@@ -1,0 +1,115 @@
+"""Candidates of a radiograph: where a finder sees calcification, outlined by local contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from calcilens.imaging.candidates import Candidate, candidate
+from calcilens.imaging.images import Radiograph
+from calcilens.imaging.records import Skipped
+from calcilens.models.film_search import Eye, Place, look
+
+NOT_SEARCHED = (
+    "radiographs are searched by a finder, and none was given; give boxes with --roi, or a finder "
+    "with --finder NAME or FILE.safetensors"
+)
+_ALL_EQUAL = "all pixels have the same value: there is nothing to search"
+_NOT_NUMBERS = "some pixels are not numbers: the film was not searched"
+_AROUND_PX = 12
+"""Width of the ring around a place that its brightness is compared with."""
+_SHARE = 0.35
+"""A pixel belongs to the lesion where it stands out by this share of what the brightest do."""
+_BRIGHT = 95
+_LEAST_KEPT = 0.05
+_ENDS, _DARK = (1, 99), 0.05
+"""The darkest share of a film's range is air, or not exposed: no lesion is there."""
+
+
+class Finder(Eye, Protocol):
+    """What inference needs of a loaded finder."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search gave.
+
+    Args:
+        candidates: The likeliest first.
+        skipped: Why the film was not searched, or empty.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def search_film(image: Radiograph, finder: Finder | None) -> Searched:
+    """Search a radiograph for calcification.
+
+    Args:
+        image: With or without calibrated spacing, which is not used.
+        finder: What looks; None for none.
+    """
+    if finder is None:
+        return _refused(image, NOT_SEARCHED)
+    if not np.isfinite(image.pixels).all():
+        return _refused(image, _NOT_NUMBERS)
+    if image.pixels.min() == image.pixels.max():
+        return _refused(image, _ALL_EQUAL)
+    low, high = np.percentile(image.pixels, _ENDS)
+    dark = float(low + _DARK * (high - low))
+    places = [p for p in look(finder, image.pixels) if ground_of(image.pixels, p) > dark]
+    return Searched(tuple(_candidate(image, place, finder) for place in places))
+
+
+def _refused(image: Radiograph, why: str) -> Searched:
+    return Searched(skipped=(Skipped(image.series_uid, why),))
+
+
+def _candidate(image: Radiograph, place: Place, finder: Finder) -> Candidate:
+    mask = outlined(image.pixels, place)
+    inside = np.argwhere(mask)
+    low, high = inside.min(0), inside.max(0) + 1
+    box = [[0, *(place.box[0] + low)], [1, *(place.box[0] + high)]]
+    why = (
+        f"{finder.name} sees calcification: score {place.score:.2f}, "
+        f"reported from {finder.threshold:.2f}"
+    )
+    return candidate(image, box, mask[None, low[0] : high[0], low[1] : high[1]], why)
+
+
+def outlined(pixels: NDArray[np.float32], place: Place) -> NDArray[np.bool_]:
+    """Return the pixels of a place, in its box, that stand out from what lies around it.
+
+    A heat map is coarse; brightness, where it stands out at all, draws the line more finely.
+
+    Args:
+        pixels: (Y, X) of the film, bright is dense.
+        place: Where the finder saw something.
+    """
+    inside = pixels[tuple(slice(a, b) for a, b in place.box.T)]
+    ground = ground_of(pixels, place)
+    bright = float(np.percentile(inside[place.mask], _BRIGHT))
+    kept = place.mask & (inside >= ground + _SHARE * (bright - ground))
+    if bright <= ground or kept.sum() < _LEAST_KEPT * place.mask.sum():
+        return place.mask
+    return np.asarray(kept)
+
+
+def ground_of(pixels: NDArray[np.float32], place: Place) -> float:
+    """Return the median brightness around a place; of the place where nothing is around it."""
+    low = np.maximum(place.box[0] - _AROUND_PX, 0)
+    high = np.minimum(place.box[1] + _AROUND_PX, pixels.shape)
+    room = np.stack([place.box[0] - low, high - place.box[1]], 1)
+    near = pixels[low[0] : high[0], low[1] : high[1]]
+    mask = np.pad(place.mask, [(int(a), int(b)) for a, b in room])
+    ring = near[binary_dilation(mask, iterations=_AROUND_PX) & ~mask]
+    return float(np.median(ring if len(ring) else near))

@@ -1,0 +1,99 @@
+"""Files of finders: read and written as safetensors, with a card beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from calcilens.errors import ModelError, compose
+from calcilens.files import usual_mode, whole
+from calcilens.models.finder import Finder
+from calcilens.models.registry import FINDS, ModelFile, find
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedFinder:
+    """A finder ready to look.
+
+    Args:
+        network: In evaluation mode.
+        file: Where it comes from.
+        longest_px: Longest side of a film that it looks at.
+        threshold: Probability at its brightest from which a place is reported.
+    """
+
+    network: Finder
+    file: ModelFile
+    longest_px: int
+    threshold: float
+
+    @property
+    def name(self) -> str:
+        """Name in the package or of the file."""
+        return self.file.name
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model's card."""
+        return self.file.card
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        return self.file.sha256
+
+
+def load_finder(name_or_path: str | Path) -> LoadedFinder:
+    """Load a finder by name or path, checked against its card.
+
+    Raises:
+        ModelError: No such model, it finds nothing, or the weights are damaged or do not fit.
+    """
+    file = find(name_or_path)
+    file.verify()
+    card = file.card
+    if card.get("task") != FINDS:
+        raise ModelError(compose("a model that finds lesions", "one that judges", where=file.name))
+    try:
+        network = Finder(int(card["network"]["width"]))
+        state = {
+            k: v.float() if v.is_floating_point() else v for k, v in load_file(file.weights).items()
+        }
+        network.load_state_dict(state)
+        longest, threshold = int(card["longest_px"]), float(card["threshold"])
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        fitting = "weights and a card that fit together"
+        raise ModelError(compose(fitting, found, where=file.weights.name)) from error
+    network = network.eval().to(memory_format=torch.channels_last)
+    return LoadedFinder(network, file, longest, threshold)
+
+
+def save_finder(network: Finder, card: Mapping[str, Any], weights: Path) -> ModelFile:
+    """Write weights (half precision) and card; both appear whole or not at all.
+
+    Args:
+        network: What to write.
+        card: Everything but task and sha256, which are added here.
+        weights: Path of the safetensors file; the card goes beside it as .json.
+    """
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    state = {k: _halved(k, v) for k, v in network.state_dict().items()}
+    with whole(weights) as part:
+        save_file(state, part)
+        part.chmod(usual_mode(0o666))  # safetensors writes for the owner alone
+    file = ModelFile(weights.stem, weights, weights.with_suffix(".json"))
+    file.write_card({**card, "task": FINDS, "sha256": file.sha256})
+    return file
+
+
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Keep statistics in full: half precision could round them to 0."""
+    small = tensor.is_floating_point() and "running_" not in name
+    return (tensor.half() if small else tensor).contiguous()
