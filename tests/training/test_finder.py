@@ -129,7 +129,7 @@ def test_cells_near_a_lesion_and_unsure_ones_teach_nothing() -> None:
     assert not clear[0, 0, 3:10, 3:10].any()
     assert not clear[0, 0, 10:16, 10:16].any()
     logits = torch.zeros(1, 1, 16, 16, requires_grad=True)
-    finder_loss(logits, mask).backward()
+    finder_loss(logits, mask).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert (logits.grad[~lesion & ~clear] == 0).all()
     assert (logits.grad[lesion] <= 0).all()
@@ -157,7 +157,7 @@ def test_a_small_finder_learns_to_see_a_bright_square() -> None:
         film, mask = (torch.from_numpy(a) for a in crops(sample(step % 5), 64, step))
         loss = finder_loss(task.network.train()(film), mask)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses.append(float(loss.detach()))
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
@@ -169,7 +169,7 @@ def test_frozen_stages_do_not_learn() -> None:
     assert fixed
     assert all(p.requires_grad for p in FinderTask(8, "nothing").network.parameters())
     film, mask = (torch.from_numpy(a) for a in crops(sample(0), 64, 0))
-    finder_loss(task.network(film), mask).backward()
+    finder_loss(task.network(film), mask).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is None for p in fixed)
 
 
