@@ -66,7 +66,7 @@ docs: setup ## the pages of docs/ as a site in site/
 
 # Existing pins stay where pyproject.toml still allows them; UPGRADE=--upgrade renews all.
 constraints: ## pin what pyproject.toml asks for, with hashes
-	@"$(UV)" pip compile pyproject.toml --all-extras --group dev --group docs --universal \
+	@"$(UV)" pip compile pyproject.toml --all-extras --group dev --group docs --group bench --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
 	  --output-file constraints.txt $(UPGRADE)
 

@@ -7,6 +7,7 @@ noise of the image and to contrast medium in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +19,7 @@ from calcilens.imaging.bone import find_bone
 from calcilens.imaging.coarse import Coarse, Mask, coarse
 from calcilens.imaging.contrast import find_contrast
 from calcilens.imaging.images import Volume
+from calcilens.imaging.morphology import grown
 from calcilens.imaging.noise import Noise, measure_noise
 
 __all__ = ["AIR_HU", "MINERAL_HU", "Anatomy", "Mask", "anatomy"]
@@ -62,6 +64,11 @@ class Anatomy:
     def spacing_mm(self) -> NDArray[np.float64]:
         """Of voxels, (z, y, x)."""
         return np.divide(self.grid.spacing_mm, self.grid.factor, dtype=np.float64)
+
+    @cached_property
+    def covered(self) -> Mask:
+        """(Z, Y, X) bones with what a coarse outline leaves of their surface."""
+        return self.grid.fine(grown(self.blocks))
 
     @property
     def voxel_mm3(self) -> float:

@@ -13,7 +13,6 @@ from calcilens.imaging.anatomy import Anatomy, Mask, anatomy
 from calcilens.imaging.doubts import is_mimic, may_be_vessel
 from calcilens.imaging.grouping import group_pieces
 from calcilens.imaging.images import Image, Radiograph, Volume
-from calcilens.imaging.morphology import grown
 from calcilens.imaging.pieces import Piece, find_pieces
 
 
@@ -79,18 +78,13 @@ def propose(image: Image, bone: Mask | None = None) -> list[Candidate]:
 
 def _dense(volume: Volume, ground: Anatomy) -> list[Piece]:
     """Return the pieces denser than contrast medium, and those that no vessel looks like."""
-    where = _where(ground)
+    where = ground.body & ~ground.covered
     pieces = find_pieces(volume, ground, where, ground.level_hu)
     if ground.contrast_hu is None:
         return pieces
     faint = find_pieces(volume, ground, where, ground.floor_hu)
     below = [p for p in faint if p.hu.max() < ground.level_hu]
     return pieces + [p for p in below if not may_be_vessel(p, ground)]
-
-
-def _where(ground: Anatomy) -> Mask:
-    """Return the body without bone and what a coarse outline leaves of its surface."""
-    return ground.body & ~ground.grid.fine(grown(ground.blocks))
 
 
 def _join(volume: Volume, group: list[Piece], ground: Anatomy) -> tuple[float, Candidate]:

@@ -173,10 +173,11 @@ class PriorView:
     pair: Pair
     middle_mm: Float
 
-    def plane(self, index: int) -> NDArray[np.float32]:
-        """Return HU (Y, X) of the prior scan on plane `index` of the current one; air beyond."""
+    def plane(self, index: int, part: tuple[slice, slice]) -> NDArray[np.float32]:
+        """Return HU (rows, columns) of the prior scan on a part of a current plane; air beyond."""
         current, prior = self.pair.current, self.pair.prior
-        rows, columns = (np.arange(n) for n in current.hu.shape[1:])
+        sides = zip(part, current.hu.shape[1:], strict=True)
+        rows, columns = (np.arange(n)[own] for own, n in sides)
         z, y, x = np.meshgrid([index], rows, columns, indexing="ij")
         points = current.affine.to_mm(np.stack([z, y, x], -1))
         there = self.pair.registration.near(self.middle_mm).to_prior(points)

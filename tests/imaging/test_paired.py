@@ -110,7 +110,9 @@ def test_the_prior_view_shows_the_same_place_in_the_current_plane() -> None:
     prior, current = scan(STILL, (1.5, 0.9, 0.9)), scan(TURNED, (2.0, 1.0, 1.0), seed=1)
     middle = TURNED.moved(LESION_MM[None])[0]
     index = current.affine.to_voxel(middle)
-    seen = PriorView(Pair(prior, current, truth(STILL, TURNED)), middle).plane(round(index[0]))
+    seen = PriorView(Pair(prior, current, truth(STILL, TURNED)), middle).plane(
+        round(index[0]), (slice(None), slice(None))
+    )
     assert seen.shape == current.hu.shape[1:]
     z, y, x = np.round(index).astype(int)
     assert seen[y, x] == pytest.approx(current.hu[z, y, x], abs=60)

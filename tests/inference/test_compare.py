@@ -59,7 +59,7 @@ def test_growth_is_told_from_another_pose_and_scanner(ratio: float, said: str) -
     assert change.days == 91
     assert abs(change.skin_distance_change_mm or 9) < 2
     assert lesion.prior is not None
-    assert lesion.prior.plane(lesion.key_plane).shape == lesion.image.hu.shape[1:]  # type: ignore[union-attr]
+    assert lesion.prior.plane(lesion.key_plane, np.s_[10:30, 5:20]).shape == (20, 15)
 
 
 def test_a_lesion_without_a_forerunner_is_new() -> None:

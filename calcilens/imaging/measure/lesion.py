@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from calcilens.imaging.anatomy import MINERAL_HU, Mask
+from calcilens.imaging.anatomy import MINERAL_HU, Mask, anatomy
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Image, Radiograph, Volume
 
@@ -80,6 +80,10 @@ def lesion_mask(image: Image, candidate: Candidate) -> tuple[Mask, str]:
         return whole, "the given box"
     part = tuple(slice(a, b) for a, b in candidate.box.T)
     dense = image.hu[part] >= MINERAL_HU
+    free = dense & ~anatomy(image).covered[part]
+    voxels = f"the voxels of at least {MINERAL_HU} HU in the given box"
+    if free.any():
+        return free, voxels if free.sum() == dense.sum() else f"{voxels}, without bone"
     if dense.any():
-        return dense, f"the voxels of at least {MINERAL_HU} HU in the given box"
+        return dense, f"{voxels}, all of them bone"
     return whole, "the given box, which holds no mineral"

@@ -18,7 +18,7 @@ from calcilens.inference.export.figures import figures
 from calcilens.inference.export.overview import overview
 from calcilens.inference.export.table import table
 from calcilens.inference.export.viewer import payload
-from calcilens.inference.export.words import headline, percent, sentence, where
+from calcilens.inference.export.words import changed, date, headline, percent, sentence, where
 from calcilens.inference.lesions import Lesion, Patterns
 from calcilens.inference.report import StudyReport, model_facts
 from calcilens.vocabulary import pattern
@@ -39,15 +39,20 @@ def build(report: StudyReport) -> str:
         loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["percent"] = percent
+    environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
+    comparison = report.comparison
+    prior_date = "" if comparison is None else date(comparison.prior_study_date)
     return environment.get_template("report.html.j2").render(
         csp=_policy(style, script),
         style=Markup(style),  # noqa: S704 our own file
         script=Markup(script),  # noqa: S704 our own file
-        payload=_embedded(payload(report.lesions)),
+        payload=_embedded(payload(report.lesions, prior_date)),
         disclaimer=DISCLAIMER,
         version=__version__,
         study=report.study,
-        date=_date(report.study.study_date),
+        date=date(report.study.study_date),
+        comparison=comparison,
+        prior_date=prior_date,
         lesions=[_lesion(x, report.study.images) for x in report.lesions],
         overview=overview(report.lesions),
         table=table(report),
@@ -77,10 +82,6 @@ def _embedded(value: Any) -> Markup:
     text = json.dumps(value, separators=(",", ":"))
     safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return Markup(safe)  # noqa: S704 escaped above
-
-
-def _date(date: str | None) -> str:
-    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if date and len(date) == 8 else date or "unknown"
 
 
 def _series(series: Any) -> dict[str, str]:
@@ -117,6 +118,8 @@ def _lesion(lesion: Lesion, images: Sequence[Image]) -> dict[str, Any]:
         "origin": sentence(lesion.candidate.why).rstrip("."),
         "strange": _strange(lesion),
         "flagged": bool(said.out_of_domain.flag),
+        "change": lesion.change,
+        "changed": changed(lesion),
     }
 
 

@@ -8,7 +8,7 @@ fixed, for the eye only.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from calcilens.imaging.anatomy import anatomy
+from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.imaging.measure import lesion_mask
 from calcilens.inference.export.directions import direction
 from calcilens.inference.export.pictures import Grey, png
 from calcilens.inference.lesions import Lesion
@@ -62,7 +63,7 @@ def _views(image: Image, lesions: dict[int, Lesion]) -> list[View]:
         boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
         return [_view("film", image.display, (y, x), (), boxes)]
     upright = np.argsort(-np.abs(image.affine.matrix[2, :3] / image.spacing_mm), kind="stable")[0]
-    seen = _brightest(image)
+    seen = _brightest(image, _dimmed(image, lesions.values()))
     sides = sorted({0, 1, 2} - {int(upright)}, reverse=True)
     along = sorted(sides, key=lambda a: _NAMES[direction(image.affine.matrix[:3, a])[0]])
     return [
@@ -70,13 +71,21 @@ def _views(image: Image, lesions: dict[int, Lesion]) -> list[View]:
     ]
 
 
-def _brightest(volume: Volume) -> list[Grey]:
+def _dimmed(volume: Volume, lesions: Iterable[Lesion]) -> Mask:
+    """Return bones, with what a coarse outline leaves of their surface, but no lesion."""
+    bone = anatomy(volume).covered.copy()
+    for lesion in lesions:
+        part = tuple(slice(a, b) for a, b in lesion.candidate.box.T)
+        bone[part] &= ~lesion_mask(volume, lesion.candidate)[0]
+    return bone
+
+
+def _brightest(volume: Volume, bones: Mask) -> list[Grey]:
     """Return the brightest of the body along each axis: (Y, X), (Z, X) and (Z, Y), as grey."""
-    ground = anatomy(volume)
     low, high = WINDOW_HU
     dimmed = low + BONE_SHARE * (high - low)
     along: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-    for hu, body, bone in zip(volume.hu, ground.body, ground.bone, strict=True):
+    for hu, body, bone in zip(volume.hu, anatomy(volume).body, bones, strict=True):
         plane = np.where(body, hu, low).astype(np.float32)
         np.minimum(plane, dimmed, out=plane, where=bone)
         along[0][:] = [np.maximum(plane, along[0][0]) if along[0] else plane]

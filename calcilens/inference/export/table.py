@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calcilens.imaging.measure import Measurement
-from calcilens.inference.export.words import named_pattern, percent, where
+from calcilens.inference.export.words import changed, named_pattern, percent, where
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport
 
@@ -24,7 +24,9 @@ def table(report: StudyReport) -> dict[str, Any]:
     """Return the heads of the columns and a row for each lesion; no column without a value."""
     taken = [x.measured for x in report.lesions]
     kept = [f for f in FIGURES if any(getattr(m, f[0]) is not None for m in taken)]
-    heads = ["Place", *(label for _, label, _ in kept), "Calcified", "Pattern", "Concern"]
+    compared = report.comparison is not None
+    heads = ["Place", *(label for _, label, _ in kept), *(["Change"] if compared else [])]
+    heads += ["Calcified", "Pattern", "Concern"]
     rows = [
         {"id": x.id, "level": x.answer.concern.level, "cells": _cells(x, report, kept)}
         for x in report.lesions
@@ -37,6 +39,7 @@ def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]
     return [
         where(lesion, report.study.images),
         *(_figure(lesion.measured, name, digits) for name, _, digits in kept),
+        *([] if report.comparison is None else [changed(lesion) or NONE]),
         _share(said.finding.probability),
         named_pattern(lesion) or NONE,
         NONE if said.concern.probability is None else said.concern.level,

@@ -62,11 +62,18 @@ def _encoded(codes: Grey, lossless: bool) -> tuple[bytes, str]:
     return stream.getvalue(), "jpeg"
 
 
-def payload(lesions: tuple[Lesion, ...]) -> dict[str, Any]:
-    """Return what the page's viewer needs: pictures, and a scene for each lesion."""
+def payload(lesions: tuple[Lesion, ...], prior_date: str = "") -> dict[str, Any]:
+    """Return what the page's viewer needs: pictures, and a scene for each lesion.
+
+    Args:
+        lesions: In the order of the page.
+        prior_date: Of the study that they are compared with, in words.
+    """
     for margin in MARGINS:
         pictures = Pictures()
         scenes = {x.id: _scene(x, pictures, margin) for x in lesions}
+        for lesion in lesions:
+            scenes[lesion.id]["prior"] = {"date": prior_date} if lesion.prior else None
         if pictures.size <= BUDGET_BYTES:
             break
     codes = {"hu": HU_KNOTS, "code": CODE_KNOTS}
@@ -104,7 +111,11 @@ def _scene_plane(lesion: Lesion, pictures: Pictures, index: int) -> dict[str, An
     name = f"{image.series_uid}/{image.planes[0].sop_uid}/{index}"
     whole = pictures.add(name, _smaller(codes, step), lossless=False)
     close = pictures.add(f"{lesion.id}/{index}", codes[frame(lesion)], lossless=True)
-    return {"index": index, "whole": whole, "close": close}
+    found = {"index": index, "whole": whole, "close": close}
+    if lesion.prior is not None:
+        then = to_codes(lesion.prior.plane(index, frame(lesion)))
+        found["prior"] = pictures.add(f"{lesion.id}/prior/{index}", then, lossless=False)
+    return found
 
 
 def _plane(image: Image, index: int) -> Grey:

@@ -38,6 +38,19 @@ def headline(lesion: Lesion) -> str:
     return f"{words} · {named}" if named else words
 
 
+def date(text: str | None) -> str:
+    """Return YYYYMMDD as people write it, or what there is."""
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if text and len(text) == 8 else text or "unknown"
+
+
+def changed(lesion: Lesion) -> str | None:
+    """Return what became of a lesion in a few words; None where nothing was compared."""
+    if lesion.change is None:
+        return None
+    ratio = lesion.change.volume_ratio
+    return f"{lesion.change.level}" + ("" if ratio is None else f" × {ratio:.2f}")
+
+
 def named_pattern(lesion: Lesion) -> str | None:
     """Return the patterns that cannot be ruled out; None where the model names none."""
     said = lesion.answer.pattern

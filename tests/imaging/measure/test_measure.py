@@ -12,6 +12,7 @@ from calcilens.imaging.images import Plane, Radiograph
 from calcilens.imaging.measure import FIGURES, Measurement, diameter_mm, measure
 from calcilens.imaging.measure.density import HU_PER_G_CM3
 from calcilens.phantoms.materials import BASE_NAMES, hu_per_density
+from tests.imaging import scene
 from tests.imaging.measure.solids import (
     Inside,
     ball,
@@ -175,6 +176,24 @@ def test_without_mask_the_mineral_in_the_box_counts() -> None:
     tight = measure(image, lesion)
     assert taken.volume_mm3 == pytest.approx(tight.volume_mm3, rel=0.01)
     assert "at least 130 HU" in taken.how["volume_mm3"]
+
+
+def test_bone_in_a_given_box_is_not_the_lesion() -> None:
+    limb = scene.scan(scene.Pose(), (1.0, 0.8, 0.8))
+    ends = limb.affine.to_voxel(scene.LESION_MM + np.array([[-45.0, -14, -9], [9, 20, 9]]))
+    around = np.stack([np.floor(ends.min(0)), np.ceil(ends.max(0)) + 1])
+    taken = measure(limb, candidate(limb, around, None, "given"))
+    assert "without bone" in taken.how["volume_mm3"]
+    assert figure(taken, "volume_mm3") == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.15)
+    assert figure(taken, "bone_distance_mm") > 3
+    inside = limb.affine.to_voxel(np.array([[-8.0, 5, 0]]))[0].astype(int)
+    only = measure(
+        limb,
+        candidate(
+            limb, [np.subtract(inside, (3, 14, 14)), np.add(inside, (4, 15, 15))], None, "bone"
+        ),
+    )
+    assert "all of them bone" in only.how["volume_mm3"]
 
 
 def test_without_mineral_the_box_itself_counts_and_says_so() -> None:

@@ -8,7 +8,7 @@
     flat: [["As sent", 127.5, 255], ["Inverted", 127.5, -255], ["High contrast", 127.5, 128]],
   };
   const STOPS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
-  const state = { id: null, plane: 0, level: 0, width: 1, close: true, box: true, heat: false };
+  const state = { id: null, plane: 0, level: 0, width: 1, close: true, box: true, heat: false, prior: false };
   const loaded = new Map();
 
   // A picture decoded to its grey values, once.
@@ -55,34 +55,47 @@
     return sheet;
   }
 
-  // Map from image pixels to the canvas: the whole image, or what surrounds the lesion.
-  function view(scene) {
-    const [x0, y0, x1, y1] = state.close ? scene.close : [0, 0, ...scene.size];
-    const scale = Math.min(canvas.width / (x1 - x0), canvas.height / ((y1 - y0) * scene.aspect));
+  // Map from image pixels to a pane of the canvas: the whole image, or what surrounds the lesion.
+  function view(scene, left, width) {
+    const [x0, y0, x1, y1] = state.close || compared(scene) ? scene.close : [0, 0, ...scene.size];
+    const scale = Math.min(width / (x1 - x0), canvas.height / ((y1 - y0) * scene.aspect));
     const sy = scale * scene.aspect;
-    const dx = (canvas.width - (x1 - x0) * scale) / 2 - x0 * scale;
+    const dx = left + (width - (x1 - x0) * scale) / 2 - x0 * scale;
     const dy = (canvas.height - (y1 - y0) * sy) / 2 - y0 * sy;
     const place = (x, y, w, h) => [x * scale + dx, y * sy + dy, w * scale, h * sy];
     return { scale, place };
   }
 
+  function compared(scene) { return state.prior && Boolean(scene.prior); }
+
   let turn = 0;
   async function draw() {
     if (!state.id) return;
     const mine = ++turn, scene = scenes[state.id], plane = scene.planes[state.plane];
-    const [whole, close, map] = await Promise.all(
-      [grey(plane.whole), grey(plane.close), scene.saliency && grey(scene.saliency.picture)]);
+    const [whole, close, map, before] = await Promise.all([
+      grey(plane.whole), grey(plane.close), scene.saliency && grey(scene.saliency.picture),
+      plane.prior && grey(plane.prior)]);
     if (mine !== turn) return;
     const shades = table(scene), colour = (v) => [shades[v], shades[v], shades[v], 255];
-    const { scale, place } = view(scene), [cx0, cy0, cx1, cy1] = scene.close;
+    const [cx0, cy0, cx1, cy1] = scene.close, half = canvas.width / 2;
+    const [left, width] = compared(scene) ? [half, half] : [0, canvas.width];
+    const { scale, place } = view(scene, left, width);
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.fillStyle = "#000";
     pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.imageSmoothingQuality = "high";
-    pen.drawImage(painted(whole, colour), ...place(0, 0, ...scene.size));
+    if (!compared(scene)) pen.drawImage(painted(whole, colour), ...place(0, 0, ...scene.size));
     pen.drawImage(painted(close, colour), ...place(cx0, cy0, cx1 - cx0, cy1 - cy0));
     if (state.heat && map && scene.saliency.planes.includes(plane.index)) drawHeat(scene, map, place);
     if (state.box) drawBox(scene, plane.index, place);
+    if (compared(scene)) {
+      const then = view(scene, 0, half).place;
+      if (before) pen.drawImage(painted(before, colour), ...then(cx0, cy0, cx1 - cx0, cy1 - cy0));
+      label(`Prior ${scene.prior.date}`, half / 2, 40, "center");
+      label("Current", half * 1.5, 40, "center");
+      pen.fillStyle = "#2b343d";
+      pen.fillRect(half - 1, 0, 2, canvas.height);
+    }
     drawLetters(scene);
     drawScale(scene, scale);
     say(scene, plane.index);
@@ -184,6 +197,7 @@
     slice.max = scene.planes.length - 1;
     slice.value = state.plane;
     byId("slice-row").hidden = scene.planes.length < 2;
+    byId("prior").hidden = !scene.prior;
     byId("heat").disabled = byId("opacity").disabled = !scene.saliency;
     byId("heat").title = scene.saliency ? "Key S" : "No map is shown for this lesion; see Saliency";
     if (kind !== scene.ct) { presets(scene); preset(scene, 0); } else draw();
@@ -197,7 +211,8 @@
   }
 
   function toggle(name) {
-    if (byId(name === "close" ? "zoom" : name).disabled) return;
+    const button = byId(name === "close" ? "zoom" : name);
+    if (button.disabled || button.hidden) return;
     state[name] = !state[name];
     press(byId(name === "close" ? "zoom" : name), state[name]);
     draw();
@@ -212,7 +227,7 @@
 
   const KEYS = {
     ArrowUp: () => scroll(-1), ArrowDown: () => scroll(1), PageUp: () => scroll(-5), PageDown: () => scroll(5),
-    z: () => toggle("close"), b: () => toggle("box"), s: () => toggle("heat"), j: () => next(1), k: () => next(-1),
+    z: () => toggle("close"), b: () => toggle("box"), p: () => toggle("prior"), s: () => toggle("heat"), j: () => next(1), k: () => next(-1),
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.type === "range") return;
@@ -241,16 +256,18 @@
   byId("opacity").oninput = draw;
   byId("zoom").onclick = () => toggle("close");
   byId("box").onclick = () => toggle("box");
+  byId("prior").onclick = () => toggle("prior");
   byId("heat").onclick = () => toggle("heat");
   document.querySelectorAll(".pick, .mark").forEach((b) => { b.onclick = () => pick(b.dataset.lesion); });
   document.querySelectorAll(".go").forEach((b) => {
     b.onclick = () => { pick(b.dataset.lesion); scrollTo({ top: 0 }); };
   });
 
-  // #lesion=ID&heat=1&whole=1&preset=2 opens the page at a place, for links in a worklist.
+  // #lesion=ID&heat=1&whole=1&prior=1&preset=2 opens the page at a place, for links in a worklist.
   const wanted = new URLSearchParams(location.hash.slice(1));
   if (wanted.has("heat")) toggle("heat");
   if (wanted.has("whole")) toggle("close");
   pick(scenes[wanted.get("lesion")] ? wanted.get("lesion") : Object.keys(scenes)[0]);
+  if (wanted.has("prior")) toggle("prior");
   if (wanted.has("preset")) preset(scenes[state.id], Number(wanted.get("preset")) - 1);
 })();
