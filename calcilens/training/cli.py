@@ -96,14 +96,12 @@ class TrainingCLI(LightningCLI):
         own = [tables, TensorBoardLogger(out, "", "tensorboard")]
         theirs = config.logger if isinstance(config.logger, list) else [config.logger]
         loggers = [*own, *(logger for logger in theirs if isinstance(logger, Logger))]
-        checkpoint = ModelCheckpoint(
-            out,
-            filename="best-loss",
-            monitor="val/loss",
-            save_last=True,
-            enable_version_counter=False,  # last.ckpt is always the last
+        best = ModelCheckpoint(
+            out, filename="best-loss", monitor="val/loss", enable_version_counter=False
         )
-        callbacks = [*(config.callbacks or []), checkpoint, HowToGoOn()]
+        # One of its own: `save_last` saves the last epoch that was better than all before it.
+        last = ModelCheckpoint(out, filename=Path(LAST).stem, enable_version_counter=False)
+        callbacks = [*(config.callbacks or []), best, last, HowToGoOn()]
         logs: dict[str, Any] = {"logger": loggers, "callbacks": callbacks}
         return super().instantiate_trainer(**(logs | {"default_root_dir": out} | kwargs))
 

@@ -20,6 +20,7 @@ from calcilens.training.finder_loss import cells, finder_loss
 from calcilens.training.finder_task import FinderTask
 from tests.training.test_cli import STOP
 
+BEST = "best-loss.ckpt"
 RECIPES = sorted(path.stem for path in FINDERS.glob("*.yaml"))
 
 
@@ -67,10 +68,21 @@ def test_a_finder_trains_from_a_folder_of_films_and_goes_on_as_if_not_stopped(
     finder = load_finder(whole / MODEL_FILE)
     assert finder.card["training_data"]["films"] == {"simulated": 5, "real": 5}
     assert {"intended_use", "limits", "figures", "patients"} <= finder.card.keys()
+    assert torch.load(whole / LAST, weights_only=True)["epoch"] == 1
     with pytest.raises(KeyboardInterrupt):
         train(words(films, parts, STOP), FinderCLI)
     train(words(films, parts, "--ckpt_path", str(parts / LAST)), FinderCLI)
     assert load_finder(parts / MODEL_FILE).sha256 == finder.sha256
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("alone")
+def test_the_last_checkpoint_is_of_the_last_epoch_also_where_none_got_better(
+    films: Path, tmp_path: Path
+) -> None:
+    train(words(films, tmp_path, "--model.lr=3", "--trainer.max_epochs=4"), FinderCLI)
+    epochs = [torch.load(tmp_path / f, weights_only=True)["epoch"] for f in (LAST, BEST)]
+    assert epochs[0] == 3 > epochs[1]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
