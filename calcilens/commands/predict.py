@@ -252,8 +252,13 @@ def _run(
     seconds: dict[str, float],
 ) -> list[Outcome]:
     start = perf_counter()
+    import torch
+
     from calcilens.inference.batch import Wishes, load_models, run_all
 
+    # One lesion is little work: threads wait for each other longer than they compute, and on a
+    # busy machine ten times as long.
+    torch.set_num_threads(1)
     models = load_models(studies, *names, search=placed is None)
     seconds = {**seconds, "loading code and models": round(perf_counter() - start, 3)}
     outcomes = []

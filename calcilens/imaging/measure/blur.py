@@ -103,6 +103,7 @@ def _edge_sd(
     half &= ~np.asarray(ndimage.binary_erosion(body[cut], iterations=3))
     low, high = ndimage.minimum_filter(hu, 9)[half], ndimage.maximum_filter(hu, 9)[half]
     share = np.clip((hu[half] - low) / np.maximum(high - low, 1), 0.05, 0.95)
-    sd = (high - low) * np.exp(-(ndtri(share) ** 2) / 2) / np.sqrt(2 * np.pi) / steep[half]
+    rise = (high - low) * np.exp(-(ndtri(share) ** 2) / 2) / np.sqrt(2 * np.pi)
+    sd = np.divide(rise, steep[half], out=np.full(rise.shape, np.inf), where=steep[half] > 0)
     clean = (low < -900) & (high > -150) & (high < 250) & np.isfinite(sd)
     return np.asarray(sd[clean])

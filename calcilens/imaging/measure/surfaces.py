@@ -14,6 +14,7 @@ from calcilens.imaging.measure.lesion import Float, Lesion, Part
 from calcilens.imaging.measure.mineral import crossings
 
 _REACHES_MM = (12.0, 30.0, 75.0, 180.0, 450.0)
+_FEW = 200
 _SKIN_HU = -450.0
 """Halfway from air to skin."""
 _BONE_HU = 400.0
@@ -38,10 +39,20 @@ def nearest_mm(
         points = surface(lesion.volume, part)
         if len(points):
             start = np.array([s.start for s in part])
-            away = float(np.min(tree.query((points + start) * lesion.spacing)[0]))
+            away = _least(tree, (points + start) * lesion.spacing)
         if reach >= within_mm or (away is not None and away <= reach):
             break
     return away
+
+
+def _least(tree: cKDTree, points: Float) -> float:
+    """Return the least distance between points (N, 3) and those of a tree.
+
+    Some points first: they say how near the others have to be to count.
+    """
+    bound = float(np.min(tree.query(points[:: -(-len(points) // _FEW)])[0]))
+    near = ((points >= tree.mins - bound) & (points <= tree.maxes + bound)).all(1)
+    return min(bound, float(np.min(tree.query(points[near], distance_upper_bound=bound)[0])))
 
 
 def skin(volume: Volume, part: Part) -> Float:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from calcilens.imaging.candidates import candidate
 from calcilens.imaging.measure import measure
+from calcilens.imaging.measure.surfaces import _least
 from tests.imaging.measure.solids import ball, diagonal, scan, volume
 
 SPACING = (1.5, 0.8, 0.8)
@@ -72,3 +76,14 @@ def test_the_way_to_a_bone_is_the_known_one() -> None:
     taken = measure(volume(hu, diagonal(SPACING)), lesion)
     assert taken.bone_distance_mm == pytest.approx(14 - 6 - 3, abs=1.2)
     assert taken.bone_erosion is False
+
+
+@given(st.integers(0, 10_000), st.floats(0, 40), st.floats(0.1, 20))
+def test_the_shortest_way_is_found_from_a_few_points_first(
+    seed: int, shift: float, wide: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    border = rng.normal(0, 5, (rng.integers(1, 300), 3))
+    surface = rng.normal(shift, wide, (rng.integers(1, 3000), 3))
+    tree = cKDTree(border)
+    assert _least(tree, surface) == pytest.approx(float(tree.query(surface)[0].min()))
