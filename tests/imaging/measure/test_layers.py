@@ -86,4 +86,4 @@ def test_the_shortest_way_is_found_from_a_few_points_first(
     border = rng.normal(0, 5, (rng.integers(1, 300), 3))
     surface = rng.normal(shift, wide, (rng.integers(1, 3000), 3))
     tree = cKDTree(border)
-    assert _least(tree, surface) == pytest.approx(float(tree.query(surface)[0].min()))
+    assert _least(tree, surface) == pytest.approx(float(np.min(tree.query(surface)[0])))
