@@ -199,7 +199,7 @@ def test_a_single_patient_has_figures_but_no_interval() -> None:
     found = binary_figures(np.array([0, 1, 1]), np.array([0.2, 0.7, 0.1]), np.zeros(3))
     assert found.auroc == 0.5
     assert found.auroc_ci95 is None
-    assert found.why_null == "no interval: 1 patients with positive rows, at least 5 needed"
+    assert found.why_null == "no interval: 1 patient with positive rows, at least 5 needed"
 
 
 def test_no_rows_give_no_figures_and_a_reason() -> None:

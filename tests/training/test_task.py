@@ -133,7 +133,7 @@ def test_the_encoder_learns_more_slowly_and_nothing_is_left_out(
 ) -> None:
     made = task()
     made.trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    monkeypatch.setattr("calcilens.training.task._steps", lambda _: 10)
+    monkeypatch.setattr("calcilens.training.task.total_steps", lambda _: 10)
     configured: Any = made.configure_optimizers()
     optimizer = configured["optimizer"]
     encoder, others = (group["max_lr"] for group in optimizer.param_groups)
