@@ -41,15 +41,16 @@ _DIAMETER_PX = ("diameter_px", "Largest diameter", "pixels", 0)
 def figures(lesion: Lesion) -> list[dict[str, Any]]:
     """Return the rows; on a radiograph what cannot be measured is one row."""
     taken = lesion.measured
+    shown = [f for f in FIGURES if f[0] != "spread_mm" or taken.members != 1]
     if not isinstance(lesion.image, Radiograph):
-        return [_row(taken, *figure) for figure in FIGURES]
+        return [_row(taken, *figure) for figure in shown]
     (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
     size = {
         "label": "Box",
         "value": f"{x1 - x0} × {y1 - y0} pixels",
         "how": f"given; columns {x0}–{x1 - 1}, rows {y0}–{y1 - 1}",
     }
-    rows = [_row(taken, *figure) for figure in FIGURES if figure[0] in _ON_FILMS]
+    rows = [_row(taken, *figure) for figure in shown if figure[0] in _ON_FILMS]
     if taken.diameter_px is not None:
         rows[0] = _row(taken, *_DIAMETER_PX)
     rest = {"label": "All others", "value": None, "how": "they need the depth and density of CT"}

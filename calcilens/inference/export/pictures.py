@@ -66,7 +66,7 @@ def pictures(lesion: Lesion) -> dict[str, bytes]:
 def png(picture: Pillow.Image) -> bytes:
     """Return a picture as PNG, the same bytes every time."""
     stream = BytesIO()
-    picture.save(stream, "PNG", optimize=True)
+    picture.save(stream, "PNG", compress_level=4)
     return stream.getvalue()
 
 
