@@ -43,7 +43,11 @@ def find_pieces(volume: Volume, ground: Anatomy, where: Mask, level_hu: float) -
         where: (Z, Y, X) where to look.
         level_hu: Lowest value of a voxel.
     """
-    labels = cc3d.connected_components(where & (volume.hu >= level_hu), connectivity=26)
+    part = _bounds(where)
+    if part is None:
+        return []
+    labels = cc3d.connected_components(where[part] & (volume.hu[part] >= level_hu), connectivity=26)
+    start = np.array([s.start for s in part])
     stats = cc3d.statistics(labels)
     counts = np.asarray(stats["voxel_counts"], np.int64)
     least = max(LEAST_VOXELS, np.ceil(LEAST_MM3 / np.prod(volume.spacing_mm)))
@@ -51,12 +55,21 @@ def find_pieces(volume: Volume, ground: Anatomy, where: Mask, level_hu: float) -
     seed = max(_SEED_HU, ground.noise.tissue_hu + _SEED_NOISES * ground.noise.mean_hu)
     found = []
     for i in order:
-        piece = _piece(volume, ground, _indices(labels, stats["bounding_boxes"][i], i))
+        piece = _piece(volume, ground, _indices(labels, stats["bounding_boxes"][i], i) + start)
         if piece.peak_hu >= seed and not _is_metal(piece):
             found.append(piece)
         if len(found) == _MOST:
             break
     return found
+
+
+def _bounds(mask: Mask) -> tuple[slice, slice, slice] | None:
+    """Return the part of a mask outside of which nothing is set; None where nothing is."""
+    sides = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not all(map(len, sides)):
+        return None
+    z, y, x = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+    return z, y, x
 
 
 def _piece(volume: Volume, ground: Anatomy, voxels: NDArray[np.int64]) -> Piece:
