@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from calcilens.errors import ModelError, compose
 from calcilens.files import usual_mode, whole
 from calcilens.models.finder import Finder
-from calcilens.models.registry import FINDS, ModelFile, find
+from calcilens.models.registry import FINDS, Loaded, ModelFile, find
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedFinder:
+class LoadedFinder(Loaded):
     """A finder ready to look.
 
     Args:
@@ -32,21 +32,6 @@ class LoadedFinder:
     file: ModelFile
     longest_px: int
     threshold: float
-
-    @property
-    def name(self) -> str:
-        """Name in the package or of the file."""
-        return self.file.name
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The model's card."""
-        return self.file.card
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the weights."""
-        return self.file.sha256
 
 
 def load_finder(name_or_path: str | Path) -> LoadedFinder:

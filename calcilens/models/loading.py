@@ -15,7 +15,7 @@ from calcilens.errors import ModelError, UsageError, compose
 from calcilens.files import usual_mode, whole
 from calcilens.imaging.patches import PatchSpec
 from calcilens.models.ensemble import Ensemble
-from calcilens.models.registry import FINDS, ModelFile, find
+from calcilens.models.registry import FINDS, Loaded, ModelFile, find
 from calcilens.vocabulary import PATTERN_KEYS
 
 MOST_MEMBERS = 32
@@ -23,26 +23,11 @@ MOST_MEMBERS = 32
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedModel:
+class LoadedModel(Loaded):
     """A network ready to predict, and what is known of it."""
 
     network: Ensemble
     file: ModelFile
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The model's card."""
-        return self.file.card
-
-    @property
-    def name(self) -> str:
-        """Name in the package or of the file."""
-        return self.file.name
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the weights."""
-        return self.file.sha256
 
     @property
     def spec(self) -> PatchSpec:

@@ -105,6 +105,27 @@ def embedded() -> dict[str, ModelFile]:
     }
 
 
+class Loaded:
+    """What was loaded from a file; `file` is a field of those that come from one."""
+
+    file: ModelFile
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model's card."""
+        return self.file.card
+
+    @property
+    def name(self) -> str:
+        """Name in the package or of the file."""
+        return self.file.name
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        return self.file.sha256
+
+
 def find(name_or_path: str | Path) -> ModelFile:
     """Find a model by its name in the package or by the path of its weights.
 
