@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from calcilens.imaging.bone import find_bone
 from calcilens.imaging.coarse import Coarse, Mask, coarse
 from calcilens.imaging.contrast import find_contrast
 from calcilens.imaging.images import Volume
+from calcilens.imaging.known import OncePerVolume
 from calcilens.imaging.morphology import grown
 from calcilens.imaging.noise import Noise, measure_noise
 
@@ -81,9 +81,6 @@ class Anatomy:
         return self.noise.voxel_hu
 
 
-_KNOWN: WeakKeyDictionary[Volume, Anatomy] = WeakKeyDictionary()
-
-
 def anatomy(volume: Volume, bone: Mask | None = None) -> Anatomy:
     """Return the anatomy of a volume; worked out once for each volume.
 
@@ -96,12 +93,12 @@ def anatomy(volume: Volume, bone: Mask | None = None) -> Anatomy:
     """
     if bone is not None and bone.shape != volume.hu.shape:
         raise SeriesError(compose(f"bones of {volume.hu.shape}", f"{bone.shape}"))
-    if bone is not None or volume not in _KNOWN:
-        _KNOWN[volume] = _find(volume, bone)
-    return _KNOWN[volume]
+    if bone is not None:
+        _KNOWN.replace(volume, _find(volume, bone))
+    return _KNOWN(volume)
 
 
-def _find(volume: Volume, bone: Mask | None) -> Anatomy:
+def _find(volume: Volume, bone: Mask | None = None) -> Anatomy:
     grid = coarse(volume)
     body, blocks, skin = find_body(volume.hu, grid)
     noise = measure_noise(volume, body)
@@ -114,3 +111,6 @@ def _find(volume: Volume, bone: Mask | None) -> Anatomy:
     lung = blocks & (grid.hu > LUNG_HU[0]) & (grid.hu < LUNG_HU[1])
     median = None if pool is None else pool.median_hu
     return Anatomy(body, whole, noise, floor, top, median, grid, bones, skin, lung)
+
+
+_KNOWN = OncePerVolume(_find)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.candidates import Candidate, propose
 from calcilens.imaging.images import Image, Radiograph, Volume
-from calcilens.imaging.measure import measure
+from calcilens.imaging.measure import Measurement, measure
+from calcilens.imaging.pool import cores
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.absent import is_absent, left_out
@@ -32,7 +33,6 @@ NO_RADIOGRAPH_MODEL = (
 NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safetensors"
 
 Result = TypeVar("Result")
-Tick = Callable[[], None]
 Placed = tuple[Image, Candidate]
 Bones = Mapping[str, Mask]
 """(Z, Y, X) bones by the UID of their series."""
@@ -85,7 +85,6 @@ def run_study(
     priors: Sequence[Study] | None = None,
     bones: Bones | None = None,
     watch: Stopwatch | None = None,
-    tick: Tick = lambda: None,
 ) -> StudyReport:
     """Report on one study.
 
@@ -96,7 +95,6 @@ def run_study(
         priors: Earlier studies to compare with; None: nothing is compared.
         bones: Bones from elsewhere, taken in place of those found.
         watch: Takes the time of every stage.
-        tick: Called after each lesion.
     """
     watch = watch or Stopwatch()
     watch.time("candidates", lambda: _know(study.images, bones or {}))
@@ -105,16 +103,19 @@ def run_study(
     if given is None:
         places, capped = watch.time("candidates", lambda: _search(study.images, models))
         skipped += capped
-    lesions = []
+    judged = []
     for image, candidate in places:
         said, cut = _judge(image, candidate, models, watch)
         if given is None and is_absent(said):
             skipped.append(left_out(image, candidate, said))
         else:
-            measured = watch.time("measurements", partial(measure, image, candidate))
             seen = _explain(image, cut, said, models, watch)
-            lesions.append(Lesion(image, candidate, measured, said, seen))
-        tick()
+            judged.append((image, candidate, said, seen))
+    figures = watch.time("measurements", lambda: _measure([one[:2] for one in judged]))
+    lesions = [
+        Lesion(image, candidate, measured, said, seen)
+        for (image, candidate, said, seen), measured in zip(judged, figures, strict=True)
+    ]
     told = tuple(s.coded() for s in skipped)
     report = StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
     if priors is None:
@@ -125,6 +126,12 @@ def run_study(
         return is_absent(_judge(image, candidate, models, watch)[0])
 
     return watch.time("comparison", lambda: compare(report, priors, judge))
+
+
+def _measure(places: Sequence[Placed]) -> list[Measurement]:
+    """Measure lesions, as many at a time as there are cores."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(lambda place: measure(*place), places))
 
 
 def _know(images: Sequence[Image], bones: Bones) -> None:

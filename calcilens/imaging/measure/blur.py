@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy.special import ndtri
 
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.images import Volume
+from calcilens.imaging.known import OncePerVolume
 
 _PLANES, _LEAST_PIXELS = 12, 300
 _USUAL_MM = 0.55
@@ -42,9 +42,6 @@ class Blur:
         return np.array([self.thickness_mm / np.sqrt(12), *in_plane])
 
 
-_KNOWN: WeakKeyDictionary[Volume, Blur] = WeakKeyDictionary()
-
-
 def blur(volume: Volume) -> Blur:
     """Return the blur of a volume; worked out once for each volume.
 
@@ -52,9 +49,7 @@ def blur(volume: Volume) -> Blur:
     after Sanders, Hurwitz and Samei, Medical Physics 2016;43:5330. A plane's thickness is what
     the files say, or else the distance of the planes.
     """
-    if volume not in _KNOWN:
-        _KNOWN[volume] = _find(volume)
-    return _KNOWN[volume]
+    return _KNOWN(volume)
 
 
 def _find(volume: Volume) -> Blur:
@@ -107,3 +102,6 @@ def _edge_sd(
     sd = np.divide(rise, steep[half], out=np.full(rise.shape, np.inf), where=steep[half] > 0)
     clean = (low < -900) & (high > -150) & (high < 250) & np.isfinite(sd)
     return np.asarray(sd[clean])
+
+
+_KNOWN = OncePerVolume(_find)

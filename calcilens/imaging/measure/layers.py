@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import cc3d
 import numpy as np
@@ -14,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from calcilens.imaging.anatomy import AIR_HU, Mask, anatomy
 from calcilens.imaging.images import Volume
+from calcilens.imaging.known import OncePerVolume
 from calcilens.imaging.measure.lesion import Field, Float, Lesion
 from calcilens.imaging.measure.measurement import Measurement
 from calcilens.imaging.measure.surfaces import cut, nearest_mm, skin
@@ -43,14 +43,9 @@ class Layers:
     border: Float
 
 
-_KNOWN: WeakKeyDictionary[Volume, Layers] = WeakKeyDictionary()
-
-
 def layers(volume: Volume) -> Layers:
     """Return the layers of a volume; worked out once for each volume."""
-    if volume not in _KNOWN:
-        _KNOWN[volume] = _find(volume)
-    return _KNOWN[volume]
+    return _KNOWN(volume)
 
 
 def _find(volume: Volume) -> Layers:
@@ -141,3 +136,6 @@ def _border(hu: Field, body: Mask, deep: Mask) -> Float:
         at[:, 0] += np.clip((_BORDER_HU - before) / step, 0, 1)
         points.append(at[:, [1, 0, 2]] if axis == 1 else at[:, [1, 2, 0]])
     return np.concatenate(points)
+
+
+_KNOWN = OncePerVolume(_find)
