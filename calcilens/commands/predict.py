@@ -209,7 +209,7 @@ def _formats(text: str) -> tuple[str, ...]:
 def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
     if roi is None:
         return [], []
-    from calcilens.inference.roi import read_rois
+    from calcilens.inference.roi.reading import read_rois
 
     return read_rois(roi)
 
@@ -217,7 +217,7 @@ def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
 def _drawn(bone_mask: Path | None) -> GridRegion | None:
     if bone_mask is None:
         return None
-    from calcilens.inference.roi import read_bones
+    from calcilens.inference.roi.bones import read_bones
 
     return read_bones(bone_mask)
 
@@ -226,7 +226,7 @@ def _bones(drawn: GridRegion | None, studies: list[Study]) -> dict[str, Any]:
     """Return the given bones by series UID, and say which CT they do not fit."""
     if drawn is None:
         return {}
-    from calcilens.inference.roi import fit_bones
+    from calcilens.inference.roi.bones import fit_bones
 
     fit = fit_bones(drawn, [i for s in studies for i in s.images])
     for uid in fit.others:

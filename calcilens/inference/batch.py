@@ -16,7 +16,7 @@ from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name, write_study
 from calcilens.inference.pipeline import Bones, Models, Placed, Stopwatch, run_study
 from calcilens.inference.provenance import done, facts
-from calcilens.inference.roi import Region, place
+from calcilens.inference.roi.region import Region, place
 from calcilens.models.finder_file import load_finder
 from calcilens.models.loading import LoadedModel, load_model
 from calcilens.models.registry import DEFAULT, FINDER

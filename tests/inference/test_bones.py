@@ -16,7 +16,7 @@ from calcilens.errors import RoiError
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
 from calcilens.inference.pipeline import Models, run_study
-from calcilens.inference.roi import fit_bones, read_bones
+from calcilens.inference.roi.bones import fit_bones, read_bones
 from tests import dicom_factory as factory
 from tests.inference.made import SERIES_UID, ct, film, study
 from tests.inference.test_roi import complete

@@ -101,8 +101,9 @@ def test_a_prior_that_cannot_be_used_costs_nothing_but_a_line(tmp_path: Path) ->
     assert {lesion["change"] for lesion in report["lesions"]} <= {None}
 
 
-def test_without_a_prior_study_simpleitk_is_not_loaded() -> None:
-    code = "import sys, calcilens.inference.batch; sys.exit('SimpleITK' in sys.modules)"
+def test_without_a_prior_study_or_a_segmentation_their_libraries_are_not_loaded() -> None:
+    slow = {"SimpleITK", "highdicom", "matplotlib", "pandas"}
+    code = f"import sys, calcilens.inference.batch; sys.exit(bool({slow} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -18,7 +18,8 @@ from pydicom.sr.codedict import codes
 from calcilens.errors import RoiError
 from calcilens.imaging.images import Image
 from calcilens.imaging.study import read_study
-from calcilens.inference.roi import place, read_rois
+from calcilens.inference.roi.reading import read_rois
+from calcilens.inference.roi.region import place
 from tests import dicom_factory as factory
 from tests.inference.made import FRAME_UID, SERIES_UID, ct, film
 

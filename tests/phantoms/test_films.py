@@ -15,7 +15,8 @@ import pytest
 from calcilens.commands.phantom_study import write_whole
 from calcilens.imaging.images import Radiograph
 from calcilens.imaging.study import read_study
-from calcilens.inference.roi import place, read_rois
+from calcilens.inference.roi.reading import read_rois
+from calcilens.inference.roi.region import place
 from calcilens.phantoms.films import VIEWS, Films
 from calcilens.phantoms.study import visits
 from calcilens.phantoms.write import FOLLOW_UP, bounds

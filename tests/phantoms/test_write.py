@@ -19,7 +19,8 @@ from calcilens.errors import UsageError
 from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import read_study
-from calcilens.inference.roi import place, read_rois
+from calcilens.inference.roi.reading import read_rois
+from calcilens.inference.roi.region import place
 from calcilens.phantoms import write
 from calcilens.phantoms.scan import Scan
 from calcilens.phantoms.study import Visit, visits
