@@ -147,7 +147,7 @@ def done(out: Path, study_uid: str, formats: Sequence[str], wanted: str) -> Kept
     if not all((folder / f"report.{name}").is_file() for name in formats):
         return None
     try:
-        return Kept(*(run[name] for name in Kept._fields[:-1]), tuple(run["notes"]))
+        return Kept(run["lesions"], run["skipped"], run["compared"], tuple(run["notes"]))
     except (KeyError, TypeError):  # of a version that kept less
         return None
 
