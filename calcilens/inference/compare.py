@@ -242,7 +242,8 @@ def _left_of(one: _Against, here_mm: Points, mineral: Mineral) -> tuple[_Left, R
         return _Left.THERE, None, "this scan has bone at its place, of which nothing is told"
     taken = mineral.log_ratio(one.pair.scale)
     ratio = None if taken is None else Ratio(*taken)
-    if _missing(mineral.current_hu, mineral.prior_hu):
+    fallen = mineral.prior_hu - mineral.current_hu > Mineral.LEAST_HU
+    if fallen and _missing(mineral.current_hu, mineral.prior_hu):
         share = _share(mineral.current_hu, mineral.prior_hu)
         why = f"what is left, {share} of its mineral, is no more than blur and noise may leave"
         return _Left.GONE, ratio, why

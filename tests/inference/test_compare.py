@@ -8,15 +8,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
 from calcilens.imaging.images import Volume
+from calcilens.imaging.paired import Mineral, Scale
 from calcilens.imaging.study import Study, read_study
 from calcilens.inference.batch import Wishes, run_all
-from calcilens.inference.compare import compare
+from calcilens.inference.compare import _Left, _left_of, compare
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import StudyReport, schema, to_json
 from calcilens.phantoms.study import Plan
@@ -108,16 +110,30 @@ def test_a_prior_lesion_that_is_still_there_but_not_reported_is_listed_with_its_
     Draft202012Validator(schema()).validate(to_json(report, []))
 
 
-def test_a_prior_lesion_outside_the_scan_is_listed_as_that(pair: tuple[Study, Study]) -> None:
+@pytest.mark.parametrize(
+    ("prior_hu", "current_hu", "shown", "left", "why"),
+    [
+        (300.0, 0.0, 0.4, _Left.OUTSIDE, "outside this scan"),
+        (300.0, 59.0, 1.0, _Left.GONE, "left, 19 % of its mineral, is no more than blur"),
+        (300.0, 61.0, 1.0, _Left.THERE, "still there, .* mineral × 0.20"),
+        (9.0, 9.5, 1.0, _Left.THERE, "too little mineral"),
+        (14.0, 9.0, 1.0, _Left.THERE, "too little mineral"),
+    ],
+)
+def test_a_prior_lesion_is_gone_only_where_its_mineral_fell_below_what_blur_leaves(
+    pair: tuple[Study, Study],
+    prior_hu: float,
+    current_hu: float,
+    shown: float,
+    left: _Left,
+    why: str,
+) -> None:
     volume = pair[1].images[0]
-    assert isinstance(volume, Volume)
-    below = volume.affine.to_voxel(LESION_MM[None])[0, 0] - 6
-    short = replace(volume, hu=volume.hu[: int(below)], planes=volume.planes[: int(below)])
-    comparison = compare(found_nothing(replace(pair[1], images=(short,))), pair[:1]).comparison
-    assert comparison is not None
-    assert comparison.gone == ()
-    near = [x for x in comparison.not_found if np.allclose(x.centroid_mm, LESION_MM, atol=4)]
-    assert [x.why for x in near] == ["it lies outside this scan, for the most part"]
+    scale = Scale(0.0, 0.03, "a test")
+    one = SimpleNamespace(pair=SimpleNamespace(current=volume, scale=scale), days=91)
+    found = _left_of(one, LESION_MM[None], Mineral(prior_hu, current_hu, 900.0, shown))  # type: ignore[arg-type]
+    assert found[0] is left
+    assert re.search(why, found[2])
 
 
 def test_nothing_is_told_of_a_prior_place_that_is_no_calcification(
