@@ -10,7 +10,7 @@ from calcilens.commands.phantom_realism import realism
 from calcilens.commands.phantom_sets import patches
 from calcilens.commands.phantom_study import study
 
-_HELP = "Simulate lesions, studies and a benchmark."
+_HELP = "Simulate lesions, studies and a benchmark.\n\nOf all, the exact truth is known."
 
 
 def register(app: typer.Typer) -> None:

@@ -148,6 +148,7 @@ def _write_films(
         path = folder / "dicom" / f"{view.name}.dcm"
         begin("scan")
         image = view.render(visit.tissue_rng())
+        begin("files")
         dataset = dx_image(visit, view, image, number)
         dataset.save_as(path, enforce_file_format=True)
         masks: Masks = {}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from calcilens.cli import app
 from calcilens.commands import phantom_study, phantoms
-from calcilens.commands.console import EXIT_DONE, EXIT_USAGE, guarded
+from calcilens.commands.console import EXIT_DONE, EXIT_USAGE, Steps, guarded
 from calcilens.phantoms.anatomy import SITES
 from calcilens.phantoms.study import GROWTH
 from calcilens.vocabulary import PATTERN_KEYS
@@ -37,7 +37,18 @@ def test_a_follow_up_is_said_with_its_place_and_the_change_of_volume(
 ) -> None:
     out = tmp_path / "leg"
     words = ("--modality", "RADIOGRAPH", "--site", "calf", "--pattern", "diffuse")
+    told: list[str] = []
+    monkeypatch.setattr(Steps, "stage", lambda _, name: told.append(name))
     assert call(monkeypatch, "study", "-o", str(out), *words, "--follow-up", "1.5") == EXIT_DONE
+    assert list(dict.fromkeys(told)) == [
+        "study: body",
+        "study: scan",
+        "study: files",
+        "follow-up: body",
+        "follow-up: scan",
+        "follow-up: files",
+        "segmentations",
+    ]
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("simulated calf with diffuse in ")
     (ratio,) = json.loads((out / "follow-up" / "truth.json").read_text())["change"]["volume_ratio"]
@@ -56,7 +67,7 @@ def test_the_help_names_all_choices() -> None:
 
 
 def test_the_help_of_the_group_says_what_is_in_it() -> None:
-    assert "lesions for training, whole studies and a benchmark" in helped("phantoms")
+    assert "lesions, studies and a benchmark" in helped("phantoms")
 
 
 @pytest.mark.parametrize("command", ["patches", "benchmark"])

@@ -213,6 +213,7 @@ def test_a_study_of_which_nothing_can_be_read_does_not_hide_the_good_one(slices:
     [
         ("missing", None, "found nothing there"),
         ("a.png", b"\x89PNG" * 50, "1 files and none of them"),
+        ("a.zip", b"PK", "damaged or cut short"),
         ("a.dcm", b"", "an empty file"),
     ],
 )
@@ -224,6 +225,7 @@ def test_an_input_without_dicom_is_refused_in_one_line(
     with pytest.raises(StudyError, match=reason) as caught:
         read_studies(tmp_path / name)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / name}: expected ")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

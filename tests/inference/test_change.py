@@ -67,7 +67,7 @@ def test_rapid_growth_is_certain_growth_within_the_time_of_a_control(
 
 def test_rapid_growth_carries_its_evidence() -> None:
     said = Ratio(math.log(2), 0.05).evidence(91)
-    assert "x 2.00 (95 % interval 1.81 to 2.21) in 91 days" in said
+    assert "mineral × 2.00 (95 % interval 1.81 to 2.21) in 91 days" in said
     assert "doubling in 91 days" in said
     assert f"{CONTROL_DAYS} days of a control" in said
 

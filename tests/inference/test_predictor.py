@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ import torch
 
 from calcilens.imaging.images import Volume
 from calcilens.imaging.patches import PatchSpec
-from calcilens.inference.pipeline import MOST_LESIONS, NO_RADIOGRAPH_MODEL, Models, run_study
+from calcilens.inference.change import Change, Kind, Level
+from calcilens.inference.lesions import Answer, Concern
+from calcilens.inference.pipeline import (
+    MOST_LESIONS,
+    NO_RADIOGRAPH_MODEL,
+    Models,
+    _urgency,
+    run_study,
+)
 from calcilens.inference.predictor import WORDS, PatchInput, answer, patch_input
 from calcilens.models.abstention import Reason
 from calcilens.models.ensemble import Ensemble
@@ -193,3 +202,21 @@ def test_lesions_are_the_same_in_every_run() -> None:
     first, again = (run_study(study(ct()), Models(ct=FakeModel())) for _ in range(2))
     assert [x.tracking_uid for x in first.lesions] == [x.tracking_uid for x in again.lesions]
     assert [x.answer for x in first.lesions] == [x.answer for x in again.lesions]
+
+
+def test_lesions_without_an_answer_and_changed_ones_stand_before_those_of_low_concern() -> None:
+    def one(level: str, concern: float | None, change: Level | None = None) -> SimpleNamespace:
+        told = None if change is None else Change("1.2.3", Kind.UNKNOWN, change)
+        return SimpleNamespace(answer=Answer(concern=Concern(concern, level)), change=told)
+
+    ordered = [
+        one("high", 0.9, Level.STABLE),
+        one("high", 0.8, Level.RAPID),
+        one("intermediate", 0.5),
+        one("low", 0.1, Level.RAPID),
+        one("unknown", None, Level.NEW),
+        one("unknown", None, Level.NOT_COMPARABLE),
+        one("low", 0.2, Level.GROWN),
+        one("low", 0.1, Level.STABLE),
+    ]
+    assert sorted(reversed(ordered), key=_urgency) == ordered  # type: ignore[arg-type]
