@@ -1,0 +1,57 @@
+"""What the page says of a comparison beside its lesions: against what, what is gone, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from calcilens.imaging.images import Volume
+from calcilens.imaging.study import Study
+from calcilens.inference.export.words import date, image_name, sentence
+from calcilens.inference.report import Comparison, GoneLesion, StudyReport
+
+
+def compared(report: StudyReport) -> dict[str, Any] | None:
+    """Return what the page's template shows; None where no earlier study was given."""
+    found = report.comparison
+    if found is None:
+        return None
+    return {
+        "with": _with(found),
+        "date": date(found.prior_study_date) if found.prior_study_date else "an undated study",
+        "prior_study_uid": found.prior_study_uid,
+        "gone": _rows(found.gone, report.study),
+        "notes": [sentence(note) for note in found.notes],
+    }
+
+
+def _with(found: Comparison) -> str | None:
+    """Name the earlier study; None where nothing could be compared."""
+    if found.prior_study_uid is None:
+        return None
+    day = date(found.prior_study_date) if found.prior_study_date else "undated"
+    return day if found.days is None else f"{day}, {found.days} days before"
+
+
+def _rows(lesions: Iterable[GoneLesion], study: Study) -> list[dict[str, str]]:
+    return [
+        {
+            "where": _where(lesion, study),
+            "volume": "–"
+            if lesion.prior_volume_mm3 is None
+            else f"{lesion.prior_volume_mm3:.0f} mm³",
+            "why": sentence(lesion.why),
+        }
+        for lesion in lesions
+    ]
+
+
+def _where(lesion: GoneLesion, study: Study) -> str:
+    """Return the place in this study: its slice, where that is in the scan, and LPS mm."""
+    image = next(i for i in study.images if i.series_uid == lesion.series_uid)
+    place = "x {:.0f}, y {:.0f}, z {:.0f} mm (LPS)".format(*lesion.centroid_mm)
+    if not isinstance(image, Volume):
+        return place
+    plane = round(float(image.affine.to_voxel(lesion.centroid_mm)[0]))
+    slices = f"Slice {plane + 1}" if 0 <= plane < len(image.hu) else None
+    return ", ".join(filter(None, (slices, image_name(image, study), place)))
