@@ -22,7 +22,7 @@ FIGURES = (
     ("mass_mg", "Mass of hydroxyapatite", "mg", 0),
     ("agatston", "Agatston score", "", 0),
     ("zoning", "Densest part", "", 0),
-    ("rim_ratio", "Rim, as a share of the centre", "", 2),
+    ("rim_ratio", "Rim to centre ratio", "", 2),
     # place
     ("skin_distance_mm", "Distance to skin", "mm", 1),
     ("fascia_distance_mm", "Distance to fascia", "mm", 1),
