@@ -8,7 +8,8 @@ view from the front and one from the side) with two lesions in the next part of 
 and its own overlap by at least a fifth of what both cover, or together the candidates that lie on
 it do; in a study, where it is found in a view. A candidate is false where less than half of its
 box lies on the box of a lesion. With --judged, only those candidates count that the report keeps
-after the model of lesions has judged them.
+after the model of lesions has judged them. Where a single candidate finds a lesion, its largest
+length is held against that of the lesion's true mask.
 
 With --folder, real radiographs are searched instead, and their candidates listed.
 """
@@ -26,9 +27,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 
+from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Radiograph
+from calcilens.imaging.measure.extent import farthest
+from calcilens.imaging.measure.surfaces import faces
 from calcilens.imaging.study import Study, read_studies
 from calcilens.inference.film_finder import search_film
 from calcilens.inference.pipeline import Models, run_study
@@ -56,15 +61,29 @@ class Searcher:
     finder: LoadedFinder
     judge: LoadedModel | None
 
-    def boxes(self, study: Study, image: Radiograph) -> list[np.ndarray]:
+    def candidates(self, study: Study, image: Radiograph) -> list[Candidate]:
         if self.judge is None:
-            return [c.box[:, 1:] for c in search_film(image, self.finder).candidates]
+            return list(search_film(image, self.finder).candidates)
         models = Models(None, self.judge, self.finder)
         report = run_study(replace(study, images=(image,)), models)
-        return [lesion.candidate.box[:, 1:] for lesion in report.lesions]
+        return [lesion.candidate for lesion in report.lesions]
 
 
-def films(seed: int, site: str, folder: Path) -> Iterator[tuple[Study, Radiograph, list[Any]]]:
+@dataclass(frozen=True)
+class Shown:
+    """A lesion as a film shows it: its truth, and its largest length, pixels."""
+
+    truth: dict[str, Any]
+    view: dict[str, Any]
+    length_px: float
+
+    @property
+    def box(self) -> np.ndarray:
+        x0, y0, x1, y1 = self.view["box_px"]
+        return np.array([[y0, x0], [y1, x1]])
+
+
+def films(seed: int, site: str, folder: Path) -> Iterator[tuple[Study, Radiograph, list[Shown]]]:
     """Yield the films of a study with their lesions."""
     out = folder / str(seed)
     out.mkdir()
@@ -75,8 +94,21 @@ def films(seed: int, site: str, folder: Path) -> Iterator[tuple[Study, Radiograp
             if not isinstance(image, Radiograph):
                 raise TypeError("expected a radiograph")
             uid = image.planes[0].sop_uid
-            seen = ((one, view) for one in truth["lesions"] for view in one["views"].values())
-            yield study, image, [pair for pair in seen if pair[1]["sop_uid"] == uid]
+            seen = (
+                Shown(one, view, length_px(nibabel.load(out / view["mask"]).get_fdata() > 0))
+                for one in truth["lesions"]
+                for view in one["views"].values()
+                if view["sop_uid"] == uid
+            )
+            yield study, image, list(seen)
+
+
+def length_px(mask: np.ndarray) -> float:
+    """Return the largest distance within a mask in 2 or 3 dimensions, pixels."""
+    flat = mask.squeeze()
+    at = faces(np.pad(flat[None], 1))[:, 1:]
+    first, last = farthest(at)
+    return float(np.linalg.norm(last - first))
 
 
 def area(box: np.ndarray) -> float:
@@ -99,20 +131,25 @@ def judge(seeds: list[int], searcher: Searcher) -> dict[str, Any]:
     """Search the studies of some seeds."""
     by: dict[str, Counter[str]] = defaultdict(Counter)
     anywhere: dict[str, bool] = {}
-    false, seconds = [], []
+    false, seconds, ratios = [], [], []
     for number, seed in enumerate(seeds):
         site = tuple(SITES)[number % len(SITES)]
         with tempfile.TemporaryDirectory() as temp:
             for study, image, lesions in films(seed, site, Path(temp)):
                 start = time.perf_counter()
-                boxes = searcher.boxes(study, image)
+                candidates = searcher.candidates(study, image)
                 seconds.append(time.perf_counter() - start)
-                known = [box_of(view) for _, view in lesions]
-                for (lesion, view), box in zip(lesions, known, strict=True):
-                    hit = is_found(box, boxes)
-                    name = f"{seed} {lesion['id']}"
+                boxes, known = [c.box[:, 1:] for c in candidates], [one.box for one in lesions]
+                for lesion in lesions:
+                    hit = is_found(lesion.box, boxes)
+                    ratios += [
+                        length_px(c.mask) / lesion.length_px
+                        for c, box in zip(candidates, boxes, strict=True)
+                        if c.mask is not None and is_found(lesion.box, [box])
+                    ]
+                    name = f"{seed} {lesion.truth['id']}"
                     anywhere[name] = anywhere.get(name, False) or hit
-                    for key in keys(lesion, view, site):
+                    for key in keys(lesion.truth, lesion.view, site):
                         by[key].update(n=1, found=int(hit))
                 wrong = (max(shared(b, k) for k in known) < OWN * area(b) for b in boxes)
                 false.append(sum(wrong))
@@ -126,13 +163,13 @@ def judge(seeds: list[int], searcher: Searcher) -> dict[str, Any]:
         "recall_in_views": found,
         "false_a_film": round(float(np.mean(false)), 3),
         "most_false_on_a_film": max(false),
+        "length_over_true": {
+            "n": len(ratios),
+            "median": round(float(np.median(ratios)), 3),
+            "sd_of_log": round(float(np.log(ratios).std()), 3),
+        },
         "seconds_a_film": round(float(np.median(seconds)), 2),
     }
-
-
-def box_of(view: dict[str, Any]) -> np.ndarray:
-    x0, y0, x1, y1 = view["box_px"]
-    return np.array([[y0, x0], [y1, x1]])
 
 
 def keys(lesion: dict[str, Any], view: dict[str, Any], site: str) -> list[str]:

@@ -25,12 +25,15 @@ class Candidate:
         box: (2, 3) half-open voxel box, start and stop in (z, y, x).
         mask: The lesion's voxels, box-shaped, or None where only a box is known.
         why: Why it was proposed, in words.
+        outline_sd: Standard deviation of the mask's lengths, as a share of them, where software
+            drew it on a film; 0 where it is taken as drawn.
     """
 
     id: str
     box: NDArray[np.int64]
     mask: Mask | None
     why: str
+    outline_sd: float = 0.0
 
     @property
     def key_plane(self) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
 from calcilens.imaging.anatomy import Anatomy, Mask
 from calcilens.imaging.pieces import Piece
@@ -121,7 +120,7 @@ def _is_tip(piece: Piece, ground: Anatomy) -> bool:
     for own, beside in ((at[:, 0].min(), -1), (at[:, 0].max(), 1)):
         if not 0 <= own + beside < len(blocks):
             continue
-        labels = cc3d.connected_components(blocks[own + beside][window], connectivity=8)
+        labels, _ = label(blocks[own + beside][window], np.ones((3, 3)))
         area = np.bincount(labels.ravel()) * np.prod(grid.spacing_mm[1:])
         ends = (area >= _TIP_MM2[0]) & (area <= _TIP_MM2[1])
         ends[labels[binary_dilation(blocks[own][window])]] = False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, gaussian_filter, label
 
 from calcilens.imaging.candidates import Candidate, candidate
 from calcilens.imaging.images import Radiograph
@@ -26,6 +26,11 @@ _SHARE = 0.35
 """A pixel belongs to the lesion where it stands out by this share of what the brightest do."""
 _BRIGHT = 95
 _LEAST_KEPT = 0.05
+_SMOOTH_PX, _SPECK = 2.0, 0.1
+"""Blur that takes pixel noise off an outline, and the share of the largest piece below which a
+piece is noise too."""
+OUTLINE_SD = 0.27
+"""Of the logarithm of an outline's largest length over the true one; `docs/find-radiograph.md`."""
 _ENDS, _DARK = (1, 99), 0.05
 """The darkest share of a film's range is air, or not exposed: no lesion is there."""
 
@@ -83,11 +88,12 @@ def _candidate(image: Radiograph, place: Place, finder: Finder) -> Candidate:
         f"{finder.name} sees calcification: score {place.score:.2f}, "
         f"reported from {finder.threshold:.2f}"
     )
-    return candidate(image, box, mask[None, low[0] : high[0], low[1] : high[1]], why)
+    found = candidate(image, box, mask[None, low[0] : high[0], low[1] : high[1]], why)
+    return replace(found, outline_sd=OUTLINE_SD)
 
 
 def outlined(pixels: NDArray[np.float32], place: Place) -> NDArray[np.bool_]:
-    """Return the pixels of a place, in its box, that stand out from what lies around it.
+    """Return the pieces of a place, in its box, that stand out from what lies around it.
 
     A heat map is coarse; brightness, where it stands out at all, draws the line more finely.
 
@@ -95,13 +101,26 @@ def outlined(pixels: NDArray[np.float32], place: Place) -> NDArray[np.bool_]:
         pixels: (Y, X) of the film, bright is dense.
         place: Where the finder saw something.
     """
-    inside = pixels[tuple(slice(a, b) for a, b in place.box.T)]
+    inside = _smooth(pixels, place.box)
     ground = ground_of(pixels, place)
     bright = float(np.percentile(inside[place.mask], _BRIGHT))
     kept = place.mask & (inside >= ground + _SHARE * (bright - ground))
     if bright <= ground or kept.sum() < _LEAST_KEPT * place.mask.sum():
         return place.mask
-    return np.asarray(kept)
+    pieces, _ = label(kept, np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel())
+    large = sizes >= _SPECK * sizes[1:].max()
+    large[0] = False
+    return np.asarray(large[pieces])
+
+
+def _smooth(pixels: NDArray[np.float32], box: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the pixels in a box without noise, blurred with those around it."""
+    reach = int(4 * _SMOOTH_PX)
+    low = np.maximum(box[0] - reach, 0)
+    window = pixels[tuple(slice(a, b + reach) for a, b in zip(low, box[1], strict=True))]
+    smooth = gaussian_filter(window, _SMOOTH_PX)
+    return smooth[tuple(slice(a, b) for a, b in zip(*(box - low), strict=True))]
 
 
 def ground_of(pixels: NDArray[np.float32], place: Place) -> float:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
 from calcilens.imaging.images import Radiograph
-from calcilens.inference.film_finder import NOT_SEARCHED, outlined, search_film
+from calcilens.imaging.measure import measure
+from calcilens.inference.film_finder import NOT_SEARCHED, OUTLINE_SD, outlined, search_film
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.models.film_search import Place
 from tests.inference.made import FakeModel, card, film, study
@@ -98,3 +100,26 @@ def test_an_outline_is_never_empty_and_stays_inside_its_place(
     assert kept.shape == mask.shape
     assert kept.any()
     assert not (kept & ~mask).any()
+
+
+def test_noise_is_no_piece_of_an_outline_and_its_lengths_are_true() -> None:
+    y, x = np.indices((120, 140))
+    disc = np.hypot(y - 60, x - 70) < 20
+    noisy = np.random.default_rng(0).normal(0, 0.4, disc.shape) + disc
+    box = np.array([[30, 35], [95, 110]])
+    place = Place(box, np.ones((65, 75), bool), 0.9)
+    pieces, count = label(outlined(noisy.astype(np.float32), place))
+    assert count == 1
+    sides = np.ptp(np.argwhere(pieces), axis=0) + 1
+    assert sides == pytest.approx(40, abs=4)
+
+
+def test_the_length_of_a_found_place_is_stated_with_the_error_of_its_outline() -> None:
+    found = search_film(spotted(), FakeFinder()).candidates[0]
+    taken = measure(spotted(), found)
+    length = taken.max_diameter_mm or taken.diameter_px or 0.0
+    name = "diameter_px" if taken.max_diameter_mm is None else "max_diameter_mm"
+    assert taken.uncertainty[name] == pytest.approx(OUTLINE_SD * length, rel=0.01)
+    assert "outline that the software drew" in taken.how[name]
+    given = measure(spotted(), replace(found, outline_sd=0.0))
+    assert given.uncertainty[name] < taken.uncertainty[name]

@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from calcilens.imaging.anatomy import MINERAL_HU, Mask
+from calcilens.imaging.anatomy import MINERAL_HU, Mask, anatomy
 from calcilens.imaging.measure.lesion import Float, Lesion
 from calcilens.imaging.measure.measurement import Measurement
 from calcilens.imaging.measure.mineral import Mineral, ball
 
 AGATSTON_SLICE_MM = (2.5, 3.0)
+AGATSTON_KVP = 120
+"""Tube voltage of the standard (McCollough et al., Radiology 2007;243:527)."""
 AGATSTON_WEIGHTS = ((400, 4), (300, 3), (200, 2), (130, 1))
 """Weight by the densest voxel of a plane's piece (Agatston et al., JACC 1990;15:827)."""
 HU_PER_G_CM3 = {80: 2300.0, 100: 1952.0, 120: 1751.0, 140: 1614.0}
@@ -47,10 +49,17 @@ def _values(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
 
 
 def _agatston(lesion: Lesion, taken: Measurement) -> None:
-    """Score as defined: planes 2.5-3 mm apart and axial; pieces of at least 1 mm2."""
+    """Score as defined: no contrast, 120 kV, planes 2.5-3 mm apart, axial; pieces of 1 mm2."""
     z, y, x = lesion.spacing
     normal = np.abs(lesion.volume.affine.matrix[:3, 0]) / z
     low, high = AGATSTON_SLICE_MM
+    if anatomy(lesion.volume).contrast_hu is not None:
+        return taken.set("agatston", None, "not defined beside contrast medium, which is here")
+    kvp = lesion.volume.kvp
+    if kvp is None or round(kvp) != AGATSTON_KVP:
+        said = "the files do not say one" if kvp is None else f"here {kvp:g} kV"
+        why = f"its thresholds hold for {AGATSTON_KVP} kV; {said}"
+        return taken.set("agatston", None, why)
     if normal[2] < 0.99:
         return taken.set("agatston", None, "defined for axial planes only")
     if not low - 0.05 <= z <= high + 0.05:
@@ -65,7 +74,7 @@ def _agatston(lesion: Lesion, taken: Measurement) -> None:
 
 
 def _plane_score(hu: NDArray[np.float64], mask: Mask, area_mm2: float) -> float:
-    labels, n = cc3d.connected_components(mask & (hu >= MINERAL_HU), connectivity=8, return_N=True)
+    labels, n = ndimage.label(mask & (hu >= MINERAL_HU), np.ones((3, 3)))
     score = 0.0
     for label in range(1, n + 1):
         piece = labels == label

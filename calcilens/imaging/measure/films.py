@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import cc3d
 import numpy as np
+from scipy.ndimage import label
 
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Radiograph
@@ -37,8 +37,10 @@ def _lengths(image: Radiograph, candidate: Candidate, taken: Measurement) -> Non
     if image.spacing_mm is None:
         why = f"not in mm: {image.spacing_how}; see diameter_px"
         taken.omit(("max_diameter_mm", "axes_mm"), why)
-        return taken.set("diameter_px", lengths[0], f"{what}, projected, pixels", 1.0)
-    how, sd = f"{what}, projected; spacing: {image.spacing_how}", float(spacing.max())
+        sd = max(1.0, candidate.outline_sd * lengths[0])
+        return taken.set("diameter_px", lengths[0], f"{what}, projected, pixels", sd)
+    how = f"{what}, projected; spacing: {image.spacing_how}"
+    sd = max(float(spacing.max()), candidate.outline_sd * lengths[0])
     taken.set("max_diameter_mm", lengths[0], how, sd)
     taken.set("axes_mm", lengths, f"{how}; and the extent across it", sd)
     return taken.set("diameter_px", None, "in mm: see max_diameter_mm")
@@ -53,13 +55,14 @@ def _extent(candidate: Candidate, spacing: Float) -> tuple[list[float], str]:
     first, last = farthest(at)
     y, x = (last - first) / np.linalg.norm(last - first)
     across = float(np.ptp(at @ np.array([-x, y])))
-    return [float(np.linalg.norm(last - first)), across], "largest distance within the mask"
+    drawn = "outline that the software drew" if candidate.outline_sd else "mask"
+    return [float(np.linalg.norm(last - first)), across], f"largest distance within the {drawn}"
 
 
 def _members(image: Radiograph, candidate: Candidate, taken: Measurement) -> None:
     if candidate.mask is None or not candidate.mask.any():
         return taken.omit(("members", "spread_mm"), "only a box is known, no mask")
-    labels, count = cc3d.connected_components(candidate.mask[0], connectivity=8, return_N=True)
+    labels, count = label(candidate.mask[0], np.ones((3, 3)))  # cc3d errs in 2D by corners
     taken.set("members", int(count), "pieces of the mask")
     if image.spacing_mm is None:
         return taken.set("spread_mm", None, f"not in mm: {image.spacing_how}")

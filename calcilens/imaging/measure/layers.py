@@ -24,6 +24,8 @@ _BORDER_HU = -25.0
 _SKIN_DEPTH_MM, _CLOSED_MM, _LARGE = 3.0, 6.0, 0.15
 """Thickness that skin, veins and septa stay below; gaps between muscles; what a muscle mass has at
 least of the largest one."""
+_SKIN_BLOCKS = 3
+"""Blocks of the coarse grid that skin is thinner than."""
 _CROSS = ndimage.generate_binary_structure(2, 1)[None]
 _SKIN_MM, _FASCIA_MM, _VOXELS, _FAR_MM = 0.4, 2.0, 0.35, 200.0
 
@@ -56,7 +58,8 @@ def _find(volume: Volume) -> Layers:
         slice(n // 2, n // 2 + (m - 1) * n + 1, n) for n, m in zip(step, hu.shape, strict=True)
     )
     body = anatomy(volume).body[middle]
-    deep = _deep(body & (hu >= _BORDER_HU), spacing * step) & body
+    gas = (hu <= AIR_HU) & ~_near_skin(body)  # of lung and bowel: that lies deep too
+    deep = _deep(body & ((hu >= _BORDER_HU) | gas), spacing * step) & body
     return Layers(step, deep, _border(hu, body, deep) * step + (step - 1) / 2)
 
 
@@ -70,10 +73,10 @@ def _coarse(values: NDArray[Any], step: NDArray[np.int64]) -> Field:
     return total / np.float32(np.prod(step))
 
 
-def _deep(dense: Mask, spacing: Float) -> Mask:
-    """Return the large masses that are denser than fat, with the gaps between and inside them."""
+def _deep(inner: Mask, spacing: Float) -> Mask:
+    """Return the large masses that are no fat, with the gaps between and inside them."""
     thin = max(1, round(_SKIN_DEPTH_MM / float(spacing[1:].mean())))
-    core = ndimage.binary_opening(dense, _CROSS, iterations=thin)
+    core = ndimage.binary_opening(inner, _CROSS, iterations=thin)
     if not core.any():
         return np.asarray(core, bool)
     labels = cc3d.connected_components(core, connectivity=6)
@@ -122,9 +125,22 @@ def _middle(lesion: Lesion) -> Float:
     return np.asarray(at[int(np.argmin(((at - at.mean(0)) ** 2).sum(1)))])
 
 
+def _under_skin(fat: Mask, body: Mask) -> Mask:
+    """Return the fat that reaches the skin: fat of the trunk, and lung at its rim, do not count."""
+    labels = cc3d.connected_components(fat, connectivity=6)
+    reached = np.zeros(int(labels.max()) + 1, bool)
+    reached[labels[_near_skin(body)]] = True
+    reached[0] = False
+    return np.asarray(reached[labels])
+
+
+def _near_skin(body: Mask) -> Mask:
+    return np.asarray(ndimage.binary_dilation(~body, _CROSS, iterations=_SKIN_BLOCKS), bool)
+
+
 def _border(hu: Field, body: Mask, deep: Mask) -> Float:
     """Return the points (N, 3) where fat ends at the deep tissue, in voxels of the coarse grid."""
-    fat = body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU)
+    fat = _under_skin(body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU), body)
     points = []
     for axis in (1, 2):
         inner, under = (np.moveaxis(mask, axis, 0) for mask in (deep, fat))

@@ -47,6 +47,18 @@ def test_without_fat_no_fascia_is_claimed() -> None:
     assert "unknown depth" in taken.how["compartment"]
 
 
+def test_lung_at_its_rim_is_no_fat_under_the_skin() -> None:
+    image, lesion = scan(ball(3.0), SPACING, half_mm=30, layers=(24.0, 14.0))
+    hu = image.hu.copy()
+    rim = hu.shape[1] // 2 + 8  # 3 mm below the ball; fascia lies 11 mm above it
+    hu[:, rim : rim + 20, 10:66] = -800
+    hu[:, 8:rim, 8:18] = -100  # fat runs from under the skin to the lung, as between ribs
+    hu[:, rim - 2 : rim, 18:66] = -150
+    taken = measure(volume(hu, diagonal(SPACING)), lesion)
+    assert taken.fascia_distance_mm == pytest.approx(11, abs=2)
+    assert taken.depth == "deep"
+
+
 def test_skin_outside_the_image_is_not_guessed() -> None:
     image, lesion = scan(ball(4.0), SPACING, layers=(14.0, 8.0))
     inner = np.ascontiguousarray(image.hu[:, 12:32, 8:32])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 
 from calcilens.imaging.candidates import candidate
 from calcilens.imaging.images import Plane, Radiograph
@@ -232,6 +233,17 @@ def test_on_a_radiograph_the_mask_is_measured_where_there_is_one() -> None:
     taken = measure(image, candidate(image, [[0, 5, 5], [1, 25, 25]], mask, "test"))
     assert taken.members == 2
     assert figure(taken, "max_diameter_mm") == pytest.approx(8.06, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_on_a_radiograph_are_those_that_touch_nowhere(seed: int) -> None:
+    image = film((0.5, 0.5))
+    mask = np.random.default_rng(seed).random((1, 31, 33)) < 0.3
+    taken = measure(image, candidate(image, [[0, 5, 5], [1, 36, 38]], mask, "test"))
+    at = np.argwhere(mask[0])
+    touch = (np.abs(at[:, None] - at).max(-1) <= 1).astype(int)
+    assert taken.members == connected_components(touch)[0]
+    assert np.isfinite(figure(taken, "spread_mm"))
 
 
 @pytest.mark.parametrize("kvp", HU_PER_G_CM3)
