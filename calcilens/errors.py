@@ -37,6 +37,14 @@ def compose(expected: str, found: str, *, where: str | None = None, fix: str | N
     return " ".join(line.split())
 
 
+def unexpected(error: Exception) -> str:
+    """Say of an error that nobody raised on purpose what it is, and what the user can do."""
+    return (
+        f"unexpected {type(error).__name__}; this is a fault of the program: "
+        "run again with CALCILENS_DEBUG=1 and report what it prints"
+    )
+
+
 class CalcilensError(Exception):
     """Base of every error that Calcilens raises on purpose."""
 

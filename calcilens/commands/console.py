@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from calcilens.errors import CalcilensError
+from calcilens.errors import CalcilensError, unexpected
 from calcilens.files import system_error
 
 if TYPE_CHECKING:
@@ -37,6 +37,39 @@ def _printable(message: str) -> str:
 def print_json(value: Any) -> None:
     """Write a result for a program to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+class Steps:
+    """A bar over things that each go through the same stages; without a terminal it is silent.
+
+    Args:
+        bar: Of `progress_bar`.
+        what: What one thing is called.
+        count: How many there are.
+        stages: In their order; others may be told, and move nothing.
+    """
+
+    def __init__(self, bar: Progress, what: str, count: int, stages: tuple[str, ...]) -> None:
+        self._bar, self._what, self._count, self._stages = bar, what, count, stages
+        self._done = 0
+        self._task = bar.add_task(self._name(), total=count * len(stages))
+
+    def stage(self, name: str) -> None:
+        """Say which stage of the thing in hand begins."""
+        step = self._stages.index(name) if name in self._stages else None
+        at = None if step is None else self._done * len(self._stages) + step
+        self._bar.update(self._task, description=f"{self._name()}: {name}", completed=at)
+
+    def finish(self) -> None:
+        """Say that the thing in hand is done."""
+        self._done += 1
+        self._bar.update(
+            self._task, description=self._name(), completed=self._done * len(self._stages)
+        )
+
+    def _name(self) -> str:
+        at = min(self._done + 1, self._count)
+        return self._what if self._count < 2 else f"{self._what} {at}/{self._count}"
 
 
 @contextmanager
@@ -102,7 +135,4 @@ def _why(error: Exception) -> str:
         return f"{reason} ({place})" + ("; make room and run again" if full else "")
     if isinstance(error, MemoryError):
         return "not enough memory; give fewer studies at once, or smaller files"
-    return (
-        f"unexpected {type(error).__name__}; this is a fault of the program: "
-        "run again with CALCILENS_DEBUG=1 and report what it prints"
-    )
+    return unexpected(error)

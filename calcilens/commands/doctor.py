@@ -59,7 +59,10 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: bool = typer.Option(False, "--json", help="Print the checks for a program."),
 ) -> None:
-    """Check this installation and say what to do where it is broken (exit code 1)."""
+    """Check this installation.
+
+    Where it is broken, it says what to do, and leaves with exit code 1.
+    """
     checks = [*check_packages(), *check_torch(), *check_decoders(), *check_models()]
     checks += check_machine()
     broken = any(c.state == "broken" for c in checks)

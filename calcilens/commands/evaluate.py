@@ -34,23 +34,38 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    manifest: Path = typer.Option(..., help="Manifest with the labels: .parquet or .csv."),
+    manifest: Path = typer.Option(
+        ..., metavar="FILE", help="Manifest with the labels: .parquet or .csv."
+    ),
     model: list[str] | None = typer.Option(
-        None, help="Name of a shipped model, or path of its weights; several make one table."
+        None,
+        metavar="NAME|PATH",
+        help="Name of a shipped model, or path of its weights; several make one table.",
     ),
     predictions: Path | None = typer.Option(
-        None, help="CSV of someone else's predictions: row_id, finding, concern, pattern_<key>."
+        None,
+        metavar="FILE",
+        help="CSV of someone else's predictions: row_id, finding, concern, pattern_<key>.",
     ),
-    split: str = typer.Option("all", help="all, train, val, test or unused."),
-    root: Path | None = typer.Option(None, help="Folder of the images, if they were moved."),
+    split: str = typer.Option("all", metavar="NAME", help="all, train, val, test or unused."),
+    root: Path | None = typer.Option(
+        None, metavar="FOLDER", help="Folder of the images, if they were moved."
+    ),
     out: Path | None = typer.Option(
-        None, "--out", "-o", help="Folder for page, plots, predictions and figures."
+        None,
+        "--out",
+        "-o",
+        metavar="FOLDER",
+        help="Folder for page, plots, predictions and figures.",
     ),
     include_seen: bool = typer.Option(
         False, "--include-seen", help="Keep rows that every member of the model trained on."
     ),
     saliency: int = typer.Option(
-        0, min=0, help="Judge the saliency maps too, of up to so many lesions with a mask."
+        0,
+        min=0,
+        metavar="N",
+        help="Judge the saliency maps too, of up to so many lesions with a mask.",
     ),
     out_of_domain: bool = typer.Option(
         False, "--out-of-domain", help="Show it photographs, MR, noise, metal and more, too."
@@ -60,7 +75,10 @@ def evaluate(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
 ) -> None:
-    """Judge models: AUROC, AUPRC and calibration with patient-bootstrap intervals, by group."""
+    """Judge models, or predictions of others.
+
+    AUROC, AUPRC and calibration, with patient-bootstrap intervals, by group.
+    """
     names = model or []
     of_models = {"--saliency": saliency, "--out-of-domain": out_of_domain, "--onto-card": onto_card}
     _check_use(names, predictions, of_models)

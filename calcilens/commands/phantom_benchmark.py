@@ -21,15 +21,20 @@ PICTURES = (".png",)
 
 
 def benchmark(
-    out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
+    out: Path = typer.Option(
+        ..., "--out", "-o", metavar="FOLDER", help="Folder; a stopped run goes on in it."
+    ),
     modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
-    seed: int = typer.Option(0, min=0, help="The same seed gives the same benchmark."),
-    n: int = typer.Option(1800, "--n", min=1, max=MOST, help="How many lesions."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
+    seed: int = typer.Option(0, min=0, metavar="N", help="The same seed gives the same benchmark."),
+    n: int = typer.Option(1800, "--n", min=1, max=MOST, metavar="N", help="How many lesions."),
+    workers: int = typer.Option(
+        os.cpu_count() or 1, min=1, max=256, metavar="N", help="Processes."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print BENCHMARK.json."),
 ) -> None:
-    """Write the open benchmark: lesions of the unseen domain, and how to score programs on them.
+    """Write the open benchmark, and how to score on it.
 
+    Its lesions are of the unseen domain.
     OUT/README.md says how to judge a model or anyone's predictions, OUT/predictions-template.csv
     is to be filled in, and OUT/BENCHMARK.json tells whether two people have the same lesions.
     """
@@ -53,11 +58,14 @@ def benchmark(
 
 
 def sheet(
-    out: Path = typer.Option(..., "--out", "-o", help="Picture to write (.png)."),
+    out: Path = typer.Option(..., "--out", "-o", metavar="FILE", help="Picture to write (.png)."),
     modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
-    seed: int = typer.Option(0, min=0, help="The same seed gives the same picture."),
+    seed: int = typer.Option(0, min=0, metavar="N", help="The same seed gives the same picture."),
 ) -> None:
-    """Draw a contact sheet: examples of every pattern, and of what may be taken for one."""
+    """Draw examples of every pattern as one picture.
+
+    What may be taken for a pattern is in it too.
+    """
     if out.suffix.lower() not in PICTURES:
         raise UsageError(compose("the name of a .png", out.name, where="--out"))
     from calcilens.phantoms.sheet import kinds, write_sheet

@@ -12,22 +12,29 @@ from calcilens.commands.phantom_sets import Domain
 
 
 def films(
-    out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
-    n: int = typer.Option(250, "--n", min=1, help="How many films."),
-    seed: int = typer.Option(0, min=0, help="The same seed gives the same films."),
+    out: Path = typer.Option(
+        ..., "--out", "-o", metavar="FOLDER", help="Folder; a stopped run goes on in it."
+    ),
+    n: int = typer.Option(250, "--n", min=1, metavar="N", help="How many films."),
+    seed: int = typer.Option(0, min=0, metavar="N", help="The same seed gives the same films."),
     domain: Domain = typer.Option(
         Domain.USUAL,
         case_sensitive=False,
         help="usual for training; unseen differs in kVp, pixels and processing.",
     ),
     backgrounds: Path | None = typer.Option(
-        None, help="Folder of your own radiographs (DICOM) to put the lesions into."
+        None,
+        metavar="FOLDER",
+        help="Folder of your own radiographs (DICOM) to put the lesions into.",
     ),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
+    workers: int = typer.Option(
+        os.cpu_count() or 1, min=1, max=256, metavar="N", help="Processes."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print a summary as JSON."),
 ) -> None:
-    """Simulate whole radiographs with lesions, with what may be taken for one, and with nothing.
+    """Simulate whole radiographs to train a finder on.
 
+    They show lesions, what may be taken for one, or nothing.
     OUT/images holds 16-bit PNG, OUT/masks what is calcified (255; 128 where nobody can tell) and
     OUT/truth.jsonl a line a film. `calcilens train-finder` learns from them.
     """

@@ -16,17 +16,22 @@ if TYPE_CHECKING:
 
 
 def realism(
-    phantoms: Path = typer.Option(..., help="Manifest of phantoms."),
+    phantoms: Path = typer.Option(..., metavar="FILE", help="Manifest of phantoms."),
     real: list[Path] = typer.Option(
-        ..., help="Manifest of real lesions, or DICOM folder of CT or radiographs; may be repeated."
+        ...,
+        metavar="FILE|FOLDER",
+        help="Manifest of real lesions, or DICOM folder of CT or radiographs; may be repeated.",
     ),
     site: str | None = typer.Option(
-        None, help="Compare real lesions with phantoms of this site only, such as thorax."
+        None,
+        metavar="SITE",
+        help="Compare real lesions with phantoms of this site only, such as thorax.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Say how well a classifier tells phantoms from real images: 0.5 is not at all, 1 always.
+    """Say how well phantoms can be told from real images.
 
+    It is the AUROC of a classifier: 0.5 is not at all, 1 always.
     A DICOM folder is compared by windows of soft tissue (CT) or of anatomy (radiographs), a
     manifest by its calcified lesions in relative brightness.
     """

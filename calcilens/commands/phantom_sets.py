@@ -33,23 +33,30 @@ class Domain(StrEnum):
 
 
 def patches(
-    out: Path = typer.Option(..., "--out", "-o", help="Folder; a stopped run goes on in it."),
-    n: int = typer.Option(1000, "--n", min=1, max=MOST, help="How many lesions."),
+    out: Path = typer.Option(
+        ..., "--out", "-o", metavar="FOLDER", help="Folder; a stopped run goes on in it."
+    ),
+    n: int = typer.Option(1000, "--n", min=1, max=MOST, metavar="N", help="How many lesions."),
     modality: Modality = typer.Option(Modality.CT, case_sensitive=False, help="What to simulate."),
-    seed: int = typer.Option(0, min=0, help="The same seed gives the same lesions."),
+    seed: int = typer.Option(0, min=0, metavar="N", help="The same seed gives the same lesions."),
     domain: Domain = typer.Option(
         Domain.USUAL,
         case_sensitive=False,
         help="usual for training; unseen differs in kVp, kernel, thickness, processing and people.",
     ),
     backgrounds: Path | None = typer.Option(
-        None, help="Folder of your own CT or radiographs (DICOM) to put the lesions into."
+        None,
+        metavar="FOLDER",
+        help="Folder of your own CT or radiographs (DICOM) to put the lesions into.",
     ),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, max=256, help="Processes."),
+    workers: int = typer.Option(
+        os.cpu_count() or 1, min=1, max=256, metavar="N", help="Processes."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print a summary as JSON."),
 ) -> None:
-    """Simulate lesions of all patterns, and what may be taken for one, with exact truth.
+    """Simulate a set of lesions, with exact truth, to train on.
 
+    It holds lesions of all patterns, and what may be taken for one.
     OUT/images holds small CT stacks (NIfTI, HU) or radiographs (16-bit PNG), OUT/masks the
     mineral, OUT/truth.jsonl a line a lesion and OUT/manifest.parquet what `calcilens train` and
     `calcilens evaluate` read.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from calcilens.commands.console import say
+from calcilens.commands.console import Steps, progress_bar, say
 from calcilens.commands.phantom_sets import Modality
 from calcilens.vocabulary import PATTERN_KEYS
 
@@ -22,22 +22,27 @@ GROWTH = (0.2, 8.0)
 
 
 def study(
-    out: Path = typer.Option(..., "--out", "-o", help="Folder to make: missing or empty."),
-    seed: int = typer.Option(0, min=0, help="The same seed gives the same files."),
+    out: Path = typer.Option(
+        ..., "--out", "-o", metavar="FOLDER", help="Folder to make: missing or empty."
+    ),
+    seed: int = typer.Option(0, min=0, metavar="N", help="The same seed gives the same files."),
     modality: Modality = typer.Option(
         Modality.CT, case_sensitive=False, help="A CT, or radiographs from two sides."
     ),
-    site: str | None = typer.Option(None, help=f"Part of the body: {SITES}."),
+    site: str | None = typer.Option(None, metavar="SITE", help=f"Part of the body: {SITES}."),
     pattern: list[str] = typer.Option(
-        [], help=f"Pattern of a lesion; repeat it for more lesions: {', '.join(PATTERN_KEYS)}."
+        [],
+        metavar="PATTERN",
+        help=f"Pattern of a lesion; repeat it for more lesions: {', '.join(PATTERN_KEYS)}.",
     ),
     follow_up: float | None = typer.Option(
         None,
+        metavar="FACTOR",
         help="Add a later study in which each lesion has this many times its volume, "
         f"{GROWTH[0]:g} to {GROWTH[1]:g}.",
     ),
 ) -> None:
-    """Write a simulated study with lesions, and all that is true of them.
+    """Write a simulated study, and all that is true of it.
 
     OUT/dicom holds the study, OUT/truth.json what was simulated, OUT/masks and OUT/seg the
     mineral as NIfTI and DICOM SEG, OUT/roi.json the boxes for `calcilens predict --roi`;
@@ -65,11 +70,16 @@ def _say_follow_up(out: Path) -> None:
 
 def write_whole(out: Path, plan: Plan) -> None:
     """Write a study with its SEG objects, whole or not at all."""
-    from calcilens.phantoms.write import made_whole, write_study
+    from calcilens.phantoms.write import STEPS, VISITS, made_whole, write_study
 
-    with made_whole(out) as folder:
-        for series in write_study(folder, plan):
+    stages = [f"{VISITS[number]}: {step}" for number in plan.visits() for step in STEPS]
+    with made_whole(out) as folder, progress_bar() as bar:
+        steps = Steps(bar, "simulate", 1, (*stages, "segmentations"))
+        written = write_study(folder, plan, steps.stage)
+        steps.stage("segmentations")
+        for series in written:
             _write_seg(series)
+        steps.finish()
 
 
 def _write_seg(series: Series) -> None:

@@ -10,7 +10,7 @@ from calcilens.commands.phantom_realism import realism
 from calcilens.commands.phantom_sets import patches
 from calcilens.commands.phantom_study import study
 
-_HELP = "Simulate lesions for training, whole studies and a benchmark, with known truth."
+_HELP = "Simulate lesions, studies and a benchmark."
 
 
 def register(app: typer.Typer) -> None:

@@ -96,7 +96,9 @@ def train_finder_command(
         bool, typer.Option("--help-all", help="Show every option; takes some seconds.")
     ] = False,
 ) -> None:
-    """Train what searches radiographs on films, and write it with its card.
+    """Train what searches radiographs.
+
+    It learns from films, and is written with its card.
 
     \b
     calcilens train-finder --config calcilens-radiograph-finder --data.films [DIR,...] --out DIR
@@ -130,7 +132,10 @@ def crossval_command(
     name: Annotated[str, typer.Option(help="Name of the model.")] = "ensemble",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Train every fold and put them together; further options go to `train`. Resumes by itself."""
+    """Train every fold and put them together.
+
+    Further options go to `train`. It resumes by itself.
+    """
     from calcilens.training.crossval import CrossValidation
 
     run = CrossValidation(config, manifest, out, name)

@@ -42,6 +42,8 @@ class Found:
 def opened(path: Path) -> Iterator[Found]:
     """List the files of an input; a zip is unpacked to a folder that is removed afterwards.
 
+    Errors name the input as the user wrote it; files in it are named as they lie in it.
+
     Raises:
         StudyError: There is no such path, or the archive cannot be read.
     """
@@ -49,14 +51,14 @@ def opened(path: Path) -> Iterator[Found]:
         yield _walk(path)
     elif not path.is_file():
         raise StudyError(
-            compose("a file, folder, zip or DICOMDIR", "nothing there", where=path.name)
+            compose("a file, folder, zip or DICOMDIR", "nothing there", where=_shown(str(path)))
         )
     elif zipfile.is_zipfile(path):
         with tempfile.TemporaryDirectory(prefix="calcilens-") as folder:
             yield _unpack(path, Path(folder))
     elif path.suffix.lower() == ".zip":
         raise StudyError(
-            compose("a zip archive", "one that is damaged or cut short", where=path.name)
+            compose("a zip archive", "one that is damaged or cut short", where=_shown(str(path)))
         )
     elif path.name.upper().startswith("DICOMDIR"):
         yield _follow_dicomdir(path)
@@ -118,7 +120,9 @@ def _unpack(archive: Path, folder: Path) -> Found:
                 target = folder / f"{number:06d}"
                 room -= _unpack_one(bundle, member, target, room, found)
     except zipfile.BadZipFile as error:
-        raise StudyError(compose("a zip archive", f"{error}", where=archive.name)) from error
+        raise StudyError(
+            compose("a zip archive", f"{error}", where=_shown(str(archive)))
+        ) from error
     return found
 
 

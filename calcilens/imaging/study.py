@@ -110,7 +110,7 @@ def _nothing(
     what = f"{count} files and none of them" if count else "no file"
     if skipped:
         what += f" ({skipped[0].what}: {skipped[0].reason})"
-    where = ", ".join(Path(p).name for p in paths)
+    where = ", ".join(str(p) for p in paths)
     return StudyError(compose("DICOM images", what, where=where))
 
 

@@ -7,19 +7,17 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from calcilens.errors import CalcilensError, UsageError, compose
-from calcilens.imaging.images import Radiograph
+from calcilens.errors import CalcilensError, ModelError, unexpected
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
-from calcilens.inference.output import folder_name, write_study
-from calcilens.inference.pipeline import Bones, Models, Placed, Stopwatch, run_study
-from calcilens.inference.provenance import done, facts
+from calcilens.inference.provenance import Source, done, facts, folder_name, kept
 from calcilens.inference.roi.region import Region, place
-from calcilens.models.finder_file import load_finder
-from calcilens.models.loading import LoadedModel, load_model
-from calcilens.models.registry import DEFAULT, FINDER
+from calcilens.inference.stopwatch import Stopwatch
+
+if TYPE_CHECKING:  # they bring torch, which a study that is up to date does not need
+    from calcilens.inference.pipeline import Bones, Placed
 
 State = Literal["written", "kept", "failed"]
 
@@ -30,20 +28,22 @@ class Outcome:
 
     Args:
         folder: Its report, or None where there is none.
+        images: Images that could be read.
         skipped: Files and series that were left out.
-        why: Of a failure.
         compared: Whether it was compared with a prior study; None where none was given.
         notes: What is to be said of the comparison, one line each.
+        why: Of a failure.
     """
 
     study_uid: str
     state: State
     folder: str | None
+    images: int
     lesions: int
     skipped: int
-    why: str | None = None
     compared: bool | None = None
     notes: tuple[str, ...] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,40 +65,6 @@ class Wishes:
     bones: Bones = field(default_factory=dict)
 
 
-def load_models(
-    studies: Sequence[Study],
-    ct: str | None,
-    radiograph: str | None,
-    finder: str | None = None,
-    *,
-    search: bool = True,
-) -> Models:
-    """Load the models that the images need; the embedded one where none is named.
-
-    Args:
-        studies: What was read.
-        ct: Name or path of the classifier for CT.
-        radiograph: The same for radiographs.
-        finder: Name or path of what searches radiographs.
-        search: Whether lesions are searched for.
-    """
-    flat = {isinstance(i, Radiograph) for s in studies for i in s.images}
-    ct, radiograph = ct or DEFAULT["CT"], radiograph or DEFAULT["radiograph"]
-    return Models(
-        _load(ct, "CT", "--model-ct") if False in flat else None,
-        _load(radiograph, "radiograph", "--model-radiograph") if True in flat else None,
-        load_finder(finder or FINDER) if search and True in flat else None,
-    )
-
-
-def _load(name: str, modality: str, option: str) -> LoadedModel:
-    model = load_model(name)
-    found = model.card.get("modality")
-    if found != modality:
-        raise UsageError(compose(f"a model for {modality}", f"one for {found}", where=option))
-    return model
-
-
 def place_all(
     regions: Sequence[Region], studies: Sequence[Study]
 ) -> tuple[dict[str, list[Placed]], list[Skipped]]:
@@ -115,85 +81,84 @@ def place_all(
 
 def run_all(
     studies: Sequence[Study],
-    models: Models,
+    models: Source,
     given: dict[str, list[Placed]] | None,
     wishes: Wishes,
     *,
     seconds: dict[str, float],
     tick: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda stage: None,
 ) -> Iterator[Outcome]:
     """Report on each study and yield what became of it.
 
     Args:
         studies: What was read.
-        models: What answers.
+        models: What answers; loaded when the first study is due.
         given: Lesions by study UID, or None to search.
         wishes: Where to, in which formats.
         seconds: Time of what went before, by stage, for run.json.
         tick: Called after each study.
+        tell: Called with the name of each stage that begins.
 
     Raises:
+        ModelError: A model cannot be loaded, which no other study could mend.
         OSError: The output cannot be written; the studies after it would fail alike.
     """
     for study in studies:
         lesions = None if given is None else given.get(study.study_uid, [])
+        watch = Stopwatch(tell)
+        watch.seconds.update(seconds)
         try:
-            yield _run_one(study, models, lesions, wishes, seconds)
+            yield _run_one(study, models, lesions, wishes, watch)
+        except ModelError:
+            raise
         except CalcilensError as error:
             yield _failed(study, str(error))
         except OSError as error:
-            if error.errno in (
-                errno.ENOSPC,
-                errno.EACCES,
-                errno.EROFS,
-                errno.EDQUOT,
-                errno.ENOTDIR,
-            ):
-                place = error.filename or str(wishes.out)
-                raise OSError(error.errno, error.strerror, place) from error
+            _stop_at(error, wishes.out)
             yield _failed(study, error.strerror or type(error).__name__)
         except MemoryError:
             yield _failed(study, "not enough memory for it")
         except Exception as error:  # a fault of ours must not take the other studies with it
             if os.environ.get("CALCILENS_DEBUG"):
                 raise
-            yield _failed(study, f"unexpected {type(error).__name__}; a fault of the program")
+            yield _failed(study, unexpected(error))
         tick()
+
+
+def _stop_at(error: OSError, out: Path) -> None:
+    """Raise an error of writing anew, with a place, that all other studies would meet too."""
+    lasting = errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOTDIR
+    if error.errno in lasting:
+        raise OSError(error.errno, error.strerror, error.filename or str(out)) from error
 
 
 def _run_one(
     study: Study,
-    models: Models,
+    models: Source,
     given: list[Placed] | None,
     wishes: Wishes,
-    seconds: dict[str, float],
+    watch: Stopwatch,
 ) -> Outcome:
-    watch = Stopwatch()
-    watch.seconds.update(seconds)
-    run: dict[str, Any] = watch.time(
+    run = watch.time(
         "fingerprint",
         lambda: facts(study, models, given, wishes.formats, wishes.bones, wishes.priors),
     )
-    kept = None if wishes.force else done(wishes.out, study.study_uid, run["fingerprint"])
-    if kept is not None:
-        return Outcome(study.study_uid, "kept", str(_folder(study, wishes)), *kept)
-    report = run_study(study, models, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
+    uid, images = study.study_uid, len(study.images)
+    before = None if wishes.force else done(wishes.out, uid, wishes.formats, run["fingerprint"])
+    if before is not None:
+        folder = wishes.out / folder_name(uid)
+        return Outcome(uid, "kept", str(folder), images, **before._asdict())
+    loaded = watch.time("loading code and models", lambda: models.loaded)
+    from calcilens.inference.output import write_study
+    from calcilens.inference.pipeline import run_study
+
+    report = run_study(study, loaded, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
     folder = write_study(report, wishes.out, wishes.formats, run, watch)
-    told = report.comparison
-    return Outcome(
-        study.study_uid,
-        "written",
-        str(folder),
-        len(report.lesions),
-        len(report.skipped),
-        compared=None if told is None else told.done,
-        notes=() if told is None else told.notes,
-    )
-
-
-def _folder(study: Study, wishes: Wishes) -> Path:
-    return wishes.out / folder_name(study.study_uid)
+    return Outcome(uid, "written", str(folder), images, **kept(report)._asdict())
 
 
 def _failed(study: Study, why: str) -> Outcome:
-    return Outcome(study.study_uid, "failed", None, 0, len(study.skipped), why)
+    return Outcome(
+        study.study_uid, "failed", None, len(study.images), 0, len(study.skipped), why=why
+    )

@@ -137,7 +137,7 @@ class Ratio:
     def evidence(self, days: int | None) -> str:
         """Say what the level stands on."""
         low, high = self.interval
-        words = f"mineral x {self.value:.2f} (95 % interval {low:.2f} to {high:.2f})"
+        words = f"mineral × {self.value:.2f} (95 % interval {low:.2f} to {high:.2f})"
         words += f" in {days} days" if days is not None else ", days between not known"
         doubling = self.doubling_days(days)
         if doubling is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from calcilens.imaging.study import Study
 from calcilens.inference.change import LITTLE, Change, Group, Kind, Level, Points, Ratio, matched
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.prior import choose, days_between
-from calcilens.inference.report import Comparison, GoneLesion, StudyReport
+from calcilens.inference.report import Comparison, PriorLesion, StudyReport
 
 FLAT = "change is not measured on radiographs: another projection looks like growth"
+_FAINT = "one of the scans shows too little mineral here to measure a change"
 _HOW = "rise over the tissue around, added up over one region of both registered scans; {}"
 _MOST_POINTS = 3000
 _LEAST_SHOWN, _IN_BONE = 0.5, 0.1
@@ -51,9 +53,9 @@ class _Against:
         if found.quality >= LEAST_QUALITY and found.shared >= LEAST_SHARED:
             return None
         return (
-            f"registration failed: likeness {found.quality:.2f} over {found.shared:.0%} of the "
-            f"smaller body, where at least {LEAST_QUALITY} over {LEAST_SHARED:.0%} shows the same "
-            "place of one patient"
+            f"registration failed: likeness {found.quality:.2f} over {100 * found.shared:.0f} % of "
+            f"the smaller body, where at least {LEAST_QUALITY} over {100 * LEAST_SHARED:.0f} % "
+            "shows the same place of one patient"
         )
 
     def facts(self) -> dict[str, Any]:
@@ -70,13 +72,27 @@ class _Against:
         }
 
 
+class _Left(IntEnum):
+    """What a CT shows of a prior lesion without a counterpart; of two series, the lower holds."""
+
+    THERE = 0
+    GONE = 1
+    OUTSIDE = 2
+
+
 @dataclass
 class _Found:
-    """What comparing one CT gives."""
+    """What comparing one CT gives.
+
+    Args:
+        changes: Of the current lesions, by id.
+        seen: Ids of the prior lesions with a counterpart.
+        lost: The other prior lesions.
+    """
 
     changes: dict[str, tuple[Change, PriorView | None]] = field(default_factory=dict)
-    gone: list[GoneLesion] = field(default_factory=list)
-    kept: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    lost: list[tuple[_Left, PriorLesion]] = field(default_factory=list)
 
 
 def compare(
@@ -87,7 +103,7 @@ def compare(
     Args:
         report: Of the current study.
         priors: Earlier studies of the patient; the CT that fits best is taken.
-        absent: Whether a place of the prior scan is no calcification; such are not told as gone.
+        absent: Whether a place of the prior scan is no calcification; nothing is told of such.
     """
     choice = choose(report.study, priors)
     notes = list(choice.notes)
@@ -95,18 +111,20 @@ def compare(
     if not volumes:
         notes.append(f"current {report.study.study_uid}: {FLAT}")
     if not choice.volumes or not volumes:
-        return replace(report, comparison=Comparison(None, None, None, (), (), tuple(notes)))
+        return replace(report, comparison=Comparison(None, None, None, (), (), (), tuple(notes)))
     pairs = [_against(volume, report, choice.volumes) for volume in volumes]
     found = [_compared(one) for one in pairs]
     notes += [f"series {p.pair.current.series_uid}: {p.failure}" for p in pairs if p.failure]
     changes = {k: v for one in found for k, v in one.changes.items()}
     first = next((p for p in pairs if not p.failure), pairs[0])
+    lost = list(_lost(found, pairs, absent))
     comparison = Comparison(
         prior_study_uid=first.study.study_uid,
         prior_study_date=first.study.study_date,
         days=first.days,
         series=tuple(p.facts() for p in pairs),
-        gone=tuple(_gone(found, pairs, absent)),
+        gone=tuple(x for left, x in lost if left is _Left.GONE),
+        not_found=tuple(x for left, x in lost if left is not _Left.GONE),
         notes=tuple(notes),
     )
     lesions = tuple(_with_change(lesion, changes, first) for lesion in report.lesions)
@@ -123,14 +141,17 @@ def _with_change(
     return replace(lesion, change=change, prior=view)
 
 
-def _gone(
+def _lost(
     found: Sequence[_Found], pairs: Sequence[_Against], absent: Absent
-) -> Iterator[GoneLesion]:
-    """Yield each lesion once that no series of the current study shows any more."""
+) -> Iterator[tuple[_Left, PriorLesion]]:
+    """Yield each prior lesion once that has no counterpart in any series of the current study."""
     places = {c.id: (pair.pair.prior, c) for pair in pairs for c in pair.before}
-    kept = {name for one in found for name in one.kept}
-    known = {lesion.id: lesion for one in found for lesion in one.gone if lesion.id not in kept}
-    yield from (lesion for lesion in known.values() if not absent(*places[lesion.id]))
+    seen = {name for one in found for name in one.seen}
+    most: dict[str, tuple[_Left, PriorLesion]] = {}
+    for left, lesion in (x for one in found for x in one.lost if x[1].id not in seen):
+        if lesion.id not in most or left < most[lesion.id][0]:
+            most[lesion.id] = (left, lesion)
+    yield from (x for x in most.values() if not absent(*places[x[1].id]))
 
 
 def _against(
@@ -180,7 +201,8 @@ def _settle(one: _Against, group: Group, before_mm: Sequence[Points], found: _Fo
     )
     mineral = one.pair.mineral(then, [x.candidate for x in now], apart=apart)
     if not now:
-        return _settle_lost(one, group[0], before_mm, mineral, found)
+        return found.lost.extend(_left(one, i, before_mm[i], mineral) for i in group[0])
+    found.seen |= {candidate.id for candidate in then}
     change = _change(one, then, now, mineral)
     for lesion in now:
         skin = _skin_change(one, then, lesion)
@@ -192,34 +214,42 @@ def _settle(one: _Against, group: Group, before_mm: Sequence[Points], found: _Fo
     return None
 
 
-def _settle_lost(
-    one: _Against,
-    numbers: Sequence[int],
-    before_mm: Sequence[Points],
-    mineral: Mineral,
-    found: _Found,
-) -> None:
-    """Say of prior lesions without a counterpart whether the mineral is really gone."""
+def _left(
+    one: _Against, number: int, here_mm: Points, mineral: Mineral
+) -> tuple[_Left, PriorLesion]:
+    """Say of a prior lesion without a counterpart whether its mineral is really gone."""
+    left, ratio, why = _left_of(one, here_mm, mineral)
+    lesion = one.before[number]
+    return left, PriorLesion(
+        id=lesion.id,
+        series_uid=one.pair.current.series_uid,
+        prior_series_uid=one.pair.prior.series_uid,
+        centroid_mm=here_mm.mean(0).tolist(),
+        box_mm=[here_mm.min(0).tolist(), here_mm.max(0).tolist()],
+        prior_centroid_mm=_points(one.pair.prior, lesion).mean(0).tolist(),
+        prior_volume_mm3=measure(one.pair.prior, lesion).volume_mm3,
+        volume_ratio=None if ratio is None else ratio.value,
+        volume_ratio_ci=None if ratio is None else list(ratio.interval),
+        why=why,
+    )
+
+
+def _left_of(one: _Against, here_mm: Points, mineral: Mineral) -> tuple[_Left, Ratio | None, str]:
+    """Return what is left of a prior lesion, its ratio where there is one, and the evidence."""
     if mineral.shown < _LEAST_SHOWN:
-        return
-    in_bone = [_in_bone(one.pair.current, before_mm[i]) for i in numbers]
-    if any(in_bone) or not _missing(mineral.current_hu, mineral.prior_hu):
-        found.kept.update(one.before[i].id for i in numbers)
-        return
-    for i in numbers:
-        taken = measure(one.pair.prior, one.before[i])
-        found.gone.append(
-            GoneLesion(
-                id=one.before[i].id,
-                series_uid=one.pair.current.series_uid,
-                prior_series_uid=one.pair.prior.series_uid,
-                centroid_mm=before_mm[i].mean(0).tolist(),
-                box_mm=[before_mm[i].min(0).tolist(), before_mm[i].max(0).tolist()],
-                prior_centroid_mm=_points(one.pair.prior, one.before[i]).mean(0).tolist(),
-                prior_volume_mm3=taken.volume_mm3,
-                why=f"{_share(mineral.current_hu, mineral.prior_hu)} of its mineral is left",
-            )
-        )
+        return _Left.OUTSIDE, None, "it lies outside this scan, for the most part"
+    if _in_bone(one.pair.current, here_mm):
+        return _Left.THERE, None, "this scan has bone at its place, of which nothing is told"
+    taken = mineral.log_ratio(one.pair.scale)
+    ratio = None if taken is None else Ratio(*taken)
+    if _missing(mineral.current_hu, mineral.prior_hu):
+        share = _share(mineral.current_hu, mineral.prior_hu)
+        why = f"what is left, {share} of its mineral, is no more than blur and noise may leave"
+        return _Left.GONE, ratio, why
+    if ratio is None:
+        return _Left.THERE, None, _FAINT
+    why = f"still there, though not among the lesions of this report: {ratio.evidence(one.days)}"
+    return _Left.THERE, ratio, why
 
 
 def _in_bone(volume: Volume, points_mm: Points) -> bool:
@@ -235,7 +265,8 @@ def _missing(here_hu: float, there_hu: float) -> bool:
 
 
 def _share(part_hu: float, whole_hu: float) -> str:
-    return f"{max(part_hu, 0) / max(whole_hu, 1):.0%}"
+    """Return a share in words, rounded down: what lies below a limit must not be told as at it."""
+    return f"{int(100 * max(part_hu, 0) / max(whole_hu, 1))} %"
 
 
 def _change(
@@ -253,15 +284,13 @@ def _change(
         return replace(base, kind=Kind.NEW, level=Level.NEW, why=why)
     taken = mineral.log_ratio(one.pair.scale)
     if taken is None:
-        return replace(
-            base, why="one of the scans shows too little mineral here to measure a change"
-        )
+        return replace(base, why=_FAINT)
     ratio = Ratio(*taken)
     why = ratio.evidence(one.days)
     if not then:
         why += "; the prior scan shows it, though it was not found there on its own"
     if mineral.shown < 1:
-        why += f"; {mineral.shown:.0%} of it lies in both scans and was compared"
+        why += f"; {100 * mineral.shown:.0f} % of it lies in both scans and was compared"
     return replace(
         base,
         kind=_kind(len(then), len(now), ratio),

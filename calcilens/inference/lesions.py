@@ -149,6 +149,14 @@ class Lesion:
         return list(dict.fromkeys(p.sop_uid for p in self.image.planes[start:stop]))
 
     @property
+    def slices(self) -> tuple[int, int] | None:
+        """First and last plane that it lies on, counted from 1; None on a radiograph."""
+        if isinstance(self.image, Radiograph):
+            return None
+        start, stop = (int(v) for v in self.candidate.box[:, 0])
+        return start + 1, stop
+
+    @property
     def box_mm(self) -> list[list[float]] | None:
         """LPS bounds, or None on a radiograph, which has no place in the patient."""
         if isinstance(self.image, Radiograph):

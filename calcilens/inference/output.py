@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,20 +18,13 @@ from calcilens.files import usual_mode
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
 from calcilens.inference.export.pictures import pictures
-from calcilens.inference.pipeline import Stopwatch
+from calcilens.inference.provenance import folder_name, kept
 from calcilens.inference.report import StudyReport, schema, to_json
+from calcilens.inference.stopwatch import Stopwatch
 
 FORMATS = ("json", "html")
 OURS = {"report.html", "report.json", "run.json", "lesions"}
 """What a study's folder holds that a new report replaces; anything else in it is the user's."""
-_UID = re.compile(r"[0-9.]{1,64}")
-
-
-def folder_name(study_uid: str) -> str:
-    """Return the name of a study's folder: its UID, or a hash where that is no UID."""
-    if _UID.fullmatch(study_uid) and study_uid.strip("."):
-        return study_uid
-    return "study-" + hashlib.sha256(study_uid.encode()).hexdigest()[:16]
 
 
 def write_study(
@@ -63,8 +55,7 @@ def write_study(
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
-        counts = {"lesions": len(report.lesions), "skipped": len(report.skipped)}
-        _write_json(part / "run.json", {**facts, **counts, "seconds": seconds})
+        _write_json(part / "run.json", {**facts, **kept(report)._asdict(), "seconds": seconds})
     return target
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from time import perf_counter
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
 
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.candidates import Candidate, propose
@@ -16,11 +14,13 @@ from calcilens.imaging.pool import cores
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.absent import is_absent, left_out
+from calcilens.inference.change import Level
 from calcilens.inference.film_finder import Searched, search_film
 from calcilens.inference.lesions import Answer, Lesion, SaliencyMap
 from calcilens.inference.predictor import Described, Model, PatchInput, answer, patch_input
 from calcilens.inference.report import StudyReport
 from calcilens.inference.saliency import Explainer
+from calcilens.inference.stopwatch import Stopwatch
 from calcilens.models.finder_file import LoadedFinder
 from calcilens.vocabulary import ConcernLevel
 
@@ -31,8 +31,14 @@ NO_RADIOGRAPH_MODEL = (
     "give one with --model-radiograph NAME or FILE.safetensors"
 )
 NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safetensors"
+_RANK = {
+    ConcernLevel.HIGH: 0,
+    ConcernLevel.INTERMEDIATE: 1,
+    ConcernLevel.UNKNOWN: 3,
+    ConcernLevel.LOW: 4,
+}
+_RANK_CHANGED = 2
 
-Result = TypeVar("Result")
 Placed = tuple[Image, Candidate]
 Bones = Mapping[str, Mask]
 """(Z, Y, X) bones by the UID of their series."""
@@ -61,20 +67,10 @@ class Models:
         """Return the models that there are."""
         return tuple(m for m in (self.ct, self.radiograph, self.finder) if m is not None)
 
-
-class Stopwatch:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def time(self, stage: str, work: Callable[[], Result]) -> Result:
-        """Run `work` and add its time to a stage."""
-        start = perf_counter()
-        try:
-            return work()
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
+    @property
+    def loaded(self) -> Models:
+        """These, which need no loading; see `chosen.Chosen`."""
+        return self
 
 
 def run_study(
@@ -125,7 +121,8 @@ def run_study(
     def judge(image: Image, candidate: Candidate) -> bool:
         return is_absent(_judge(image, candidate, models, watch)[0])
 
-    return watch.time("comparison", lambda: compare(report, priors, judge))
+    compared = watch.time("comparison", lambda: compare(report, priors, judge))
+    return replace(compared, lesions=tuple(sorted(compared.lesions, key=_urgency)))
 
 
 def _measure(places: Sequence[Placed]) -> list[Measurement]:
@@ -183,8 +180,13 @@ def _explain(
 
 
 def _urgency(lesion: Lesion) -> tuple[int, float, float]:
-    """Order lesions: the most concerning first, those without an answer last, else as given."""
-    order = [ConcernLevel.HIGH, ConcernLevel.INTERMEDIATE, ConcernLevel.LOW, ConcernLevel.UNKNOWN]
+    """Order lesions: by concern, then by probability, else as given.
+
+    High, intermediate, new or rapidly grown, no answer, low: what nobody judged may matter more
+    than what the model calls harmless, and so may what changed.
+    """
     said = lesion.answer
-    rank = order.index(ConcernLevel(said.concern.level))
+    rank = _RANK[ConcernLevel(said.concern.level)]
+    if lesion.change is not None and lesion.change.level in (Level.NEW, Level.RAPID):
+        rank = min(rank, _RANK_CHANGED)
     return rank, -(said.concern.probability or 0.0), -(said.finding.probability or 0.0)

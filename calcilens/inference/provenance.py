@@ -5,24 +5,82 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calcilens import __version__
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.study import Study
-from calcilens.inference.output import folder_name
-from calcilens.inference.pipeline import Bones, Models, Placed
 
+if TYPE_CHECKING:  # they bring torch, which is not needed to see that nothing has to be done
+    from calcilens.inference.pipeline import Bones, Models, Placed
+    from calcilens.inference.predictor import Described
+    from calcilens.inference.report import StudyReport
+
+_UID = re.compile(r"[0-9.]{1,64}")
 _LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d", "simpleitk")
+
+
+class Source(Protocol):
+    """The models of a run, loaded or not, each None where there is none."""
+
+    @property
+    def ct(self) -> Described | None:
+        """The classifier for CT."""
+
+    @property
+    def radiograph(self) -> Described | None:
+        """The classifier for radiographs."""
+
+    @property
+    def finder(self) -> Described | None:
+        """What searches radiographs."""
+
+    @property
+    def loaded(self) -> Models:
+        """The models themselves."""
+
+    def used(self) -> Sequence[Described]:
+        """Return those that there are."""
+
+
+class Kept(NamedTuple):
+    """What run.json keeps of a report, so that it can be told again.
+
+    Args:
+        lesions: How many.
+        skipped: How many files, series and places were left out.
+        compared: Whether it was compared with a prior study; None where none was given.
+        notes: What is to be said of the comparison, one line each.
+    """
+
+    lesions: int
+    skipped: int
+    compared: bool | None
+    notes: tuple[str, ...]
+
+
+def kept(report: StudyReport) -> Kept:
+    """Return what run.json keeps of a report."""
+    told = report.comparison
+    compared, notes = (None, ()) if told is None else (told.done, told.notes)
+    return Kept(len(report.lesions), len(report.skipped), compared, notes)
+
+
+def folder_name(study_uid: str) -> str:
+    """Return the name of a study's folder: its UID, or a hash where that is no UID."""
+    if _UID.fullmatch(study_uid) and study_uid.strip("."):
+        return study_uid
+    return "study-" + hashlib.sha256(study_uid.encode()).hexdigest()[:16]
 
 
 def facts(
     study: Study,
-    models: Models,
+    models: Source,
     given: Sequence[Placed] | None,
     formats: tuple[str, ...],
     bones: Bones,
@@ -50,7 +108,7 @@ def facts(
 
 def fingerprint(
     study: Study,
-    models: Models,
+    models: Source,
     given: Sequence[Placed] | None,
     settings: dict[str, Any],
     priors: Sequence[Study] = (),
@@ -74,21 +132,24 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def done(out: Path, study_uid: str, wanted: str) -> tuple[int, int] | None:
-    """Return how many lesions and left-out things the report with that fingerprint has.
+def done(out: Path, study_uid: str, formats: Sequence[str], wanted: str) -> Kept | None:
+    """Return what is known of the report with that fingerprint.
 
-    None where the folder of the study holds no such report.
+    None where the folder of the study holds no such report, or not all of its files.
     """
+    folder = out / folder_name(study_uid)
     try:
-        run = json.loads((out / folder_name(study_uid) / "run.json").read_text(encoding="utf-8"))
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(run, dict) or run.get("fingerprint") != wanted:
         return None
-    lesions, skipped = run.get("lesions"), run.get("skipped")
-    if not isinstance(lesions, int) or not isinstance(skipped, int):
+    if not all((folder / f"report.{name}").is_file() for name in formats):
         return None
-    return lesions, skipped
+    try:
+        return Kept(*(run[name] for name in Kept._fields[:-1]), tuple(run["notes"]))
+    except (KeyError, TypeError):  # of a version that kept less
+        return None
 
 
 def _add_image(digest: Any, image: Image) -> None:

@@ -23,14 +23,16 @@ PICTURES = ("image", "saliency", "overlay")
 
 
 @dataclass(frozen=True)
-class GoneLesion:
-    """A lesion of the prior study that this one no longer shows.
+class PriorLesion:
+    """A lesion of the prior study without a counterpart among those of this one.
 
     Args:
         id: Of the prior study's candidate.
         series_uid: The current series, in which the places below lie.
         centroid_mm: Where it would lie, (x, y, z) LPS; box_mm likewise.
         prior_centroid_mm: Where it lay in the prior series.
+        volume_ratio: Mineral now over mineral then, and its 95 % interval; None where not taken.
+        why: What this study shows of it.
     """
 
     id: str
@@ -40,6 +42,8 @@ class GoneLesion:
     box_mm: list[list[float]]
     prior_centroid_mm: list[float]
     prior_volume_mm3: float | None
+    volume_ratio: float | None
+    volume_ratio_ci: list[float] | None
     why: str
 
 
@@ -53,6 +57,8 @@ class Comparison:
         days: Between the studies, or None.
         series: Each current CT: which prior series it was registered to, and how well.
         gone: Lesions that are no longer there.
+        not_found: Other lesions of the prior study without a counterpart: still there, or out of
+            sight.
         notes: What the reader must know, one line each.
     """
 
@@ -60,7 +66,8 @@ class Comparison:
     prior_study_date: str | None
     days: int | None
     series: tuple[dict[str, Any], ...]
-    gone: tuple[GoneLesion, ...]
+    gone: tuple[PriorLesion, ...]
+    not_found: tuple[PriorLesion, ...]
     notes: tuple[str, ...]
 
     @property
@@ -137,6 +144,7 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "tracking_uid": lesion.tracking_uid,
         "series_uid": lesion.image.series_uid,
         "sop_uids": lesion.sop_uids,
+        "slices": None if lesion.slices is None else list(lesion.slices),
         "centroid_mm": _rounded(lesion.centroid_mm),
         "box_mm": _rounded(lesion.box_mm),
         "box_px": lesion.box_px,

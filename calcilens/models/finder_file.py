@@ -34,17 +34,15 @@ class LoadedFinder(Loaded):
     threshold: float
 
 
-def load_finder(name_or_path: str | Path) -> LoadedFinder:
-    """Load a finder by name or path, checked against its card.
+def load_finder(name_or_path: str | Path | ModelFile) -> LoadedFinder:
+    """Load a finder by name, path or file, checked against its card.
 
     Raises:
         ModelError: No such model, it finds nothing, or the weights are damaged or do not fit.
     """
-    file = find(name_or_path)
+    file = find(name_or_path, finds=True)
     file.verify()
     card = file.card
-    if card.get("task") != FINDS:
-        raise ModelError(compose("a model that finds lesions", "one that judges", where=file.name))
     try:
         network = Finder(int(card["network"]["width"]))
         state = {

@@ -15,7 +15,7 @@ from calcilens.errors import ModelError, UsageError, compose
 from calcilens.files import usual_mode, whole
 from calcilens.imaging.patches import PatchSpec
 from calcilens.models.ensemble import Ensemble
-from calcilens.models.registry import FINDS, Loaded, ModelFile, find
+from calcilens.models.registry import Loaded, ModelFile, find
 from calcilens.vocabulary import PATTERN_KEYS
 
 MOST_MEMBERS = 32
@@ -35,18 +35,16 @@ class LoadedModel(Loaded):
         return self.network.first.spec
 
 
-def load_model(name_or_path: str | Path) -> LoadedModel:
-    """Load a model by name or path, checked against its card.
+def load_model(name_or_path: str | Path | ModelFile) -> LoadedModel:
+    """Load a model by name, path or file, checked against its card.
 
     Raises:
         ModelError: No such model, it finds lesions instead, or the weights are damaged or do not
             fit their card.
     """
-    file = find(name_or_path)
+    file = find(name_or_path, finds=False)
     file.verify()
     card = file.card
-    if card.get("task") == FINDS:
-        raise ModelError(compose("a model that judges lesions", "one that finds", where=file.name))
     try:
         if len(card["members"]) > MOST_MEMBERS:
             raise UsageError(f"{len(card['members'])} members, at most {MOST_MEMBERS} are taken")

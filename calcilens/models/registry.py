@@ -126,12 +126,25 @@ class Loaded:
         return self.file.sha256
 
 
-def find(name_or_path: str | Path) -> ModelFile:
+def find(model: str | Path | ModelFile, *, finds: bool | None = None) -> ModelFile:
     """Find a model by its name in the package or by the path of its weights.
 
+    Args:
+        model: Name or path; or what was found before.
+        finds: Whether it must find lesions, or else judge them; None for either.
+
     Raises:
-        ModelError: There is no such model.
+        ModelError: There is no such model, or it is of the other kind.
     """
+    file = model if isinstance(model, ModelFile) else _found(model)
+    if finds is not None and (file.card.get("task") == FINDS) != finds:
+        wanted = "a model that finds lesions" if finds else "a model that judges lesions"
+        other = "one that judges" if finds else "one that finds"
+        raise ModelError(compose(wanted, other, where=file.name))
+    return file
+
+
+def _found(name_or_path: str | Path) -> ModelFile:
     models = embedded()
     if str(name_or_path) in models:
         return models[str(name_or_path)]

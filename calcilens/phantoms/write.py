@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,12 @@ from calcilens.phantoms.scan import Scan
 from calcilens.phantoms.study import Plan, Visit, change, study_truth, visits
 
 FOLLOW_UP = "follow-up"
+VISITS = ("study", FOLLOW_UP)
+STEPS = ("body", "scan", "files")
+"""Of each visit, as they are told: "study: body" first."""
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 Masks = dict[str, NDArray[np.bool_]]
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ def made_whole(out: Path) -> Iterator[Path]:
         raise
 
 
-def write_study(out: Path, plan: Plan) -> list[Series]:
+def write_study(out: Path, plan: Plan, tell: Tell = lambda stage: None) -> list[Series]:
     """Write a study, and its follow-up in `out/follow-up`.
 
     Each has `dicom/*.dcm`, `masks/*.nii.gz`, `truth.json` and `roi.json`. The same plan gives
@@ -80,31 +84,41 @@ def write_study(out: Path, plan: Plan) -> list[Series]:
     Args:
         out: Folder that is there.
         plan: What to make.
+        tell: Called with each visit and step that begins.
     """
     written: list[Series] = []
     days = visits(plan)
     with threadpool_limits(1):  # the last bit of a sum hangs on the number of threads
         for visit in days:
             folder = out / FOLLOW_UP if visit.number else out
+
+            def begin(step: str, visit: Visit = visit) -> None:
+                tell(f"{VISITS[visit.number]}: {step}")
+
+            begin("body")
             truth = study_truth(visit)
-            written += _write_visit(visit, folder, truth)
+            written += _write_visit(visit, folder, truth, begin)
             if visit.number:
                 truth["change"] = change(days[0], visit)
             _write_json(folder / "truth.json", truth)
     return written
 
 
-def _write_visit(visit: Visit, folder: Path, truth: dict[str, Any]) -> list[Series]:
+def _write_visit(visit: Visit, folder: Path, truth: dict[str, Any], begin: Tell) -> list[Series]:
     for name in ("dicom", "masks"):
         (folder / name).mkdir(parents=True)
     if isinstance(visit.taken, Scan):
-        return _write_ct(visit, visit.taken, folder, truth)
-    return _write_films(visit, visit.taken, folder, truth)
+        return _write_ct(visit, visit.taken, folder, truth, begin)
+    return _write_films(visit, visit.taken, folder, truth, begin)
 
 
-def _write_ct(visit: Visit, scan: Scan, folder: Path, truth: dict[str, Any]) -> list[Series]:
+def _write_ct(
+    visit: Visit, scan: Scan, folder: Path, truth: dict[str, Any], begin: Tell
+) -> list[Series]:
     """Write the planes and masks of a CT; add to the truth where the lesions lie in it."""
+    begin("scan")
     image = scan.render(visit.tissue_rng())
+    begin("files")
     files = []
     for plane in range(len(image.hu)):
         files.append(folder / "dicom" / f"ct-{plane:03d}.dcm")
@@ -125,11 +139,14 @@ def _write_ct(visit: Visit, scan: Scan, folder: Path, truth: dict[str, Any]) -> 
     return [Series(visit, folder, "ct", tuple(files), masks)]
 
 
-def _write_films(visit: Visit, films: Films, folder: Path, truth: dict[str, Any]) -> list[Series]:
+def _write_films(
+    visit: Visit, films: Films, folder: Path, truth: dict[str, Any], begin: Tell
+) -> list[Series]:
     """Write both views and their masks; add to the truth where the lesions lie in them."""
     written, boxes = [], []
     for number, view in enumerate(films.views, 1):
         path = folder / "dicom" / f"{view.name}.dcm"
+        begin("scan")
         image = view.render(visit.tissue_rng())
         dataset = dx_image(visit, view, image, number)
         dataset.save_as(path, enforce_file_format=True)

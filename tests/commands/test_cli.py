@@ -13,6 +13,7 @@ from calcilens.cli import app
 
 HEAVY = ("torch", "monai", "lightning", "numpy", "pandas", "pydicom", "scipy", "matplotlib")
 HELP = [sys.executable, "-m", "calcilens.cli", "--help"]
+PHANTOMS = ("study", "patches", "films", "benchmark", "sheet", "realism")
 COMMANDS = ("doctor", "manifest", "phantoms", "train", "evaluate", "predict")
 run = CliRunner().invoke
 
@@ -30,6 +31,22 @@ def test_every_command_explains_itself(name: str) -> None:
     result = run(app, [name, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("group", [[], ["phantoms"]], ids=["calcilens", "phantoms"])
+def test_a_list_of_commands_fits_a_terminal_of_80_columns(group: list[str]) -> None:
+    listed = run(app, [*group, "--help"], env={"COLUMNS": "80"}).stdout.split("Commands:")[1]
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["predict"], ["compare"], ["evaluate"], *(["phantoms", name] for name in PHANTOMS)],
+    ids=" ".join,
+)
+def test_options_are_named_as_a_reader_would(words: list[str]) -> None:
+    options = run(app, [*words, "--help"]).stdout.split("Options:")[1]
+    assert [bad for bad in ("<list", "<int", "<str", "<float", "<path") if bad in options] == []
 
 
 def test_starting_the_program_imports_nothing_heavy() -> None:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from calcilens.commands import console
 from calcilens.commands.console import EXIT_FAILED, EXIT_STOPPED, guarded, say
 
 
@@ -56,6 +57,25 @@ def test_the_reason_is_that_of_the_system_however_a_library_wraps_it(
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("left out: a\x1b[2J\r.dcm: Größe")
     assert capsys.readouterr().err == "left out: a\\x1b[2J\\r.dcm: Größe\n"
+
+
+def test_a_bar_moves_on_with_every_stage_and_never_back() -> None:
+    with console.progress_bar() as bar:
+        steps = console.Steps(bar, "report", 2, ("read", "write"))
+        seen = []
+        for stage in ("read", "unknown", "write"):
+            steps.stage(stage)
+            seen.append((bar.tasks[0].description, bar.tasks[0].completed))
+        steps.finish()
+        steps.stage("write")
+        seen.append((bar.tasks[0].description, bar.tasks[0].completed))
+        assert bar.tasks[0].total == 4
+    assert seen == [
+        ("report 1/2: read", 0),
+        ("report 1/2: unknown", 0),
+        ("report 1/2: write", 1),
+        ("report 2/2: write", 3),
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import typer
 
-from calcilens.commands import console, predict
+from calcilens.commands import console, predict, reporting
 from tests import dicom_factory as factory
+from tests.inference.made import ct, film, study
 
 
 def app(*words: object) -> int:
@@ -116,10 +117,70 @@ def test_bones_that_fit_no_ct_are_one_line_and_exit_code_1(
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_a_dry_run_writes_nothing(films: Path, roi: Path, tmp_path: Path) -> None:
+def test_a_dry_run_says_what_would_be_read_and_writes_nothing(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert app("predict", films, "--out", out, "--roi", roi, "--dry-run") == 0
+    said = capsys.readouterr().err
+    assert said.endswith(": 1 radiograph, lesions given: 1; nothing was written\n")
     assert not out.exists()
+
+
+def test_a_plan_tells_a_ct_from_its_planes() -> None:
+    assert reporting._images(study(ct())) == "1 CT of 12 planes"
+    assert reporting._images(study(ct(), ct(), film())) == "2 CTs of 12, 12 planes, 1 radiograph"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["--model-ct", "nonsense"], 1, "model: expected an embedded model"),
+        (["--model-ct", "calcilens-radiograph"], 2, "--model-ct: expected a model for CT, found"),
+        (["--finder", "calcilens-ct"], 1, "expected a model that finds lesions"),
+        (["--prior", "nowhere"], 3, "left out: --prior: nowhere: expected a file"),
+    ],
+    ids=["no such model", "another modality", "no finder", "no prior"],
+)
+def test_a_dry_run_checks_models_and_prior(
+    films: Path, words: list[str], code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app("predict", films, "--dry-run", *words) == code
+    assert line in capsys.readouterr().err
+
+
+def test_a_study_that_is_up_to_date_does_not_load_torch(
+    films: Path, roi: Path, tmp_path: Path
+) -> None:
+    words = ["predict", str(films), "--out", str(tmp_path / "out"), "--roi", str(roi)]
+    assert app(*words) == 0
+    code = (
+        f"import sys; sys.argv = ['calcilens', *{words}]; from calcilens.cli import app; "
+        "app(standalone_mode=False); sys.exit(9 if 'torch' in sys.modules else 7)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "up to date, kept" in done.stderr
+    assert "torch" not in done.stderr
+    assert done.returncode == 7
+
+
+def test_a_study_without_a_readable_image_is_not_told_as_one_without_lesions(
+    films: Path, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (film,) = films.iterdir()
+    whole = film.read_bytes()
+    film.write_bytes(whole[: len(whole) // 2])
+    assert app("predict", films, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "no image could be read; " in said
+    assert "0 lesions" not in said
+
+
+def test_the_bar_names_every_stage_that_takes_time(films: Path, roi: Path, tmp_path: Path) -> None:
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi) == 0
+    run = json.loads((tmp_path / "out" / factory.STUDY_UID / "run.json").read_text())
+    untold = {"reading all studies", "fingerprint", "saliency", "comparison"}
+    assert set(run["seconds"]) - untold == set(reporting.STAGES) - untold
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import Study, read_study
 from calcilens.inference.batch import Wishes, run_all
+from calcilens.inference.compare import compare
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import StudyReport, schema, to_json
 from calcilens.phantoms.study import Plan
@@ -70,8 +72,71 @@ def test_a_lesion_that_is_no_longer_there_is_gone_with_its_place_in_the_current_
     comparison = compared(1.0, after=55.0).comparison
     assert comparison is not None
     (gone,) = comparison.gone
+    share = re.fullmatch(
+        r"what is left, (\d+) % of its mineral, is no more than blur and noise may leave", gone.why
+    )
+    assert share is not None
+    assert int(share[1]) < 20
+    assert gone not in comparison.not_found
     assert gone.centroid_mm == pytest.approx(AFTER.moved(LESION_MM[None])[0], abs=3)
     assert gone.prior_centroid_mm == pytest.approx(LESION_MM, abs=2)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Study, Study]:
+    """Two studies of one lesion that did not change."""
+    return day(scan(BEFORE, (2.0, 1.0, 1.0)), 7), day(scan(BEFORE, (2.0, 1.0, 1.0), seed=1), 8)
+
+
+def found_nothing(study: Study) -> StudyReport:
+    return StudyReport(study, (), (), ())
+
+
+def test_a_prior_lesion_that_is_still_there_but_not_reported_is_listed_with_its_ratio(
+    pair: tuple[Study, Study],
+) -> None:
+    report = compare(found_nothing(pair[1]), pair[:1])
+    comparison = to_json(report, [])["comparison"]
+    assert comparison["gone"] == []
+    (lesion,) = [
+        x for x in comparison["not_found"] if np.allclose(x["centroid_mm"], LESION_MM, atol=3)
+    ]
+    assert lesion["volume_ratio"] == pytest.approx(1, rel=0.1)
+    assert lesion["volume_ratio_ci"][0] < 1 < lesion["volume_ratio_ci"][1]
+    assert lesion["prior_volume_mm3"] == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.25)
+    assert lesion["why"].startswith("still there, though not among the lesions of this report: ")
+    Draft202012Validator(schema()).validate(to_json(report, []))
+
+
+def test_a_prior_lesion_outside_the_scan_is_listed_as_that(pair: tuple[Study, Study]) -> None:
+    volume = pair[1].images[0]
+    assert isinstance(volume, Volume)
+    below = volume.affine.to_voxel(LESION_MM[None])[0, 0] - 6
+    short = replace(volume, hu=volume.hu[: int(below)], planes=volume.planes[: int(below)])
+    comparison = compare(found_nothing(replace(pair[1], images=(short,))), pair[:1]).comparison
+    assert comparison is not None
+    assert comparison.gone == ()
+    near = [x for x in comparison.not_found if np.allclose(x.centroid_mm, LESION_MM, atol=4)]
+    assert [x.why for x in near] == ["it lies outside this scan, for the most part"]
+
+
+def test_nothing_is_told_of_a_prior_place_that_is_no_calcification(
+    pair: tuple[Study, Study],
+) -> None:
+    comparison = compare(found_nothing(pair[1]), pair[:1], lambda *_: True).comparison
+    assert comparison is not None
+    assert (comparison.gone, comparison.not_found) == ((), ())
+
+
+def test_a_lesion_that_one_series_shows_is_not_lost_in_another(pair: tuple[Study, Study]) -> None:
+    faint = scan(BEFORE, (2.0, 1.0, 1.0), lesion_hu=55.0, seed=2)
+    other = replace(faint, series_uid="1.2.8.2", study_uid="1.2.8")
+    both = replace(pair[1], images=(*pair[1].images, other))
+    report = run_study(both, Models(), priors=pair[:1])
+    assert report.comparison is not None
+    assert report.comparison.done
+    lost = [*report.comparison.gone, *report.comparison.not_found]
+    assert [x for x in lost if np.allclose(x.centroid_mm, LESION_MM, atol=4)] == []
 
 
 @pytest.mark.parametrize("before", [600.0, 55.0], ids=["grown", "new"])
@@ -94,16 +159,18 @@ def test_a_prior_that_cannot_be_used_costs_nothing_but_a_line(tmp_path: Path) ->
     current = day(scan(AFTER, (2.5, 0.9, 0.9)), 8)
     wishes = Wishes(tmp_path, ("json",), priors=(current,))
     (outcome,) = run_all([current], Models(), None, wishes, seconds={})
-    assert outcome.state == "written"
-    assert outcome.compared is False
+    (again,) = run_all([current], Models(), None, wishes, seconds={})
+    assert (outcome.state, again.state) == ("written", "kept")
+    assert outcome.compared is again.compared is False
     assert "found the same study" in outcome.notes[0]
+    assert again.notes == outcome.notes
     report = json.loads((tmp_path / "1.2.8" / "report.json").read_text())
     assert {lesion["change"] for lesion in report["lesions"]} <= {None}
 
 
 def test_without_a_prior_study_or_a_segmentation_their_libraries_are_not_loaded() -> None:
     slow = {"SimpleITK", "highdicom", "matplotlib", "pandas"}
-    code = f"import sys, calcilens.inference.batch; sys.exit(bool({slow} & set(sys.modules)))"
+    code = f"import sys, calcilens.inference.output; sys.exit(bool({slow} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -21,8 +21,9 @@ from calcilens.inference.export.codes import CODE_KNOTS, HU_KNOTS, to_codes
 from calcilens.inference.export.html import build
 from calcilens.inference.export.viewer import letters, payload
 from calcilens.inference.export.words import percent
-from calcilens.inference.output import FORMATS, folder_name
+from calcilens.inference.output import FORMATS
 from calcilens.inference.pipeline import Models, run_study
+from calcilens.inference.provenance import folder_name
 from calcilens.inference.report import schema, to_json
 from calcilens.models.abstention import Reason
 from tests.inference.made import STUDY_UID, FakeModel, FakeNetwork, ct, film, lesion_in, study
@@ -188,12 +189,25 @@ def test_one_broken_study_does_not_stop_the_others(tmp_path: Path) -> None:
     wishes = Wishes(tmp_path, FORMATS)
     found = list(run_all([broken, sound], Models(), None, wishes, seconds={}))
     assert [o.state for o in found] == ["failed", "written"]
-    assert "a fault of the program" in str(found[0].why)
+    assert "a fault of the program: run again with CALCILENS_DEBUG=1" in str(found[0].why)
 
 
 @pytest.mark.parametrize("uid", ["../../etc", "", "..", "a/b", "1.2 "])
 def test_a_study_uid_that_is_none_never_becomes_a_path(uid: str) -> None:
     assert re.fullmatch(r"study-[0-9a-f]{16}", folder_name(uid))
+
+
+def test_a_report_that_lost_a_file_is_made_again(tmp_path: Path) -> None:
+    run(tmp_path)
+    (tmp_path / STUDY_UID / "report.json").unlink()
+    assert [run(tmp_path)[0].state for _ in range(2)] == ["written", "kept"]
+
+
+def test_the_slices_of_a_lesion_are_those_that_the_page_names(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    (lesion,) = json.loads((tmp_path / STUDY_UID / "report.json").read_text())["lesions"]
+    assert "Slices {}–{}".format(*lesion["slices"]) in text
+    assert len(lesion["sop_uids"]) == lesion["slices"][1] - lesion["slices"][0] + 1
 
 
 def test_run_json_holds_versions_hashes_and_times(tmp_path: Path) -> None:
