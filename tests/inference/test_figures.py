@@ -32,7 +32,10 @@ def test_a_value_stands_with_its_uncertainty_unless_that_is_below_its_last_digit
     assert shown["Mean density"] == "511 HU"
     assert shown["Axes"] == "12.0 × 8.0 × 3.5 ± 0.7 mm"
     assert (shown["Depth"], shown["Bone erosion"]) == ("deep", "no")
-    assert (shown["Soft tissue around it"], shown["Densest part"]) == ("0.0 ± 0.8 mm", "rim (zonal)")
+    assert (shown["Soft tissue around it"], shown["Densest part"]) == (
+        "0.0 ± 0.8 mm",
+        "rim (zonal)",
+    )
     assert shown["Distance to skin"] is None
 
 

@@ -5,54 +5,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from calcilens.imaging.images import Image
 from calcilens.imaging.measure import Measurement
-from calcilens.imaging.paired import Pair, PriorView
 from calcilens.imaging.records import SeriesInfo, Skipped
-from calcilens.imaging.registration import Registration
 from calcilens.inference.absent import left_out
-from calcilens.inference.change import Change, Kind, Level
+from calcilens.inference.change import Level
 from calcilens.inference.export.empty import empty
 from calcilens.inference.export.html import build
 from calcilens.inference.export.prior import prior_codes
 from calcilens.inference.export.words import skin_change, tally
-from calcilens.inference.lesions import Answer, Concern, Finding, Lesion, OutOfDomain, Patterns
-from calcilens.inference.pipeline import Models, run_study
-from calcilens.inference.report import Comparison, GoneLesion, StudyReport
-from tests.inference.made import SERIES_UID, FakeModel, ct, film, lesion_in, study
-
-PRIOR_UID = "1.2.826.7"
-
-
-def reported(*images: Image, skipped: tuple[Skipped, ...] = ()) -> StudyReport:
-    whole = study(*(images or (ct(),)), skipped=skipped)
-    return run_study(whole, Models(ct=FakeModel()), [(i, lesion_in(i)) for i in whole.images])
-
-
-def judged(report: StudyReport, **answer: Any) -> StudyReport:
-    lesions = tuple(replace(x, answer=replace(x.answer, **answer)) for x in report.lesions)
-    return replace(report, lesions=lesions)
-
-
-def comparison(*notes: str, gone: bool = False, done: bool = True) -> Comparison:
-    middle = [float(v) for v in ct().affine.to_mm([5, 60, 90])]
-    lost = GoneLesion(
-        "L1", SERIES_UID, "1.2.7", middle, [middle, middle], middle, 412.3, "2 % is left"
-    )
-    prior = (PRIOR_UID, "20251002", 92) if done else (None, None, None)
-    return Comparison(*prior, series=(), gone=(lost,) if gone else (), notes=notes)
-
-
-def against(report: StudyReport, level: Level, skin_mm: float | None = None) -> StudyReport:
-    change = Change(PRIOR_UID, Kind.GROWN, level, 1.5, skin_distance_change_mm=skin_mm)
-    lesions = tuple(replace(x, change=change) for x in report.lesions)
-    return replace(report, lesions=lesions, comparison=comparison())
+from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
+from tests.inference.made import ct, film, lesion_in
+from tests.inference.reports import against, beside, comparison, judged, reported
 
 
 def words(page: str) -> str:
@@ -67,16 +35,19 @@ def test_gone_lesions_and_notes_are_told_where_no_lesion_is_left() -> None:
     assert "Compared with 2025-10-02, 92 days before" in text
     assert "Slice 6, x " in text
     assert "412 mm³ 2 % is left." in text
+    assert "Not among the lesions of this report: place in this scan" in text
+    assert "412 mm³ Still there." in text
     assert "Check the name." in text
     quiet = words(build(replace(bare, comparison=comparison())))
-    assert "No lesion of the earlier study is told as gone." in quiet
+    assert "No lesion of the earlier study is missing from this report." in quiet
 
 
 def test_a_comparison_that_failed_names_no_earlier_study() -> None:
     report = replace(reported(), comparison=comparison("the same study", done=False))
     text = words(build(report))
     assert "Not compared with an earlier study The same study." in text
-    assert "unknown" not in text
+    assert "Compared with nothing" in text
+    assert "Compared with unknown" not in text
 
 
 def test_a_place_judged_not_calcified_is_said_to_be_that_and_counted_apart() -> None:
@@ -172,7 +143,7 @@ def test_films_without_calibration_have_their_sizes_in_pixels() -> None:
     taken.set("axes_mm", None, "not in mm; see diameter_px")
     text = words(build(replace(report, lesions=(replace(report.lesions[0], measured=taken),))))
     assert "Largest diameter, pixels" in text
-    assert re.search(r"Concern 1 DX image|Concern 1 DX", text)
+    assert re.search(r"Concern 1 DX 41 ", text)
     assert "not in mm; see largest diameter" in text
     assert "diameter_px" not in text
     assert "columns 30–49, rows 40–59" in text
@@ -183,17 +154,6 @@ def test_every_lesion_has_a_picture_that_needs_no_script() -> None:
     page = build(reported(film(1), film(2)))
     assert page.count('<div class="still">') == 2
     assert page.count("Close-up view with the lesions") == 2
-
-
-def beside(report: StudyReport, shift_mm: float) -> Lesion:
-    """A lesion with a prior scan that is the current one, moved along x."""
-    volume = ct()
-    moved = np.eye(4)
-    moved[0, 3] = shift_mm
-    motion = Registration(moved, np.zeros((1, 1, 1, 3), np.float32), np.zeros(3), 1.0, 1.0, 1.0)
-    middle = volume.affine.to_mm(np.array([5.0, 60.0, 90.0]))
-    view = PriorView(Pair(volume, volume, motion), middle)
-    return replace(report.lesions[0], prior=view)
 
 
 def test_what_lies_outside_the_prior_scan_is_transparent_and_nothing_else_is() -> None:

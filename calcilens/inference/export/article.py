@@ -141,8 +141,8 @@ def _saliency(lesion: Lesion) -> str:
     if not seen.shown:
         return sentence(f"not shown: {seen.why}")
     return (
-        f"{sentence(seen.method)} Trust {seen.trust:.2f}: how much the map differs from that of the same "
-        "network with shuffled weights. It shows where the model looked, not what is ill."
+        f"{sentence(seen.method)} Trust {seen.trust:.2f}: how much the map differs from that of "
+        "the same network with shuffled weights. It shows where the model looked, not what is ill."
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from calcilens.imaging.images import Volume
 from calcilens.imaging.study import Study
 from calcilens.inference.export.words import date, image_name, sentence
-from calcilens.inference.report import Comparison, GoneLesion, StudyReport
+from calcilens.inference.report import Comparison, PriorLesion, StudyReport
+
+_THERE = "Not among the lesions of this report"
 
 
 def compared(report: StudyReport) -> dict[str, Any] | None:
@@ -20,7 +21,11 @@ def compared(report: StudyReport) -> dict[str, Any] | None:
         "with": _with(found),
         "date": date(found.prior_study_date) if found.prior_study_date else "an undated study",
         "prior_study_uid": found.prior_study_uid,
-        "gone": _rows(found.gone, report.study),
+        "lost": [
+            {"what": what, "rows": [_row(lesion, report.study) for lesion in lesions]}
+            for what, lesions in (("No longer there", found.gone), (_THERE, found.not_found))
+            if lesions
+        ],
         "notes": [sentence(note) for note in found.notes],
     }
 
@@ -33,20 +38,16 @@ def _with(found: Comparison) -> str | None:
     return day if found.days is None else f"{day}, {found.days} days before"
 
 
-def _rows(lesions: Iterable[GoneLesion], study: Study) -> list[dict[str, str]]:
-    return [
-        {
-            "where": _where(lesion, study),
-            "volume": "–"
-            if lesion.prior_volume_mm3 is None
-            else f"{lesion.prior_volume_mm3:.0f} mm³",
-            "why": sentence(lesion.why),
-        }
-        for lesion in lesions
-    ]
+def _row(lesion: PriorLesion, study: Study) -> dict[str, str]:
+    volume = lesion.prior_volume_mm3
+    return {
+        "where": _where(lesion, study),
+        "volume": "–" if volume is None else f"{volume:.0f} mm³",
+        "why": sentence(lesion.why),
+    }
 
 
-def _where(lesion: GoneLesion, study: Study) -> str:
+def _where(lesion: PriorLesion, study: Study) -> str:
     """Return the place in this study: its slice, where that is in the scan, and LPS mm."""
     image = next(i for i in study.images if i.series_uid == lesion.series_uid)
     place = "x {:.0f}, y {:.0f}, z {:.0f} mm (LPS)".format(*lesion.centroid_mm)

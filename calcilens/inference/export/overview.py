@@ -1,8 +1,8 @@
 """The overview of a study: each image at a glance, with every lesion numbered in it.
 
 A CT is shown as maximum-intensity projections along two of its axes, without the table and with
-dimmed bones, so that mineral in front of or behind them is seen; a thin stack from above; radiographs
-as they are, all of the study. Grey is fixed, for the eye only.
+dimmed bones, so that mineral in front of or behind them is seen; a thin stack from above. All
+radiographs of the study are shown, as they are. Grey is fixed, for the eye only.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def _projections(image: Volume, lesions: dict[int, Lesion], series: str) -> list
     planes = {front: (upright, side), side: (upright, front), upright: (front, side)}
     extent = np.array(image.hu.shape) * image.spacing_mm
     kept = [a for a, (down, right) in planes.items() if extent[down] >= _STRIP * extent[right]]
-    return [
-        _projected(image, seen[a], planes[a], lesions, series) for a in (kept or [front])[:2]
-    ]
+    return [_projected(image, seen[a], planes[a], lesions, series) for a in (kept or [front])[:2]]
 
 
 def _dimmed(volume: Volume, lesions: Iterable[Lesion]) -> Mask:

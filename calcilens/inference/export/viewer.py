@@ -42,9 +42,7 @@ class Pictures:
         return name
 
 
-def payload(
-    lesions: tuple[Lesion, ...], date: str = "", prior_date: str = ""
-) -> dict[str, Any]:
+def payload(lesions: tuple[Lesion, ...], date: str = "", prior_date: str = "") -> dict[str, Any]:
     """Return what the page's viewer needs: pictures, and a scene for each lesion.
 
     Args:

@@ -100,7 +100,7 @@
       drawPane(now, { ...half, left: half.width }, `Current ${dates.now}`);
       pen.fillStyle = "#2b343d";
       pen.fillRect(half.width - 1, 0, 2, all.height);
-      if (before.alpha.includes(0)) label("Hatched: outside the prior scan", half.width / 2, all.height - 10, "center");
+      if (before.alpha.includes(0)) label("Hatched: outside the prior scan", half.width / 2, 64, "center");
     } else drawPane({ ...now, whole: painted(whole, colour) }, all, "");
     say(scene, plane.index);
   }
