@@ -86,10 +86,9 @@ def test_the_prior_is_beside_at_once_and_all_films_are_shown(tmp_path: Path) -> 
     state = "document.getElementById('{}')"
     pressed = state.format("prior") + ".getAttribute('aria-pressed')"
     off = state.format("zoom") + ".disabled"
-    press = "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'p'}))"
+    press = "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'p', cancelable: true}))"
     page = build(with_prior())
-    assert asked(tmp_path, page, pressed, off, press, pressed, off) == [
-        "true", True, False, "false", False,
-    ]  # fmt: skip
+    found = asked(tmp_path, page, pressed, off, press, pressed, off)
+    assert found == ["true", True, False, "false", False]
     bare = asked(tmp_path, build(reported(film(1), film(2))), seen(".views figure"), off)
     assert bare == [[True, True], False]
