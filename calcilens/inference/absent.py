@@ -10,6 +10,7 @@ from calcilens.inference.lesions import Answer
 ABSENT_BELOW = 0.1
 """A calcification that is left out costs more than a false one that is reported: so the model has
 to be sure, beyond what it needs for a verdict."""
+_SURE = "the model is sure that nothing is calcified there"
 
 
 def is_absent(said: Answer) -> bool:
@@ -27,10 +28,15 @@ def left_out(image: Image, candidate: Candidate, said: Answer) -> Skipped:
     """Say which place was left out, and why."""
     place = _place(image, candidate)
     reason = (
-        f"the place at {place} is no lesion: the model is sure that nothing is calcified there "
+        f"the place at {place} is no lesion: {_SURE} "
         f"(probability {said.finding.probability:.3f}); report it with --roi"
     )
     return Skipped(image.series_uid, reason)
+
+
+def is_left_out(skipped: Skipped) -> bool:
+    """Say whether what was left out is such a place."""
+    return _SURE in skipped.reason
 
 
 def _place(image: Image, candidate: Candidate) -> str:

@@ -179,9 +179,9 @@ def _concern(
 def _threshold_reason(probability: float, level: ConcernLevel, thresholds: Any) -> str:
     low, high = (float(t) for t in thresholds)
     bounds = {
-        ConcernLevel.LOW: f"below {low:.2f}, the model's lower limit of intermediate",
+        ConcernLevel.LOW: f"below {low:.2f}, where intermediate begins for this model",
         ConcernLevel.INTERMEDIATE: f"between the model's limits {low:.2f} and {high:.2f}",
-        ConcernLevel.HIGH: f"at or above {high:.2f}, the model's lower limit of high",
+        ConcernLevel.HIGH: f"at or above {high:.2f}, where high begins for this model",
     }
     return f"probability {probability:.2f} is {bounds[level]}"
 

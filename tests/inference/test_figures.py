@@ -25,11 +25,17 @@ def test_a_value_stands_with_its_uncertainty_unless_that_is_below_its_last_digit
     taken.set("axes_mm", [12.04, 8.0, 3.5], "a test", 0.71)
     taken.set("depth", "deep", "a test")
     taken.set("bone_erosion", False, "a test")
+    taken.set("soft_tissue_mm", 0.0, "a test", 0.8)
+    taken.set("zoning", "zonal", "a test")
     shown = rows(taken)
     assert shown["Volume"] == "412 ± 25 mm³"
     assert shown["Mean density"] == "511 HU"
     assert shown["Axes"] == "12.0 × 8.0 × 3.5 ± 0.7 mm"
     assert (shown["Depth"], shown["Bone erosion"]) == ("deep", "no")
+    assert (shown["Soft tissue around it"], shown["Densest part"]) == (
+        "0.0 ± 0.8 mm",
+        "rim (zonal)",
+    )
     assert shown["Distance to skin"] is None
 
 

@@ -10,7 +10,8 @@ from PIL import Image as Pillow
 
 from calcilens.imaging.candidates import candidate
 from calcilens.imaging.geometry import Affine
-from calcilens.inference.export.overview import View, overview
+from calcilens.inference.export.overview import overview
+from calcilens.inference.export.views import View
 from calcilens.inference.pipeline import Models, run_study
 from tests.inference.made import FakeModel, ct, film, lesion_in, study
 from tests.strategies import PERMUTATIONS
@@ -33,7 +34,7 @@ def test_boxes_lie_on_the_lesion_and_the_head_is_up_in_every_orientation(
     turned = replace(volume, affine=Affine(matrix))
     lesion = candidate(turned, [[3, 10, 70], [6, 16, 82]], None, "given")
     report = run_study(study(turned), Models(ct=FakeModel()), [(turned, lesion)])
-    ((front, side),) = overview(report.lesions)
+    ((front, side),) = overview(report.lesions, report.study)
     assert (front.name, side.name) == ("front", "side")
     assert front.letters == ("R", "L", "H", "F")
     assert side.letters == ("A", "P", "H", "F")
@@ -46,11 +47,25 @@ def test_boxes_lie_on_the_lesion_and_the_head_is_up_in_every_orientation(
         assert max(view.size) == 520
 
 
-def test_each_image_has_its_own_overview_and_lesions_keep_their_numbers() -> None:
-    first, second = film(1), film(2, spacing=(0.5, 0.25))
+def test_all_films_are_shown_together_and_lesions_keep_their_numbers() -> None:
+    first, second, bare = film(1), film(2, spacing=(0.5, 0.25)), film(3)
     placed = [(first, lesion_in(first)), (second, lesion_in(second))]
-    report = run_study(study(first, second), Models(), placed)
-    (one,), (two,) = overview(report.lesions)
+    report = run_study(study(first, second, bare), Models(), placed)
+    ((one, two, three),) = overview(report.lesions, report.study)
     assert [*one.boxes, *two.boxes] == [1, 2]
-    assert (one.name, one.letters) == ("film", ())
-    assert two.size == (217, 520), "pixels are as high as they are in the patient"
+    assert not three.boxes
+    assert [v.caption for v in (one, two, three)] == ["Image 1", "Image 2", "Image 3"]
+    assert (one.name, one.letters, one.margin) == ("film", (), 0)
+    assert two.size == (108, 260), "pixels are as high as they are in the patient"
+
+
+def test_a_thin_stack_is_shown_from_above_and_none_as_a_strip() -> None:
+    thin = ct((8, 160, 160))
+    lesion = candidate(thin, [[3, 54, 84], [8, 67, 97]], None, "given")
+    report = run_study(study(thin), Models(), [(thin, lesion)])
+    ((above,),) = overview(report.lesions, report.study)
+    assert (above.name, above.letters) == ("above", ("R", "L", "A", "P"))
+    bright = np.argwhere(pixels(above) > 150)
+    x, y, width, height = above.boxes[1]
+    assert bright.min(0) == pytest.approx([y, x], abs=6)
+    assert bright.max(0) == pytest.approx([y + height, x + width], abs=6)

@@ -21,8 +21,8 @@ FIGURES = (
     ("max_hu", "Highest density", "HU", 0),
     ("mass_mg", "Mass of hydroxyapatite", "mg", 0),
     ("agatston", "Agatston score", "", 0),
-    ("zoning", "Rim and centre", "", 0),
-    ("rim_ratio", "Rim over centre", "", 2),
+    ("zoning", "Densest part", "", 0),
+    ("rim_ratio", "Rim to centre ratio", "", 2),
     # place
     ("skin_distance_mm", "Distance to skin", "mm", 1),
     ("fascia_distance_mm", "Distance to fascia", "mm", 1),
@@ -31,9 +31,10 @@ FIGURES = (
     # neighbours
     ("bone_distance_mm", "Distance to bone", "mm", 1),
     ("bone_erosion", "Bone erosion", "", 0),
-    ("soft_tissue_mm", "Soft tissue around it", "mm", 0),
+    ("soft_tissue_mm", "Soft tissue around it", "mm", 1),
 )
 """Name, label, unit and digits, by size, density, place and neighbours."""
+_ZONING = {"zonal": "rim (zonal)", "reverse-zonal": "centre (reverse-zonal)", "even": "none: even"}
 _ON_FILMS = ("max_diameter_mm", "axes_mm", "members", "spread_mm")
 _DIAMETER_PX = ("diameter_px", "Largest diameter", "pixels", 0)
 
@@ -48,7 +49,7 @@ def figures(lesion: Lesion) -> list[dict[str, Any]]:
     size = {
         "label": "Box",
         "value": f"{x1 - x0} × {y1 - y0} pixels",
-        "how": f"given; columns {x0}–{x1 - 1}, rows {y0}–{y1 - 1}",
+        "how": f"columns {x0}–{x1 - 1}, rows {y0}–{y1 - 1}",
     }
     rows = [_row(taken, *figure) for figure in shown if figure[0] in _ON_FILMS]
     if taken.diameter_px is not None:
@@ -60,7 +61,15 @@ def figures(lesion: Lesion) -> list[dict[str, Any]]:
 def _row(taken: Measurement, name: str, label: str, unit: str, digits: int) -> dict[str, Any]:
     value, sd = getattr(taken, name), taken.uncertainty.get(name)
     text = None if value is None else f"{_text(value, digits)}{_error(sd, digits)} {unit}".strip()
-    return {"label": label, "value": text, "how": taken.how.get(name, "")}
+    return {"label": label, "value": text, "how": _plain(taken.how.get(name, ""))}
+
+
+def _plain(how: str) -> str:
+    """Return how a figure was taken with other figures by their labels, not their keys."""
+    for key, label, *_ in (*FIGURES, _DIAMETER_PX):
+        if "_" in key:
+            how = how.replace(key, label[:1].lower() + label[1:])
+    return how
 
 
 def _text(value: Any, digits: int) -> str:
@@ -68,7 +77,7 @@ def _text(value: Any, digits: int) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " × ".join(_text(v, digits) for v in value)
-    return value if isinstance(value, str) else f"{value:.{digits}f}"
+    return _ZONING.get(value, value) if isinstance(value, str) else f"{value:.{digits}f}"
 
 
 def _error(sd: float | None, digits: int) -> str:

@@ -1,74 +1,72 @@
 """The overview of a study: each image at a glance, with every lesion numbered in it.
 
 A CT is shown as maximum-intensity projections along two of its axes, without the table and with
-dimmed bones, so that mineral in front of or behind them is seen; a radiograph as it is. Grey is
-fixed, for the eye only.
+dimmed bones, so that mineral in front of or behind them is seen; a thin stack from above. All
+radiographs of the study are shown, as they are. Grey is fixed, for the eye only.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from calcilens.imaging.anatomy import Mask, anatomy
-from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.measure import lesion_mask
+from calcilens.imaging.study import Study
 from calcilens.inference.export.directions import direction
-from calcilens.inference.export.pictures import Grey, png
+from calcilens.inference.export.pictures import Grey
+from calcilens.inference.export.views import Style, View, view
+from calcilens.inference.export.words import image_name
 from calcilens.inference.lesions import Lesion
 
 WINDOW_HU = (-250.0, 750.0)
 BONE_SHARE = 0.45
 """Brightness of bone, of white."""
-LONGEST_PX = 520
+_STRIP = 0.3
+"""Height over width below which a projection shows too little: of a thin stack, from the front."""
+_THUMBNAILS = (Style(), Style(font=44), Style(longest=260, font=32))
+"""Of one film, of two, and of more: numbers are read at the size that each has on the page."""
+_CAPTIONS = {"front": "From the front", "side": "From the side", "above": "From above"}
 _NAMES = {"L": "side", "R": "side", "A": "front", "P": "front", "H": "above", "F": "above"}
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """One picture with the lesions' boxes in it.
-
-    Args:
-        name: From where it is seen: front, side, above, or film.
-        picture: As a data URL.
-        size: Width and height, pixels of the picture.
-        letters: Side of the patient at the left, right, top and bottom; empty where unknown.
-        boxes: By the lesion's number: x, y, width and height, pixels of the picture.
-    """
-
-    name: str
-    picture: str
-    size: tuple[int, int]
-    letters: tuple[str, ...]
-    boxes: dict[int, tuple[float, float, float, float]]
-
-
-def overview(lesions: Sequence[Lesion]) -> list[list[View]]:
-    """Return the views of each image that has lesions, in the order of the lesions."""
-    numbered: dict[int, list[tuple[int, Lesion]]] = {}
+def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
+    """Return the views of each CT that has lesions, and those of all films together."""
+    numbered: dict[int, dict[int, Lesion]] = {}
     for number, lesion in enumerate(lesions, 1):
-        numbered.setdefault(id(lesion.image), []).append((number, lesion))
-    return [_views(group[0][1].image, dict(group)) for group in numbered.values()]
+        numbered.setdefault(id(lesion.image), {})[number] = lesion
+    groups = []
+    for image in study.images:
+        if isinstance(image, Volume) and id(image) in numbered:
+            groups.append(_projections(image, numbered[id(image)], image_name(image, study)))
+    films = [image for image in study.images if isinstance(image, Radiograph)]
+    shown = [_film(film, numbered.get(id(film), {}), study, len(films)) for film in films]
+    return [*groups, shown] if shown else groups
 
 
-def _views(image: Image, lesions: dict[int, Lesion]) -> list[View]:
-    if isinstance(image, Radiograph):
-        y, x = image.spacing_mm or (1.0, 1.0)
-        boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
-        return [_view("film", image.display, (y, x), (), boxes)]
-    upright = np.argsort(-np.abs(image.affine.matrix[2, :3] / image.spacing_mm), kind="stable")[0]
+def _film(film: Radiograph, lesions: Mapping[int, Lesion], study: Study, count: int) -> View:
+    boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
+    number = study.images.index(film) + 1
+    caption = f"Image {number}" if count > 1 else image_name(film, study)
+    style = _THUMBNAILS[min(count, len(_THUMBNAILS)) - 1]
+    return view(("film", caption), film.display, film.spacing_mm or (1.0, 1.0), boxes, style=style)
+
+
+def _projections(image: Volume, lesions: dict[int, Lesion], series: str) -> list[View]:
+    """Project a CT along two axes at most, of those that do not give a mere strip."""
+    axes = [image.affine.matrix[:3, a] for a in range(3)]
+    upright = int(np.argsort([-abs(a[2]) / np.linalg.norm(a) for a in axes], kind="stable")[0])
+    sides = sorted({0, 1, 2} - {upright}, reverse=True)
+    front, side = sorted(sides, key=lambda a: _NAMES[direction(axes[a])[0]])
     seen = _brightest(image, _dimmed(image, lesions.values()))
-    sides = sorted({0, 1, 2} - {int(upright)}, reverse=True)
-    along = sorted(sides, key=lambda a: _NAMES[direction(image.affine.matrix[:3, a])[0]])
-    return [
-        _projected(image, seen[a], (int(upright), 3 - a - int(upright)), lesions) for a in along
-    ]
+    planes = {front: (upright, side), side: (upright, front), upright: (front, side)}
+    extent = np.array(image.hu.shape) * image.spacing_mm
+    kept = [a for a, (down, right) in planes.items() if extent[down] >= _STRIP * extent[right]]
+    return [_projected(image, seen[a], planes[a], lesions, series) for a in (kept or [front])[:2]]
 
 
 def _dimmed(volume: Volume, lesions: Iterable[Lesion]) -> Mask:
@@ -97,9 +95,13 @@ def _brightest(volume: Volume, bones: Mask) -> list[Grey]:
 
 
 def _projected(
-    volume: Volume, picture: Grey, axes: tuple[int, int], lesions: dict[int, Lesion]
+    volume: Volume,
+    picture: Grey,
+    axes: tuple[int, int],
+    lesions: dict[int, Lesion],
+    series: str,
 ) -> View:
-    """Make a view with the head up and the patient's right, or front, on the left.
+    """Make a view with the head, or front, up and the patient's right, or front, on the left.
 
     The picture is the brightest along one axis, the others in rising order; `axes` says which of
     them runs down, and which to the right.
@@ -107,7 +109,7 @@ def _projected(
     boxes = {n: le.candidate.box[:, list(axes)].astype(float) for n, le in lesions.items()}
     picture = picture if axes[0] < axes[1] else picture.T
     vectors = [volume.affine.matrix[:3, a] for a in axes]
-    for k, wrong in enumerate(("H", "RA")):
+    for k, wrong in enumerate(("HA", "RA")):
         if direction(vectors[k])[0] in wrong:
             picture, vectors[k] = np.flip(picture, k), -vectors[k]
             boxes = {n: _flipped(b, k, picture.shape[k]) for n, b in boxes.items()}
@@ -115,30 +117,11 @@ def _projected(
     letters = tuple(direction(v) for v in (-right, right, -down, down))
     spacing = (volume.spacing_mm[axes[0]], volume.spacing_mm[axes[1]])
     name = _NAMES[direction(volume.affine.matrix[:3, 3 - sum(axes)])[0]]
-    return _view(name, picture, spacing, letters, boxes)
+    caption = ", ".join(filter(None, (_CAPTIONS[name], series)))
+    return view((name, caption), picture, spacing, boxes, letters=letters)
 
 
 def _flipped(box: NDArray[np.float64], axis: int, length: int) -> NDArray[np.float64]:
     turned = box.copy()
     turned[:, axis] = length - box[::-1, axis]
     return turned
-
-
-def _view(
-    name: str,
-    picture: Grey,
-    spacing: tuple[float, float],
-    letters: tuple[str, ...],
-    boxes: dict[int, NDArray[np.float64]],
-) -> View:
-    """Scale a picture (rows, columns) to square pixels, and its boxes with it."""
-    extent = np.array(picture.shape) * spacing
-    height, width = (max(1, round(float(v))) for v in extent / extent.max() * LONGEST_PX)
-    small = Pillow.fromarray(picture).resize((width, height), Pillow.Resampling.LANCZOS)
-    scale = np.array([height, width]) / picture.shape
-    placed = {}
-    for number, box in boxes.items():
-        (y0, x0), (y1, x1) = box * scale
-        placed[number] = (float(x0), float(y0), float(x1 - x0), float(y1 - y0))
-    data = base64.b64encode(png(small)).decode()
-    return View(name, f"data:image/png;base64,{data}", (width, height), letters, placed)

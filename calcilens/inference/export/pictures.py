@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from io import BytesIO
 
 import numpy as np
@@ -67,6 +68,18 @@ def png(picture: Pillow.Image) -> bytes:
     """Return a picture as PNG, the same bytes every time."""
     stream = BytesIO()
     picture.save(stream, "PNG", compress_level=4)
+    return stream.getvalue()
+
+
+def data_url(picture: Pillow.Image, *, lossless: bool) -> str:
+    """Return a picture as a data URL: PNG, or JPEG."""
+    raw, kind = (png(picture), "png") if lossless else (_jpeg(picture), "jpeg")
+    return f"data:image/{kind};base64,{base64.b64encode(raw).decode()}"
+
+
+def _jpeg(picture: Pillow.Image) -> bytes:
+    stream = BytesIO()
+    picture.save(stream, "JPEG", quality=88)
     return stream.getvalue()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from calcilens.imaging.measure import Measurement
-from calcilens.inference.export.words import changed, named_pattern, percent, where
+from calcilens.inference.export.words import changed, named_pattern, verdict, where
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport
 
 NONE = "–"
 FIGURES = (
     ("max_diameter_mm", "Largest diameter, mm", 1),
+    ("diameter_px", "Largest diameter, pixels", 0),
     ("volume_mm3", "Volume, mm³", 0),
     ("mean_hu", "Mean, HU", 0),
     ("max_hu", "Highest, HU", 0),
@@ -37,10 +38,10 @@ def table(report: StudyReport) -> dict[str, Any]:
 def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]) -> list[str]:
     said = lesion.answer
     return [
-        where(lesion, report.study.images),
+        where(lesion, report.study),
         *(_figure(lesion.measured, name, digits) for name, _, digits in kept),
         *([] if report.comparison is None else [changed(lesion) or NONE]),
-        _share(said.finding.probability),
+        verdict(lesion) or NONE,
         named_pattern(lesion) or NONE,
         NONE if said.concern.probability is None else said.concern.level,
     ]
@@ -49,7 +50,3 @@ def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]
 def _figure(taken: Measurement, name: str, digits: int) -> str:
     value = getattr(taken, name)
     return NONE if value is None else f"{value:.{digits}f}"
-
-
-def _share(value: float | None) -> str:
-    return NONE if value is None else percent(value)

@@ -7,33 +7,24 @@ are for the eye, every figure comes from the original pixels.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.inference.export.codes import CODE_KNOTS, HU_KNOTS, Grey, to_codes
 from calcilens.inference.export.directions import direction
-from calcilens.inference.export.pictures import frame, png
+from calcilens.inference.export.pictures import data_url, frame
+from calcilens.inference.export.prior import prior_codes
 from calcilens.inference.lesions import Lesion
 
-Grey = NDArray[np.uint8]
-HU_KNOTS = (-1024.0, -200.0, 400.0, 3071.0)
-CODE_KNOTS = (0.0, 50.0, 200.0, 255.0)
-BUDGET_BYTES = 6_500_000
+BUDGET_BYTES = 6_000_000
 """Of embedded pictures; with text and base64 the page stays below 8 MB or so."""
 MARGINS = (8, 5, 3, 1, 0)
 """Planes beyond the lesion, as many as the budget allows."""
 _MOST_PX = 1600
-
-
-def to_codes(hu: NDArray[np.number]) -> Grey:
-    """Return HU as 8-bit codes."""
-    return np.rint(np.interp(hu.astype(np.float32), HU_KNOTS, CODE_KNOTS)).astype(np.uint8)
 
 
 @dataclass
@@ -44,40 +35,29 @@ class Pictures:
     size: int = 0
 
     def add(self, name: str, codes: Grey, lossless: bool) -> str:
-        """Add a grey picture (Y, X) and return its name."""
+        """Add a grey picture (Y, X), or one with an alpha (Y, X, 2), and return its name."""
         if name not in self.data:
-            raw, kind = _encoded(codes, lossless)
-            text = f"data:image/{kind};base64,{base64.b64encode(raw).decode()}"
-            self.data[name] = text
-            self.size += len(text)
+            self.data[name] = data_url(Pillow.fromarray(codes), lossless=lossless)
+            self.size += len(self.data[name])
         return name
 
 
-def _encoded(codes: Grey, lossless: bool) -> tuple[bytes, str]:
-    picture = Pillow.fromarray(codes)
-    if lossless:
-        return png(picture), "png"
-    stream = BytesIO()
-    picture.save(stream, "JPEG", quality=88)
-    return stream.getvalue(), "jpeg"
-
-
-def payload(lesions: tuple[Lesion, ...], prior_date: str = "") -> dict[str, Any]:
+def payload(lesions: tuple[Lesion, ...], date: str = "", prior_date: str = "") -> dict[str, Any]:
     """Return what the page's viewer needs: pictures, and a scene for each lesion.
 
     Args:
         lesions: In the order of the page.
+        date: Of the study, in words.
         prior_date: Of the study that they are compared with, in words.
     """
     for margin in MARGINS:
         pictures = Pictures()
         scenes = {x.id: _scene(x, pictures, margin) for x in lesions}
-        for lesion in lesions:
-            scenes[lesion.id]["prior"] = {"date": prior_date} if lesion.prior else None
         if pictures.size <= BUDGET_BYTES:
             break
     codes = {"hu": HU_KNOTS, "code": CODE_KNOTS}
-    return {"codes": codes, "pictures": pictures.data, "scenes": scenes}
+    dates = {"now": date, "then": prior_date}
+    return {"codes": codes, "dates": dates, "pictures": pictures.data, "scenes": scenes}
 
 
 def _scene(lesion: Lesion, pictures: Pictures, margin: int) -> dict[str, Any]:
@@ -100,6 +80,7 @@ def _scene(lesion: Lesion, pictures: Pictures, margin: int) -> dict[str, Any]:
         "count": count,
         "letters": letters(image),
         "saliency": _heat(lesion, pictures),
+        "prior": lesion.prior is not None,
     }
 
 
@@ -113,8 +94,8 @@ def _scene_plane(lesion: Lesion, pictures: Pictures, index: int) -> dict[str, An
     close = pictures.add(f"{lesion.id}/{index}", codes[frame(lesion)], lossless=True)
     found = {"index": index, "whole": whole, "close": close}
     if lesion.prior is not None:
-        then = to_codes(lesion.prior.plane(index, frame(lesion)))
-        found["prior"] = pictures.add(f"{lesion.id}/prior/{index}", then, lossless=False)
+        then = prior_codes(lesion.prior, index, frame(lesion))
+        found["prior"] = pictures.add(f"{lesion.id}/prior/{index}", then, lossless=then.ndim == 3)
     return found
 
 

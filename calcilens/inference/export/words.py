@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.study import Study
+from calcilens.inference.change import Change, Level
 from calcilens.inference.lesions import Lesion
 from calcilens.vocabulary import pattern
+
+WORSE = (Level.NEW, Level.RAPID, Level.GROWN)
+"""Levels of change that ask for attention."""
 
 
 def sentence(text: str | None) -> str:
@@ -15,13 +20,28 @@ def sentence(text: str | None) -> str:
     return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
 
 
-def where(lesion: Lesion, images: Sequence[Image]) -> str:
+def where(lesion: Lesion, study: Study) -> str:
     """Return where a lesion lies: its slices, or its film."""
     if isinstance(lesion.image, Radiograph):
-        number = f" image {images.index(lesion.image) + 1}" if len(images) > 1 else ""
-        return f"{lesion.image.modality} {lesion.image.body_part or ''}".strip() + number
+        return image_name(lesion.image, study)
     start, stop = (int(v) for v in lesion.candidate.box[:, 0])
-    return f"Slice {start + 1}" if stop - start == 1 else f"Slices {start + 1}–{stop}"
+    slices = f"Slice {start + 1}" if stop - start == 1 else f"Slices {start + 1}–{stop}"
+    return ", ".join(filter(None, (slices, image_name(lesion.image, study))))
+
+
+def image_name(image: Image, study: Study) -> str:
+    """Return what tells an image from the others of its study.
+
+    A CT has the number of its series in the page's table, and none where it is the only one; a
+    film its modality and part of the body, and its number.
+    """
+    alike = [i for i in study.images if isinstance(i, type(image))]
+    if isinstance(image, Radiograph):
+        number = f"image {study.images.index(image) + 1}" if len(alike) > 1 else None
+        return " ".join(filter(None, (image.modality, image.body_part, number)))
+    if len(alike) == 1:
+        return ""
+    return f"series {[s.series_uid for s in study.series].index(image.series_uid) + 1}"
 
 
 def headline(lesion: Lesion) -> str:
@@ -34,8 +54,34 @@ def headline(lesion: Lesion) -> str:
         return f"{words} · out of domain"
     if said.finding.abstained:
         return f"{words} · undecided"
+    if not_calcified(lesion):
+        return f"Judged not calcified · {words.lower()}"
     named = named_pattern(lesion)
     return f"{words} · {named}" if named else words
+
+
+def not_calcified(lesion: Lesion) -> bool:
+    """Say whether the verdict on a place is that nothing is calcified there."""
+    finding = lesion.answer.finding
+    return not finding.abstained and finding.probability is not None and finding.probability < 0.5
+
+
+def verdict(lesion: Lesion) -> str | None:
+    """Return the verdict and its probability for a table; None where nothing was judged."""
+    finding = lesion.answer.finding
+    if finding.probability is None:
+        return None
+    said = "no" if not_calcified(lesion) else "yes"
+    return f"{'no answer' if finding.abstained else said}, {percent(finding.probability)}"
+
+
+def tally(lesions: Sequence[Lesion]) -> str:
+    """Count the places of a report, those judged not calcified apart."""
+    none, count = sum(map(not_calcified, lesions)), len(lesions)
+    if not none:
+        return f"{count or 'no'} lesion{'' if count == 1 else 's'}"
+    places = f"{count} place{'' if count == 1 else 's'}"
+    return f"{places}, {'none calcified' if none == count else f'{none} not calcified'}"
 
 
 def date(text: str | None) -> str:
@@ -49,6 +95,17 @@ def changed(lesion: Lesion) -> str | None:
         return None
     ratio = lesion.change.volume_ratio
     return f"{lesion.change.level}" + ("" if ratio is None else f" × {ratio:.2f}")
+
+
+def skin_change(change: Change) -> str | None:
+    """Say how much nearer to the skin a lesion lies than before; None where it is not known."""
+    moved = change.skin_distance_change_mm
+    if moved is None:
+        return None
+    if abs(moved) < 0.05:
+        return "As far from the skin as then."
+    side = "nearer to" if moved < 0 else "farther from"
+    return f"{abs(moved):.1f} mm {side} the skin than then."
 
 
 def named_pattern(lesion: Lesion) -> str | None:

@@ -1,17 +1,18 @@
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
-  const { codes, pictures, scenes } = JSON.parse(byId("payload").textContent);
+  const { codes, dates, pictures, scenes } = JSON.parse(byId("payload").textContent);
   const canvas = byId("canvas"), pen = canvas.getContext("2d");
   const PRESETS = {
     ct: [["Mineral", 350, 1000], ["Soft tissue", 40, 400], ["Bone", 400, 1800], ["Lung", -600, 1500]],
     flat: [["As sent", 127.5, 255], ["Inverted", 127.5, -255], ["High contrast", 127.5, 128]],
   };
   const STOPS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
-  const state = { id: null, plane: 0, level: 0, width: 1, close: true, box: true, heat: false, prior: false };
+  const state = { id: null, plane: 0, level: 0, width: 1, close: true, box: true, heat: false, prior: true };
   const loaded = new Map();
+  document.documentElement.classList.add("live");
 
-  // A picture decoded to its grey values, once.
+  // A picture decoded, once, to its grey values and where there are any (alpha).
   function grey(name) {
     if (!loaded.has(name)) {
       loaded.set(name, new Promise((done, fail) => {
@@ -21,9 +22,8 @@
           const ink = sheet.getContext("2d", { willReadFrequently: true });
           ink.drawImage(image, 0, 0);
           const rgba = ink.getImageData(0, 0, image.width, image.height).data;
-          const values = new Uint8Array(image.width * image.height);
-          for (let i = 0; i < values.length; i++) values[i] = rgba[4 * i];
-          done({ values, width: image.width, height: image.height });
+          const every = (first) => Uint8Array.from({ length: rgba.length / 4 }, (_, i) => rgba[4 * i + first]);
+          done({ values: every(0), alpha: every(3), width: image.width, height: image.height });
         };
         image.onerror = fail;
         image.src = pictures[name];
@@ -50,23 +50,39 @@
   function painted(picture, colour) {
     const sheet = new OffscreenCanvas(picture.width, picture.height);
     const ink = sheet.getContext("2d"), out = ink.createImageData(picture.width, picture.height);
-    picture.values.forEach((v, i) => out.data.set(colour(v), 4 * i));
+    picture.values.forEach((v, i) => out.data.set(colour(v, picture.alpha[i]), 4 * i));
     ink.putImageData(out, 0, 0);
     return sheet;
   }
 
-  // Map from image pixels to a pane of the canvas: the whole image, or what surrounds the lesion.
-  function view(scene, left, width) {
+  function compared(scene) { return state.prior && scene.prior; }
+
+  // Map from image pixels to a pane: the whole image, or what surrounds the lesion. Of two panes,
+  // each is filled as far as the lesion's box leaves room.
+  function view(scene, pane) {
     const [x0, y0, x1, y1] = state.close || compared(scene) ? scene.close : [0, 0, ...scene.size];
-    const scale = Math.min(width / (x1 - x0), canvas.height / ((y1 - y0) * scene.aspect));
-    const sy = scale * scene.aspect;
-    const dx = left + (width - (x1 - x0) * scale) / 2 - x0 * scale;
-    const dy = (canvas.height - (y1 - y0) * sy) / 2 - y0 * sy;
+    const [bx0, by0, bx1, by1] = scene.box, flat = pane.height / scene.aspect;
+    const fit = Math.min(pane.width / (x1 - x0), flat / (y1 - y0));
+    const fill = Math.min(Math.max(pane.width / (x1 - x0), flat / (y1 - y0)),
+      pane.width / (1.5 * (bx1 - bx0)), flat / (1.5 * (by1 - by0)));
+    const scale = compared(scene) ? Math.max(fit, fill) : fit, sy = scale * scene.aspect;
+    const [mx, my] = scale > fit ? [bx0 + bx1, by0 + by1] : [x0 + x1, y0 + y1];
+    const dx = pane.left + (pane.width - mx * scale) / 2, dy = (pane.height - my * sy) / 2;
     const place = (x, y, w, h) => [x * scale + dx, y * sy + dy, w * scale, h * sy];
     return { scale, place };
   }
 
-  function compared(scene) { return state.prior && Boolean(scene.prior); }
+  // The canvas in CSS pixels, drawn as sharp as the screen is.
+  function sheet() {
+    const { clientWidth: width, clientHeight: height } = canvas, sharp = devicePixelRatio || 1;
+    canvas.width = Math.round(width * sharp);
+    canvas.height = Math.round(height * sharp);
+    pen.setTransform(sharp, 0, 0, sharp, 0, 0);
+    pen.fillStyle = "#000";
+    pen.fillRect(0, 0, width, height);
+    pen.imageSmoothingQuality = "high";
+    return { left: 0, width, height };
+  }
 
   let turn = 0;
   async function draw() {
@@ -76,29 +92,45 @@
       grey(plane.whole), grey(plane.close), scene.saliency && grey(scene.saliency.picture),
       plane.prior && grey(plane.prior)]);
     if (mine !== turn) return;
-    const shades = table(scene), colour = (v) => [shades[v], shades[v], shades[v], 255];
-    const [cx0, cy0, cx1, cy1] = scene.close, half = canvas.width / 2;
-    const [left, width] = compared(scene) ? [half, half] : [0, canvas.width];
-    const { scale, place } = view(scene, left, width);
-    pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.fillStyle = "#000";
-    pen.fillRect(0, 0, canvas.width, canvas.height);
-    pen.imageSmoothingQuality = "high";
-    if (!compared(scene)) pen.drawImage(painted(whole, colour), ...place(0, 0, ...scene.size));
-    pen.drawImage(painted(close, colour), ...place(cx0, cy0, cx1 - cx0, cy1 - cy0));
+    const shades = table(scene), colour = (v, alpha) => [shades[v], shades[v], shades[v], alpha];
+    const all = sheet(), half = { ...all, width: all.width / 2 };
+    const now = { scene, plane, close: painted(close, colour), map };
+    if (compared(scene)) {
+      drawPane({ ...now, close: painted(before, colour), map: null }, half, `Prior ${dates.then}`);
+      drawPane(now, { ...half, left: half.width }, `Current ${dates.now}`);
+      pen.fillStyle = "#2b343d";
+      pen.fillRect(half.width - 1, 0, 2, all.height);
+      if (before.alpha.includes(0)) label("Hatched: outside the prior scan", half.width / 2, 64, "center");
+    } else drawPane({ ...now, whole: painted(whole, colour) }, all, "");
+    say(scene, plane.index);
+  }
+
+  function drawPane({ scene, plane, whole, close, map }, pane, name) {
+    const { scale, place } = view(scene, pane), [x0, y0, x1, y1] = scene.close;
+    const around = place(x0, y0, x1 - x0, y1 - y0);
+    pen.save();
+    pen.beginPath();
+    pen.rect(pane.left, 0, pane.width, pane.height);
+    pen.clip();
+    if (whole) pen.drawImage(whole, ...place(0, 0, ...scene.size)); else hatch(around);
+    pen.drawImage(close, ...around);
     if (state.heat && map && scene.saliency.planes.includes(plane.index)) drawHeat(scene, map, place);
     if (state.box) drawBox(scene, plane.index, place);
-    if (compared(scene)) {
-      const then = view(scene, 0, half).place;
-      if (before) pen.drawImage(painted(before, colour), ...then(cx0, cy0, cx1 - cx0, cy1 - cy0));
-      label(`Prior ${scene.prior.date}`, half / 2, 40, "center");
-      label("Current", half * 1.5, 40, "center");
-      pen.fillStyle = "#2b343d";
-      pen.fillRect(half - 1, 0, 2, canvas.height);
+    drawLetters(scene, pane);
+    label(name, pane.left + pane.width / 2, 42, "center");
+    drawScale(scene, scale, pane);
+    pen.restore();
+  }
+
+  function hatch([x, y, width, height]) {
+    pen.strokeStyle = "#4a5560";
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (let at = 0; at < width + height; at += 10) {
+      pen.moveTo(x + Math.min(at, width), y + Math.max(0, at - width));
+      pen.lineTo(x + Math.max(0, at - height), y + Math.min(at, height));
     }
-    drawLetters(scene);
-    drawScale(scene, scale);
-    say(scene, plane.index);
+    pen.stroke();
   }
 
   function drawHeat(scene, map, place) {
@@ -134,19 +166,19 @@
     pen.fillText(text, x, y);
   }
 
-  function drawLetters(scene) {
+  function drawLetters(scene, { left: x, width, height }) {
     if (!scene.letters) return;
     const { left, right, top, bottom } = scene.letters;
-    label(left, 8, canvas.height / 2, "left");
-    label(right, canvas.width - 8, canvas.height / 2, "right");
-    label(top, canvas.width / 2, 20, "center");
-    label(bottom, canvas.width / 2, canvas.height - 28, "center");
+    label(left, x + 8, height / 2, "left");
+    label(right, x + width - 8, height / 2, "right");
+    label(top, x + width / 2, 20, "center");
+    label(bottom, x + width / 2, height - 30, "center");
   }
 
-  function drawScale(scene, scale) {
+  function drawScale(scene, scale, pane) {
     if (!scene.mm) return;
-    const perMm = scale / scene.mm, mm = [100, 50, 20, 10, 5, 2, 1].find((v) => v * perMm < 160) || 1;
-    const x = canvas.width - 14, y = canvas.height - 14;
+    const perMm = scale / scene.mm, mm = [100, 50, 20, 10, 5, 2, 1].find((v) => v * perMm < pane.width / 4) || 1;
+    const x = pane.left + pane.width - 14, y = pane.height - 14;
     pen.fillStyle = "#fff";
     pen.fillRect(x - mm * perMm, y, mm * perMm, 3);
     label(`${mm} mm`, x, y - 6, "right");
@@ -189,7 +221,7 @@
     document.querySelectorAll("article").forEach((a) => { a.hidden = a.dataset.lesion !== id; });
     document.querySelectorAll(".pick, .mark, #all tr[data-lesion]").forEach((b) =>
       b.setAttribute("aria-current", String(b.dataset.lesion === id)));
-    document.querySelectorAll(".views").forEach((v) => {
+    document.querySelectorAll(".views:not(.films)").forEach((v) => {
       v.hidden = ![...v.querySelectorAll(".mark")].some((m) => m.dataset.lesion === id);
     });
     const slice = byId("slice");
@@ -198,9 +230,16 @@
     slice.value = state.plane;
     byId("slice-row").hidden = scene.planes.length < 2;
     byId("prior").hidden = !scene.prior;
+    arrange(scene);
     byId("heat").disabled = byId("opacity").disabled = !scene.saliency;
     byId("heat").title = scene.saliency ? "Key S" : "No map is shown for this lesion; see Saliency";
     if (kind !== scene.ct) { presets(scene); preset(scene, 0); } else draw();
+  }
+
+  // The prior is there close up only, so beside it there is nothing to choose.
+  function arrange(scene) {
+    byId("zoom").disabled = compared(scene);
+    byId("zoom").title = compared(scene) ? "Prior and current are shown close up" : "Key Z";
   }
 
   function scroll(steps) {
@@ -214,7 +253,8 @@
     const button = byId(name === "close" ? "zoom" : name);
     if (button.disabled || button.hidden) return;
     state[name] = !state[name];
-    press(byId(name === "close" ? "zoom" : name), state[name]);
+    press(button, state[name]);
+    if (state.id) arrange(scenes[state.id]);
     draw();
   }
 
@@ -259,15 +299,17 @@
   byId("prior").onclick = () => toggle("prior");
   byId("heat").onclick = () => toggle("heat");
   document.querySelectorAll(".pick, .mark").forEach((b) => { b.onclick = () => pick(b.dataset.lesion); });
+  new ResizeObserver(draw).observe(canvas);
   document.querySelectorAll(".go").forEach((b) => {
     b.onclick = () => { pick(b.dataset.lesion); scrollTo({ top: 0 }); };
   });
 
-  // #lesion=ID&heat=1&whole=1&prior=1&preset=2 opens the page at a place, for links in a worklist.
+  // #lesion=ID&heat=1&whole=1&alone=1&preset=2 opens the page at a place, for links in a worklist.
   const wanted = new URLSearchParams(location.hash.slice(1));
   if (wanted.has("heat")) toggle("heat");
   if (wanted.has("whole")) toggle("close");
+  if (wanted.has("alone") || wanted.has("whole")) state.prior = false;
+  press(byId("prior"), state.prior);
   pick(scenes[wanted.get("lesion")] ? wanted.get("lesion") : Object.keys(scenes)[0]);
-  if (wanted.has("prior")) toggle("prior");
   if (wanted.has("preset")) preset(scenes[state.id], Number(wanted.get("preset")) - 1);
 })();
