@@ -35,9 +35,15 @@ def comparison(*notes: str, gone: bool = False, done: bool = True) -> Comparison
     place = (SERIES_UID, "1.2.7", middle, [middle, middle], middle, 412.3)
     lost = PriorLesion("L1", *place, None, None, "2 % is left")
     kept = PriorLesion("L2", *place, 0.9, [0.8, 1.1], "still there")
-    prior = (PRIOR_UID, "20251002", 92) if done else (None, None, None)
-    lists = ((lost,), (kept,)) if gone else ((), ())
-    return Comparison(*prior, (), *lists, notes)
+    return Comparison(
+        prior_study_uid=PRIOR_UID if done else None,
+        prior_study_date="20251002" if done else None,
+        days=92 if done else None,
+        series=(),
+        gone=(lost,) if gone else (),
+        not_found=(kept,) if gone else (),
+        notes=notes,
+    )
 
 
 def against(report: StudyReport, level: Level, skin_mm: float | None = None) -> StudyReport:
