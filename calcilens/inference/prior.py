@@ -36,10 +36,11 @@ def choose(current: Study, priors: Sequence[Study]) -> Choice:
         if why is not None:
             notes.append(f"prior {study.study_uid}: {why}")
             continue
-        if study.patient is None or current.patient is None:
+        if same_patient(study, current) is None:
             notes.append(f"prior {study.study_uid}: no patient number to compare; check the name")
         if days_between(study, current) is None:
-            notes.append(f"prior {study.study_uid}: a study date is missing, so no doubling time")
+            why = _dateless(study, current)
+            notes.append(f"prior {study.study_uid}: {why}, so no doubling time")
         usable += [(study, volume) for volume in volumes]
     return Choice(tuple(usable), tuple(notes))
 
@@ -47,7 +48,7 @@ def choose(current: Study, priors: Sequence[Study]) -> Choice:
 def _why_not(current: Study, prior: Study) -> str | None:
     if prior.study_uid == current.study_uid:
         return compose("an earlier study", "the same study")
-    if prior.patient and current.patient and prior.patient != current.patient:
+    if same_patient(prior, current) is False:
         return compose("the same patient", "another patient number", fix="check both studies")
     days = days_between(prior, current)
     if days is not None and days < 0:
@@ -58,10 +59,27 @@ def _why_not(current: Study, prior: Study) -> str | None:
     return None
 
 
+def same_patient(prior: Study, current: Study) -> bool | None:
+    """Return whether two studies name the same patient; None where one names none."""
+    if prior.patient is None or current.patient is None:
+        return None
+    return prior.patient == current.patient
+
+
+def _dateless(prior: Study, current: Study) -> str:
+    """Say why there are no days between two studies."""
+    wrong = [s.study_date for s in (prior, current) if s.study_date and _day(s) is None]
+    return f"a study date of {wrong[0]} is not a date" if wrong else "a study date is missing"
+
+
 def days_between(prior: Study, current: Study) -> int | None:
     """Return the days from a study to a later one; None where a date is missing or impossible."""
+    before, after = _day(prior), _day(current)
+    return None if before is None or after is None else (after - before).days
+
+
+def _day(study: Study) -> date | None:
     try:
-        before, after = (date.fromisoformat(s.study_date or "") for s in (prior, current))
+        return date.fromisoformat(study.study_date or "")
     except ValueError:
         return None
-    return (after - before).days

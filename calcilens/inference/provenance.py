@@ -6,16 +6,21 @@ import hashlib
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calcilens import __version__
-from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.geometry import Affine
+from calcilens.imaging.images import Image
 from calcilens.imaging.study import Study
 from calcilens.inference.output import folder_name
 from calcilens.inference.pipeline import Bones, Models, Placed
+from calcilens.inference.prior import same_patient
 
 _LIBRARIES = ("numpy", "torch", "monai", "pydicom", "scipy", "connected-components-3d", "simpleitk")
 
@@ -64,6 +69,7 @@ def fingerprint(
         [str(s) for s in (*study.series, *study.skipped)],
         [[_model(m), dict(m.card)] for m in models.used()],
         settings,
+        [same_patient(prior, study) for prior in priors],
     ]
     digest.update(json.dumps(parts).encode())
     for image in (image for one in (study, *priors) for image in one.images):
@@ -77,28 +83,33 @@ def fingerprint(
 def done(out: Path, study_uid: str, wanted: str) -> tuple[int, int] | None:
     """Return how many lesions and left-out things the report with that fingerprint has.
 
-    None where the folder of the study holds no such report.
+    None where the folder of the study holds no such report, or not all of its files.
     """
+    folder = out / folder_name(study_uid)
     try:
-        run = json.loads((out / folder_name(study_uid) / "run.json").read_text(encoding="utf-8"))
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(run, dict) or run.get("fingerprint") != wanted:
         return None
-    lesions, skipped = run.get("lesions"), run.get("skipped")
-    if not isinstance(lesions, int) or not isinstance(skipped, int):
+    try:  # the fingerprint holds the formats: those of the report are those wanted
+        paths = [folder / f"report.{name}" for name in run["settings"]["formats"]]
+        lesions, skipped = int(run["lesions"]), int(run["skipped"])
+    except (KeyError, TypeError, ValueError):
         return None
-    return lesions, skipped
+    return (lesions, skipped) if all(path.is_file() for path in paths) else None
 
 
 def _add_image(digest: Any, image: Image) -> None:
-    arrays: list[Any] = (
-        [image.pixels, image.display] if isinstance(image, Radiograph) else [image.hu]
-    )
-    place = image.spacing_mm if isinstance(image, Radiograph) else image.affine.matrix.tolist()
-    digest.update(f"{image.series_uid}{place}{[p.sop_uid for p in image.planes]}".encode())
-    for array in arrays:
-        digest.update(array.tobytes())
+    """Add all that is known of an image: pixels, place, tube voltage and the rest."""
+    for field in fields(image):
+        value = getattr(image, field.name)
+        value = value.matrix if isinstance(value, Affine) else value
+        if isinstance(value, np.ndarray):
+            digest.update(f"{field.name} {value.dtype} {value.shape}".encode())
+            digest.update(np.ascontiguousarray(value))
+        else:
+            digest.update(f"{field.name} {value!r}".encode())
 
 
 def _model(model: Any) -> dict[str, str] | None:

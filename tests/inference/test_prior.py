@@ -51,7 +51,7 @@ def test_what_cannot_be_compared_is_left_out_in_one_line(
     [
         ({"patient": None}, "no patient number to compare"),
         ({"study_date": None}, "a study date is missing, so no doubling time"),
-        ({"study_date": "20251399"}, "a study date is missing, so no doubling time"),
+        ({"study_date": "20251399"}, "a study date of 20251399 is not a date, so no doubling"),
     ],
 )
 def test_what_is_missing_is_said_and_does_not_stop_the_comparison(
