@@ -25,7 +25,8 @@ CHANGES = {
     "kvp": 140.0,
     "thickness_mm": 9.0,
     "frame_of_reference_uid": "1.2.99",
-    "laterality": "L",
+    "side": "L",
+    "body_part": "HAND",
     "notes": ("resampled",),
     "hu": np.zeros((3, 4, 5), np.int16),
 }
