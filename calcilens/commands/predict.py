@@ -193,7 +193,9 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(compose("a folder", f"a file: {error.filename}", where="--out")) from error
+        what = "a link to nothing" if Path(error.filename).is_symlink() else "a file"
+        found = f"{what}: {error.filename}"
+        raise UsageError(compose("a folder", found, where="--out")) from error
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -105,19 +105,19 @@ def _register(prior: Volume, current: Volume) -> Registration:
     short = why_too_short(min(len(scan.hu) * scan.spacing_mm[0] for scan in (prior, current)))
     if short:
         return _unlike(short)
-    fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
+    rough = fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
     tried = best(fixed, moving, starts(fixed, moving), _TRIED)
     if not tried:
         return _unlike("registration failed: the scans are nowhere alike")
-    walked = [_refined(fixed, moving, start) for start in tried]
+    walked = [_refined(fixed, moving, start, 4.0) for start in tried]
     tried = best(fixed, moving, walked, _FINE)
-    mirrored = why_mirrored(fixed, moving, tried[0], _refined)
-    fixed, moving = coarse(current, _STEP_MM), coarse(prior, _STEP_MM)
+    fine = fixed, moving = coarse(current, _STEP_MM), coarse(prior, _STEP_MM)
     walked = [_refined(fixed, moving, motion, 2.0) for motion in tried]
     (motion,) = best(fixed, moving, walked, 1)
     quality, shared = likeness(fixed, moving, motion)
     normal = current.affine.matrix[:3, 0] / current.spacing_mm[0]
-    why = why_unlike(quality, shared, length_mm(fixed, moving, motion, normal)) or mirrored
+    why = why_unlike(quality, shared, length_mm(fixed, moving, motion, normal))
+    why = why or why_mirrored(rough, fine, motion, _refined)
     field = _STILL if why else _bend(fixed, moving, motion)
     origin = np.array(fixed.image.GetOrigin())
     return Registration(_matrix(motion), field, origin, _STEP_MM, quality, shared, why)
@@ -145,7 +145,7 @@ def resemblance(prior: Volume, current: Volume) -> float:
 
 
 def _refined(
-    fixed: Coarse, moving: Coarse, start: sitk.Euler3DTransform, first_mm: float = 4.0
+    fixed: Coarse, moving: Coarse, start: sitk.Euler3DTransform, first_mm: float
 ) -> sitk.Euler3DTransform:
     """Walk a rigid motion downhill, with steps from `first_mm` on."""
     method = sitk.ImageRegistrationMethod()

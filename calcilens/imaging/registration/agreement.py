@@ -25,10 +25,12 @@ SHORT_MM, SHORT_QUALITY = 60.0, 0.93
 """Over less than this length, only more likeness is enough: two simulated stretches of a thigh
 that share nothing reach 0.92 over 45 mm. A true pair of a thin limb may be refused with them."""
 _GAIN = 0.1
-"""Most that walking downhill adds to the worth of a start: 0.09 on simulated pairs."""
+"""Most that walking downhill adds to the worth of a start: 0.08 on simulated pairs."""
 _MIRRORS = {0: "mirrored left to right", 2: "with its planes in reverse order"}
 
 Motion = sitk.Euler3DTransform
+Pair = tuple[Coarse, Coarse]
+Refine = Callable[[Coarse, Coarse, Motion, float], Motion]
 
 
 def best(fixed: Coarse, moving: Coarse, motions: list[Motion], count: int) -> list[Motion]:
@@ -91,27 +93,23 @@ def why_unlike(quality: float, shared: float, length: float) -> str | None:
     )
 
 
-def why_mirrored(
-    fixed: Coarse,
-    moving: Coarse,
-    motion: Motion,
-    refined: Callable[[Coarse, Coarse, Motion], Motion],
-) -> str | None:
+def why_mirrored(rough: Pair, fine: Pair, motion: Motion, refined: Refine) -> str | None:
     """Return how the prior scan would have to be mirrored to fit as well or better, or None.
 
     Args:
-        fixed: The current scan.
-        moving: The prior scan.
+        rough: Current and prior scan, coarser; here mirrors that do not fit are told.
+        fine: The same, finer; here it is decided.
         motion: The best of the prior scan as it is.
-        refined: Walks a motion downhill.
+        refined: Walks a motion of two scans downhill, from steps of so many mm on.
     """
-    own = worth(fixed, moving, motion)
+    own = worth(*fine, motion)
+    least = worth(*rough, motion) - _GAIN
     for axis, how in _MIRRORS.items():
-        mirror = _flipped(moving, axis)
-        for start in best(fixed, mirror, starts(fixed, mirror), 1):
-            if worth(fixed, mirror, start) + _GAIN < own:
+        (small, large) = ((fixed, _mirrored(moving, axis)) for fixed, moving in (rough, fine))
+        for start in best(*small, starts(*small), 1):
+            if worth(*small, start) < least:
                 continue
-            found = worth(fixed, mirror, refined(fixed, mirror, start))
+            found = worth(*large, refined(*large, refined(*small, start, 4.0), 2.0))
             if found >= own:
                 return compose(
                     "the same side of the body",
@@ -121,12 +119,16 @@ def why_mirrored(
     return None
 
 
-def _flipped(scan: Coarse, axis: int) -> Coarse:
-    """Return a scan mirrored along an axis (x, y, z), in its own grid."""
+def _mirrored(scan: Coarse, axis: int) -> Coarse:
+    """Return a scan mirrored at the plane where one coordinate (x, y, z) is 0."""
 
     def turned(image: sitk.Image) -> sitk.Image:
         out = sitk.Flip(image, [k == axis for k in range(3)])
+        origin = list(image.GetOrigin())
+        origin[axis] += (image.GetSize()[axis] - 1) * image.GetSpacing()[axis]
+        origin[axis] = -origin[axis]
         out.CopyInformation(image)
+        out.SetOrigin(origin)
         return out
 
     return Coarse(turned(scan.image), turned(scan.body), turned(scan.seen))
