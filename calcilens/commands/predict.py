@@ -193,7 +193,8 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        what = "a link to nothing" if Path(error.filename).is_symlink() else "a file"
+        at = Path(error.filename)
+        what = "a link to nothing" if at.is_symlink() and not at.exists() else "a file"
         found = f"{what}: {error.filename}"
         raise UsageError(compose("a folder", found, where="--out")) from error
 
