@@ -70,16 +70,16 @@ def cropped(volume: Volume, first: int, stop: int) -> Volume:
 
 
 @pytest.mark.parametrize(
-    ("order", "how"),
+    ("axis", "how"),
     [
-        (np.s_[:, :, ::-1], "mirrored left to right"),
-        (np.s_[::-1], "with its planes in reverse order"),
+        (2, "mirrored left to right"),
+        (0, "with its planes in reverse order"),
     ],
 )
-def test_a_scan_that_fits_better_mirrored_is_not_compared(order: object, how: str) -> None:
+def test_a_scan_that_fits_better_mirrored_is_not_compared(axis: int, how: str) -> None:
     prior, current = days()
     assert register(prior, current).why_not is None
-    mirrored = replace(prior, hu=np.ascontiguousarray(prior.hu[order]))  # type: ignore[index]
+    mirrored = replace(prior, hu=np.flip(prior.hu, axis).astype(np.int16))
     found = register(mirrored, current)
     assert "expected the same side of the body" in str(found.why_not)
     assert how in str(found.why_not)

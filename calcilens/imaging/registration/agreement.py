@@ -7,6 +7,7 @@ too. What tells them is that the prior scan mirrored fits better still, and that
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its usual name
@@ -28,7 +29,7 @@ _GAIN = 0.1
 """Most that walking downhill adds to the worth of a start: 0.08 on simulated pairs."""
 _MIRRORS = {0: "mirrored left to right", 2: "with its planes in reverse order"}
 
-Motion = sitk.Euler3DTransform
+Motion: TypeAlias = sitk.Euler3DTransform
 Pair = tuple[Coarse, Coarse]
 Refine = Callable[[Coarse, Coarse, Motion, float], Motion]
 
