@@ -184,7 +184,10 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(compose("a folder", f"a file: {error.filename}", where="--out")) from error
+        at = Path(error.filename)
+        what = "a link to nothing" if at.is_symlink() and not at.exists() else "a file"
+        found = f"{what}: {error.filename}"
+        raise UsageError(compose("a folder", found, where="--out")) from error
 
 
 def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:

@@ -30,6 +30,8 @@ class Volume:
         planes: Z origins, one a plane.
         kvp: Tube voltage; None where the files do not say it, or planes differ in it.
         thickness_mm: Depth that each plane averages over; None like `kvp`.
+        side: "L" or "R" of a paired body part; None like `kvp`.
+        body_part: BodyPartExamined; None like `kvp`.
     """
 
     hu: NDArray[np.int16] | NDArray[np.float32]
@@ -43,6 +45,8 @@ class Volume:
     """What was done to the series on the way (resampled, plane dropped), in words."""
     kvp: float | None = None
     thickness_mm: float | None = None
+    side: str | None = None
+    body_part: str | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.decode import PixelSource, quiet
-from calcilens.imaging.headers import Header
+from calcilens.imaging.headers import Header, code_string
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.selection import why_not_frame
 
@@ -41,6 +41,7 @@ _MACROS = {
     "FrameType": "CTImageFrameTypeSequence",
     "ConvolutionKernel": "CTReconstructionSequence",
     "KVP": "CTXRayDetailsSequence",
+    "FrameLaterality": "FrameAnatomySequence",
 }
 """Functional group in which an enhanced object keeps an attribute (PS3.3 C.7.6.16)."""
 
@@ -57,6 +58,8 @@ class CtPlane:
         kvp: Tube voltage, or None.
         padding: Lowest and highest stored value that mean "no data", or None.
         moments: Values of MOMENTS, as text.
+        side: "L" or "R" of a paired body part, or None.
+        body_part: BodyPartExamined, or None.
     """
 
     name: str
@@ -74,6 +77,8 @@ class CtPlane:
     moments: tuple[str, ...]
     source: PixelSource
     others: tuple[PixelSource, ...] = ()
+    side: str | None = None
+    body_part: str | None = None
 
     @property
     def normal(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -180,7 +185,15 @@ def _plane(header: Header, frame: int) -> CtPlane:
         moments=tuple(str(groups.get(keyword) or "") for keyword in MOMENTS),
         source=replace(header.pixels, frame=frame),
         others=tuple(o.pixels for o in header.others if o.pixels is not None),
+        side=_side(groups),
+        body_part=code_string(tags, "BodyPartExamined"),
     )
+
+
+def _side(groups: _Groups) -> str | None:
+    """Return the side of a paired body part; the nearest to the frame that says one counts."""
+    stated = (groups.get(k) for k in ("FrameLaterality", "ImageLaterality", "Laterality"))
+    return next((str(side) for side in stated if side in ("L", "R")), None)
 
 
 def _above_zero(value: Any) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ _LOWEST_HU = -4096
 _INT16 = np.iinfo(np.int16)
 
 Raw = NDArray[Any]
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,13 @@ def build_volume(
         notes=stack.notes,
         kvp=_shared([p.kvp for p in stack.planes]),
         thickness_mm=_shared([p.thickness for p in stack.planes]),
+        side=_shared([p.side for p in stack.planes]),
+        body_part=_shared([p.body_part for p in stack.planes]),
     )
     return volume, decoded.skipped
 
 
-def _shared(values: Sequence[float | None]) -> float | None:
+def _shared(values: Sequence[Shared | None]) -> Shared | None:
     """Return the value that all planes have, or None."""
     return values[0] if len(set(values)) == 1 else None
 

@@ -14,12 +14,7 @@ from calcilens.imaging.candidates import Candidate, propose
 from calcilens.imaging.images import Volume
 from calcilens.imaging.measure import lesion_mask, measure
 from calcilens.imaging.paired import Mineral, Pair, PriorView
-from calcilens.imaging.registration import (
-    LEAST_QUALITY,
-    LEAST_SHARED,
-    register,
-    resemblance,
-)
+from calcilens.imaging.registration import register, resemblance
 from calcilens.imaging.study import Study
 from calcilens.inference.change import LITTLE, Change, Group, Kind, Level, Points, Ratio, matched
 from calcilens.inference.lesions import Lesion
@@ -49,14 +44,7 @@ class _Against:
     @property
     def failure(self) -> str | None:
         """Why the two cannot be compared, or None."""
-        found = self.pair.registration
-        if found.quality >= LEAST_QUALITY and found.shared >= LEAST_SHARED:
-            return None
-        return (
-            f"registration failed: likeness {found.quality:.2f} over {100 * found.shared:.0f} % of "
-            f"the smaller body, where at least {LEAST_QUALITY} over {100 * LEAST_SHARED:.0f} % "
-            "shows the same place of one patient"
-        )
+        return self.pair.registration.why_not
 
     def facts(self) -> dict[str, Any]:
         """Return what the report says of the registration."""
@@ -166,7 +154,7 @@ def _against(
     study, prior = volumes[0] if len(volumes) == 1 else max(volumes, key=fits)
     lesions = tuple(x for x in report.lesions if x.image is current)
     pair = Pair(prior, current, register(prior, current))
-    before = tuple(propose(prior)[:_MOST_PRIOR])
+    before = () if pair.registration.why_not else tuple(propose(prior)[:_MOST_PRIOR])
     return _Against(study, pair, days_between(study, report.study), lesions, before)
 
 

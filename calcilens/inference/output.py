@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from calcilens.errors import InputError, compose
-from calcilens.files import usual_mode
+from calcilens.files import part_folder, usual_mode
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
 from calcilens.inference.export.pictures import pictures
@@ -25,6 +26,7 @@ from calcilens.inference.stopwatch import Stopwatch
 FORMATS = ("json", "html")
 OURS = {"report.html", "report.json", "run.json", "lesions"}
 """What a study's folder holds that a new report replaces; anything else in it is the user's."""
+_OLD = ".old"
 
 
 def write_study(
@@ -91,45 +93,46 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
     """Give a folder beside the target to fill; it takes the target's place when all is well."""
+    target = _real(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and not target.is_dir():
-        raise InputError(
-            compose(
-                "a folder or nothing", "a file", where=target.name, fix="move it or change --out"
-            )
-        )
     _mend(target)
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
-    old = part.with_suffix(".old")
-    try:
+    with part_folder(target.parent, target.name) as part:
         part.chmod(usual_mode(0o777))
         yield part
-        if target.exists():
-            target.replace(old)
+        old = target.with_name(f".{target.name}-{os.getpid()}{_OLD}")
         try:
+            if target.exists():
+                target.replace(old)
             part.replace(target)
-        except BaseException:
-            if old.exists():
-                old.replace(target)
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if target.exists():
-            _drop(old, target)
+        finally:
+            _mend(target)
+
+
+def _real(target: Path) -> Path:
+    """Return the folder that a link to one stands for, so that the link stays.
+
+    Raises:
+        InputError: Something else is in its place.
+    """
+    if target.is_dir():
+        return target.resolve()
+    if target.exists() or target.is_symlink():
+        found = "a file" if target.exists() else "a link to nothing"
+        fix = "move it or change --out"
+        raise InputError(compose("a folder or nothing", found, where=target.name, fix=fix))
+    return target
 
 
 def _drop(old: Path, target: Path) -> None:
     """Remove a replaced folder; what the user has put into it moves to the new one."""
-    if not old.exists():
-        return
     for entry in [e for e in old.iterdir() if e.name not in OURS]:
         entry.replace(target / entry.name)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _mend(target: Path) -> None:
-    """Clear what a run that was killed left behind; its last whole report comes back."""
-    for old in sorted(target.parent.glob(f".{target.name}-*.old")):
+    """Clear the report that was replaced; where none took its place, it comes back."""
+    for old in sorted(target.parent.glob(f".{glob.escape(target.name)}-*{_OLD}")):
         if target.exists():
             _drop(old, target)
         else:

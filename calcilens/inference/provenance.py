@@ -7,14 +7,19 @@ import json
 import platform
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from calcilens import __version__
-from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.geometry import Affine
+from calcilens.imaging.images import Image
 from calcilens.imaging.study import Study
+from calcilens.inference.prior import same_patient
 
 if TYPE_CHECKING:  # they bring torch, which is not needed to see that nothing has to be done
     from calcilens.inference.pipeline import Bones, Models, Placed
@@ -122,6 +127,7 @@ def fingerprint(
         [str(s) for s in (*study.series, *study.skipped)],
         [[_model(m), dict(m.card)] for m in models.used()],
         settings,
+        [same_patient(prior, study) for prior in priors],
     ]
     digest.update(json.dumps(parts).encode())
     for image in (image for one in (study, *priors) for image in one.images):
@@ -153,13 +159,15 @@ def done(out: Path, study_uid: str, formats: Sequence[str], wanted: str) -> Kept
 
 
 def _add_image(digest: Any, image: Image) -> None:
-    arrays: list[Any] = (
-        [image.pixels, image.display] if isinstance(image, Radiograph) else [image.hu]
-    )
-    place = image.spacing_mm if isinstance(image, Radiograph) else image.affine.matrix.tolist()
-    digest.update(f"{image.series_uid}{place}{[p.sop_uid for p in image.planes]}".encode())
-    for array in arrays:
-        digest.update(array.tobytes())
+    """Add all that is known of an image: pixels, place, tube voltage and the rest."""
+    for field in fields(image):
+        value = getattr(image, field.name)
+        value = value.matrix if isinstance(value, Affine) else value
+        if isinstance(value, np.ndarray):
+            digest.update(f"{field.name} {value.dtype} {value.shape}".encode())
+            digest.update(np.ascontiguousarray(value))
+        else:
+            digest.update(f"{field.name} {value!r}".encode())
 
 
 def _model(model: Any) -> dict[str, str] | None:

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from calcilens.commands import console, predict, reporting
+from calcilens.errors import UsageError
 from tests import dicom_factory as factory
 from tests.inference.made import ct, film, study
 
@@ -243,3 +244,15 @@ def test_real_radiographs_are_measured_and_broken_files_are_named(
     for file in bad.iterdir():
         assert any(file.name in line for line in lines), file.name
     assert (tmp_path / "out" / image.study_uid / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("target", "found"), [("nowhere", "a link to nothing"), ("file", "a file")]
+)
+def test_a_link_in_the_place_of_the_output_is_called_what_it_leads_to(
+    tmp_path: Path, target: str, found: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "out").symlink_to(tmp_path / target)
+    with pytest.raises(UsageError, match=f"--out: expected a folder, found {found}: .*/out"):
+        reporting.make_folder(tmp_path / "out")

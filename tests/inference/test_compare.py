@@ -184,6 +184,20 @@ def test_a_prior_that_cannot_be_used_costs_nothing_but_a_line(tmp_path: Path) ->
     assert {lesion["change"] for lesion in report["lesions"]} <= {None}
 
 
+def test_a_prior_of_one_plane_among_others_costs_nothing(tmp_path: Path) -> None:
+    prior, grown = scan(BEFORE, (2.0, 1.0, 1.0)), scan(AFTER, (2.5, 0.9, 0.9), volume_ratio=1.5)
+    thin = day(replace(prior, hu=prior.hu[20:21], planes=prior.planes[20:21]), 7)
+    current = day(grown, 8, "20250402")
+    wishes = Wishes(tmp_path, ("json",), priors=(thin,))
+    (outcome,) = run_all([current], Models(), None, wishes, seconds={})
+    assert (outcome.state, outcome.compared) == ("written", False)
+    assert any("expected at least 20 mm of the body" in note for note in outcome.notes)
+    both = run_study(current, Models(), priors=(day(prior, 6), thin))
+    assert both.comparison is not None
+    assert both.comparison.prior_study_uid == "1.2.6"
+    assert at_the_lesion(both) == ["grown, rapid growth"]
+
+
 def test_without_a_prior_study_or_a_segmentation_their_libraries_are_not_loaded() -> None:
     slow = {"SimpleITK", "highdicom", "matplotlib", "pandas"}
     code = f"import sys, calcilens.inference.output; sys.exit(bool({slow} & set(sys.modules)))"

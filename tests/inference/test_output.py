@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel
@@ -144,6 +146,42 @@ def test_a_run_that_was_killed_between_two_renames_is_mended(tmp_path: Path) -> 
     run(tmp_path)
     (tmp_path / STUDY_UID).rename(tmp_path / f".{STUDY_UID}-x.old")
     assert run(tmp_path)[0].state in ("written", "kept")
+    assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
+
+
+def test_what_a_killed_run_left_unfinished_is_removed_by_the_next(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom calcilens.inference import output\n"
+        "with output._replacing(Path(sys.argv[1])) as part:\n"
+        "    (part / 'run.json').touch()\n    os.kill(os.getpid(), 9)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / STUDY_UID)]
+    assert subprocess.run(words, check=False).returncode == -9
+    assert [p.name for p in tmp_path.iterdir()] != []
+    run(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
+
+
+def test_a_link_to_a_study_folder_stays_and_its_folder_gets_the_report(tmp_path: Path) -> None:
+    real, out = tmp_path / "real", tmp_path / "out"
+    for folder in (real, out):
+        folder.mkdir()
+    (real / "notes.txt").write_text("checked")
+    (out / STUDY_UID).symlink_to(real)
+    for force in (False, True):
+        assert run(out, force=force)[0].state == "written"
+    assert {p.name for p in real.iterdir()} >= {"notes.txt", "run.json", "report.json"}
+    assert (out / STUDY_UID).is_symlink()
+    assert sorted(p.name for p in (*out.iterdir(), *tmp_path.iterdir())) == sorted(
+        [STUDY_UID, "real", "out"]
+    )
+
+
+def test_a_link_to_nothing_in_the_place_of_the_report_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / STUDY_UID).symlink_to(tmp_path / "nowhere")
+    outcome = run(tmp_path)[0]
+    assert outcome.state == "failed"
+    assert "expected a folder or nothing, found a link to nothing" in str(outcome.why)
     assert [p.name for p in tmp_path.iterdir()] == [STUDY_UID]
 
 

@@ -51,7 +51,7 @@ def test_what_cannot_be_compared_is_left_out_in_one_line(
     [
         ({"patient": None}, "no patient number to compare"),
         ({"study_date": None}, "a study date is missing, so no doubling time"),
-        ({"study_date": "20251399"}, "a study date is missing, so no doubling time"),
+        ({"study_date": "20251399"}, "a study date of 20251399 is not a date, so no doubling"),
     ],
 )
 def test_what_is_missing_is_said_and_does_not_stop_the_comparison(
@@ -60,6 +60,43 @@ def test_what_is_missing_is_said_and_does_not_stop_the_comparison(
     choice = choose(CURRENT, [earlier(**changes)])
     assert len(choice.volumes) == 1
     assert line in choice.notes[0]
+
+
+def sided(*sides: str | None, part: str | None = None) -> tuple[Any, ...]:
+    return tuple(replace(ct(), side=side, body_part=part) for side in sides)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "kept"),
+    [
+        (("L",), ("R",), []),
+        (("R",), ("L", "R"), ["R"]),
+        (("L",), (None, "R"), [None]),
+        (("L", "R"), ("R",), ["R"]),
+        ((None,), ("R",), ["R"]),
+        (("L", None), ("R",), ["R"]),
+    ],
+)
+def test_the_other_side_is_not_compared_where_both_say_theirs(
+    now: tuple[str | None, ...], before: tuple[str | None, ...], kept: list[str | None]
+) -> None:
+    choice = choose(replace(CURRENT, images=sided(*now)), [earlier(images=sided(*before))])
+    assert [volume.side for _, volume in choice.volumes] == kept
+    told = [n for n in choice.notes if "same side of the body, found the other Laterality" in n]
+    assert bool(told) == (not kept)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "told"),
+    [("CHEST", "KNEE", True), ("CHEST", "CHEST", False), (None, "KNEE", False)],
+)
+def test_another_body_part_is_said_and_does_not_stop_the_comparison(
+    now: str | None, before: str | None, told: bool
+) -> None:
+    current = replace(CURRENT, images=sided(None, part=now))
+    choice = choose(current, [earlier(images=sided(None, part=before))])
+    assert len(choice.volumes) == 1
+    assert any("another BodyPartExamined" in note for note in choice.notes) == told
 
 
 def test_the_latest_of_several_comes_first() -> None:

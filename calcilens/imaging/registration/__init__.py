@@ -14,9 +14,19 @@ import SimpleITK as sitk  # noqa: N813 - its usual name
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
+from calcilens.errors import InputError
 from calcilens.imaging.images import Volume
+from calcilens.imaging.registration.agreement import (
+    best,
+    length_mm,
+    likeness,
+    why_mirrored,
+    why_too_short,
+    why_unlike,
+    worth,
+)
 from calcilens.imaging.registration.coarse import RANGE_HU, Coarse, coarse
-from calcilens.imaging.registration.starts import SHARED_POWER, starts
+from calcilens.imaging.registration.starts import starts
 
 Points = NDArray[np.float64]
 _START_MM, _STEP_MM = 6.0, 3.0
@@ -25,9 +35,7 @@ _SAMPLED, _SEED = 0.25, 1
 _DEMONS, _SMOOTH_VOX = 30, 3.0
 _NEAR_MM = 9.0
 _INVERSIONS = 12
-LEAST_QUALITY, LEAST_SHARED = 0.75, 0.1
-"""Below either, two scans are not taken to show the same place: pairs of simulated strangers
-reach 0.61, those of one person at least 0.94."""
+_STILL = np.zeros((1, 1, 1, 3), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,7 @@ class Registration:
         origin, step_mm: Of the grid, in the current scan, (x, y, z).
         quality: Correlation of both scans where both show the body, -1..1.
         shared: Share of the smaller body that both scans show, 0..1.
+        why_not: Why the scans cannot be compared, or None.
     """
 
     rigid: Points
@@ -48,6 +57,7 @@ class Registration:
     step_mm: float
     quality: float
     shared: float
+    why_not: str | None = None
 
     def to_prior(self, points_mm: ArrayLike) -> Points:
         """Map points (..., 3) of the current scan, LPS mm, to the prior one."""
@@ -80,29 +90,58 @@ class Registration:
 
 
 def register(prior: Volume, current: Volume) -> Registration:
-    """Register the prior CT to the current one."""
-    fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
-    tried = _best(fixed, moving, starts(fixed, moving), _TRIED)
+    """Register the prior CT to the current one; `why_not` says where that cannot be done."""
+    try:
+        return _register(prior, current)
+    except MemoryError:
+        return _unlike("registration failed: not enough memory")
+    except InputError as error:
+        return _unlike(str(error))
+    except RuntimeError:  # SimpleITK raises it for anything
+        return _unlike("registration failed: one of the scans is too small or too odd for it")
+
+
+def _register(prior: Volume, current: Volume) -> Registration:
+    short = why_too_short(min(len(scan.hu) * scan.spacing_mm[0] for scan in (prior, current)))
+    if short:
+        return _unlike(short)
+    rough = fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
+    tried = best(fixed, moving, starts(fixed, moving), _TRIED)
     if not tried:
-        return _unlike(fixed)
+        return _unlike("registration failed: the scans are nowhere alike")
     walked = [_refined(fixed, moving, start, 4.0) for start in tried]
-    tried = _best(fixed, moving, walked, _FINE)
-    fixed, moving = coarse(current, _STEP_MM), coarse(prior, _STEP_MM)
+    tried = best(fixed, moving, walked, _FINE)
+    fine = fixed, moving = coarse(current, _STEP_MM), coarse(prior, _STEP_MM)
     walked = [_refined(fixed, moving, motion, 2.0) for motion in tried]
-    (motion,) = _best(fixed, moving, walked, 1)
-    field = _bend(fixed, moving, motion)
+    (motion,) = best(fixed, moving, walked, 1)
     quality, shared = likeness(fixed, moving, motion)
+    normal = current.affine.matrix[:3, 0] / current.spacing_mm[0]
+    why = why_unlike(quality, shared, length_mm(fixed, moving, motion, normal))
+    why = why or why_mirrored(rough, fine, motion, _refined)
+    field = _STILL if why else _bend(fixed, moving, motion)
+    origin = np.array(fixed.image.GetOrigin())
+    return Registration(_matrix(motion), field, origin, _STEP_MM, quality, shared, why)
+
+
+def _matrix(motion: sitk.Euler3DTransform) -> Points:
+    """Return a motion as (4, 4)."""
     rigid = np.eye(4)
     rigid[:3, :3] = np.array(motion.GetMatrix()).reshape(3, 3)
     rigid[:3, 3] = motion.TransformPoint((0.0, 0.0, 0.0))
-    origin = np.array(fixed.image.GetOrigin())
-    return Registration(rigid, field, origin, _STEP_MM, quality, shared)
+    return rigid
 
 
 def resemblance(prior: Volume, current: Volume) -> float:
-    """Return how well the prior CT fits the current one, coarsely: to choose among several."""
-    fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
-    return max((_worth(fixed, moving, motion) for motion in starts(fixed, moving)), default=-1.0)
+    """Return how well the prior CT fits the current one, coarsely: to choose among several.
+
+    -1 where it cannot be laid onto it at all.
+    """
+    try:
+        fixed, moving = coarse(current, _START_MM), coarse(prior, _START_MM)
+        found = [worth(fixed, moving, motion) for motion in starts(fixed, moving)]
+    except (InputError, MemoryError, RuntimeError):  # `register` says which
+        return -1.0
+    return max(found, default=-1.0)
 
 
 def _refined(
@@ -131,46 +170,15 @@ def _refined(
     return motion
 
 
-def _best(
-    fixed: Coarse, moving: Coarse, motions: list[sitk.Euler3DTransform], count: int
-) -> list[sitk.Euler3DTransform]:
-    """Return the motions under which the scans are most alike."""
-    return sorted(motions, key=lambda m: _worth(fixed, moving, m), reverse=True)[:count]
-
-
-def _worth(fixed: Coarse, moving: Coarse, motion: sitk.Transform) -> float:
-    """Return how alike both scans are; sharing more counts a little."""
-    quality, shared = likeness(fixed, moving, motion)
-    return float(quality * shared**SHARED_POWER)
-
-
-def _unlike(fixed: Coarse) -> Registration:
-    """Return what stands for two scans that nowhere look alike."""
-    nothing = np.zeros((1, 1, 1, 3), np.float32)
-    return Registration(np.eye(4), nothing, fixed.middle, _START_MM, -1.0, 0.0)
+def _unlike(why: str) -> Registration:
+    """Return what stands for two scans that cannot be laid onto each other."""
+    return Registration(np.eye(4), _STILL, np.zeros(3), _START_MM, -1.0, 0.0, why)
 
 
 def _near(scan: Coarse) -> sitk.Image:
     """Return the body and the air next to it: where a registration looks."""
     reach = round(_NEAR_MM / scan.body.GetSpacing()[0])
     return sitk.And(sitk.BinaryDilate(scan.body, [reach] * 3), scan.seen)
-
-
-def likeness(fixed: Coarse, moving: Coarse, motion: sitk.Transform) -> tuple[float, float]:
-    """Return the correlation where both show the body, and the share of it that both show."""
-    image = _array(sitk.Resample(moving.image, fixed.image, motion, sitk.sitkLinear, RANGE_HU[0]))
-    near = sitk.sitkNearestNeighbor
-    there = _array(sitk.Resample(moving.body, fixed.body, motion, near, 0)) > 0
-    both = there & (_array(fixed.body) > 0)
-    bodies = [_array(scan.body).sum() for scan in (fixed, moving)]
-    a, b = _array(fixed.image)[both], image[both]
-    if both.sum() < 50 or a.std() == 0 or b.std() == 0:
-        return -1.0, 0.0
-    return float(np.corrcoef(a, b)[0, 1]), float(both.sum() / max(min(bodies), 1))
-
-
-def _array(image: sitk.Image) -> NDArray[np.float32]:
-    return np.asarray(sitk.GetArrayFromImage(image), np.float32)
 
 
 def _bend(fixed: Coarse, moving: Coarse, motion: sitk.Transform) -> NDArray[np.float32]:

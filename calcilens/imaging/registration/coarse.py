@@ -8,13 +8,14 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its usual name
 from numpy.typing import NDArray
 
+from calcilens.errors import SeriesError, compose
 from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.geometry import Affine
 from calcilens.imaging.images import Volume
 
 RANGE_HU = (-200.0, 300.0)
 """Fat to soft bone: what tells tissues apart; dense bone must not outweigh the rest."""
-_MARGIN_MM = 12.0
+_MARGIN_MM, _LONGEST_MM = 12.0, 3000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +58,15 @@ def flat(volume: Volume) -> tuple[sitk.Image, sitk.Image]:
 
 
 def coarse(volume: Volume, step_mm: float) -> Coarse:
-    """Return a CT on a grid of `step_mm` along x, y and z around its body."""
+    """Return a CT on a grid of `step_mm` along x, y and z around its body.
+
+    Raises:
+        SeriesError: The body is longer than anybody's.
+    """
     image, body = flat(volume)
     grid = _grid(volume, step_mm)
-    smoothed = sitk.BinShrink(image, [max(1, int(step_mm / s)) for s in image.GetSpacing()])
+    sides = zip(image.GetSpacing(), image.GetSize(), strict=True)
+    smoothed = sitk.BinShrink(image, [min(max(1, int(step_mm / s)), n) for s, n in sides])
     seen = to_sitk(np.ones(volume.hu.shape, np.uint8), volume.affine)
     still, near = sitk.Transform(), sitk.sitkNearestNeighbor
     return Coarse(
@@ -71,11 +77,20 @@ def coarse(volume: Volume, step_mm: float) -> Coarse:
 
 
 def _grid(volume: Volume, step_mm: float) -> sitk.Image:
-    """Return an empty image along the patient's axes that holds the body."""
+    """Return an empty image along the patient's axes that holds the body, or raise SeriesError."""
     body = anatomy(volume).body
     where = [np.flatnonzero(body.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     box = [(w[0], w[-1] + 1) if len(w) else (0, n) for w, n in zip(where, body.shape, strict=True)]
     low, high = volume.affine.box_mm(np.array(box).T)
+    longest = float((high - low).max())
+    if longest > _LONGEST_MM:
+        raise SeriesError(
+            compose(
+                f"a body of at most {_LONGEST_MM / 1000:g} m",
+                f"one of {longest / 1000:.3g} m",
+                fix="check PixelSpacing and the place of the planes",
+            )
+        )
     low, high = low - _MARGIN_MM, high + _MARGIN_MM
     size = np.maximum(np.ceil((high - low) / step_mm), 1).astype(int)
     grid = sitk.Image(size.tolist(), sitk.sitkUInt8)
