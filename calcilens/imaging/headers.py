@@ -46,12 +46,13 @@ _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 _REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _PIXEL_FACTS = ("Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
-_MODALITIES = frozenset(
+_TERMS = (
     "ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM "
     "HC HD IO IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT "
     "PA PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN "
-    "RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC".split()
+    "RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC"
 )
+_MODALITIES = frozenset(_TERMS.split())
 """Defined terms (PS3.3 C.7.3.1.1.1); a patient's name may stand in place of one."""
 
 
@@ -139,8 +140,7 @@ def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
             return None  # a DICOMDIR: its files are here themselves
         study, series, sop = (_uid(tags, keyword) for keyword in _REQUIRED_UIDS)
         pixels = _pixel_source(tags, path, stream, at)
-        modality = code_string(tags, "Modality") or ""
-        modality = modality if modality in _MODALITIES else ""
+        modality = modality_of(tags)
     except (OSError, MemoryError, InputError):
         raise
     except Exception as error:  # pydicom raises anything on broken files
@@ -175,6 +175,12 @@ def code_string(tags: Dataset, keyword: str) -> str | None:
     """Return a code string (CS), or None where it is missing or holds something else."""
     value = str(tags.get(keyword) or "").strip().upper()
     return value if _CODE.fullmatch(value) else None
+
+
+def modality_of(tags: Dataset) -> str:
+    """Return the Modality where it is a defined term; empty for anything else."""
+    value = code_string(tags, "Modality") or ""
+    return value if value in _MODALITIES else ""
 
 
 def _uid(tags: Dataset, keyword: str) -> str:
