@@ -45,13 +45,13 @@ def number(
     Raises:
         ModelError: It is missing, no finite number, or beyond the limits.
     """
-    value = card.get(key)
+    value: Any = card.get(key)
     kinds = int if whole else (int, float)
     good = isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
     kind = "a whole number" if whole else "a number"
     wanted = f"{kind} from {least:g} to {most:g}"
     _require(good and least <= value <= most, card, key, wanted, where)
-    return value
+    return float(value)
 
 
 def _require(good: bool, card: Mapping[str, Any], key: str, wanted: str, where: str) -> None:
