@@ -32,6 +32,9 @@ _MS_PER_MEGAPIXEL = {
 }
 """Measured on one core on 12-bit CT; other compressed syntaxes: 50, uncompressed: 2."""
 
+_OTHERS_ABOVE = 0.01
+"""Share of pixels with another value above the stored bits than the two most common ones."""
+
 
 @dataclass(frozen=True)
 class PixelSource:
@@ -150,9 +153,27 @@ def _read_native(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:
     stored = np.frombuffer(data, source.dtype.newbyteorder(order)).astype(source.dtype, copy=False)
     left = source.bits_allocated - 1 - source.high_bit
     right = source.bits_allocated - source.bits_stored
+    if left:
+        _check_bits(stored, source)
     if left or right:
         stored = (stored << left) >> right
     return stored.reshape(source.rows, source.columns)
+
+
+def _check_bits(stored: NDArray[Any], source: PixelSource) -> None:
+    """Refuse pixels of which BitsStored would cut off a part.
+
+    Above the stored bits may lie a sign, or a plane of an old overlay: two values. Where there are
+    more, a number runs on there.
+    """
+    above = stored.view(f"u{stored.itemsize}") >> (source.high_bit + 1)
+    if not above.any():
+        return
+    counts = np.sort(np.bincount(above))
+    if counts[:-2].sum() > _OTHERS_ABOVE * above.size:
+        expected = f"stored values of {source.bits_stored} bits, as BitsStored says"
+        fix = "export the images again from the scanner or archive"
+        raise PixelError(compose(expected, "larger ones", fix=fix))
 
 
 def _decompress(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:

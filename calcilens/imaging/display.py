@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from calcilens.imaging.strips import in_strips
 from calcilens.imaging.tables import look_up
 
 Float = NDArray[np.float32]
@@ -23,14 +24,21 @@ def displayed(values: Float, tags: Dataset) -> tuple[NDArray[np.uint8], str]:
         (Y, X) grey, and how it was found, in words.
     """
     if tags.get("VOILUTSequence"):
-        shown, top = look_up(values, tags.VOILUTSequence[0])
-        return _grey(shown / top), "VOI LUT"
+        return in_strips(lambda rows: _looked_up(rows, tags), values, np.uint8), "VOI LUT"
     window = _window(tags)
     if window is None:
         low, high = np.percentile(values[:: max(1, values.shape[0] // 512)], (0.5, 99.5))
-        return _grey((values - low) / max(high - low, 1e-6)), "robust range: no window is given"
+        span = max(high - low, 1e-6)
+        grey = in_strips(lambda rows: _grey((rows - low) / span), values, np.uint8)
+        return grey, "robust range: no window is given"
     centre, width, function = window
-    return _grey(windowed(values, centre, width, function)), f"window ({function})"
+    grey = in_strips(lambda rows: _grey(windowed(rows, centre, width, function)), values, np.uint8)
+    return grey, f"window ({function})"
+
+
+def _looked_up(values: Float, tags: Dataset) -> NDArray[np.uint8]:
+    shown, top = look_up(values, tags.VOILUTSequence[0])
+    return _grey(shown / top)
 
 
 def windowed(values: Float, centre: float, width: float, function: str) -> Float:

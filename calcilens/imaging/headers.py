@@ -46,6 +46,15 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 _REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_PIXEL_FACTS = ("Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
+_TERMS = (
+    "ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM "
+    "HC HD IO IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT "
+    "PA PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN "
+    "RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC"
+)
+_MODALITIES = frozenset(_TERMS.split())
+"""Defined terms (PS3.3 C.7.3.1.1.1); a patient's name may stand in place of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +64,7 @@ class Header:
     Args:
         name: File name relative to the input.
         tags: The data elements of TAGS.
+        modality: A defined term; empty where the file gives none.
         pixels: Where frame 0 lies; None for an object without pixels.
         others: Files with the same SOPInstanceUID and other content: tried if this one fails.
     """
@@ -131,7 +141,7 @@ def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
             return None  # a DICOMDIR: its files are here themselves
         study, series, sop = (_uid(tags, keyword) for keyword in _REQUIRED_UIDS)
         pixels = _pixel_source(tags, path, stream, at)
-        modality = code_string(tags, "Modality") or ""
+        modality = modality_of(tags)
     except (OSError, MemoryError, InputError):
         raise
     except Exception as error:  # pydicom raises anything on broken files
@@ -168,6 +178,12 @@ def code_string(tags: Dataset, keyword: str) -> str | None:
     return value if _CODE.fullmatch(value) else None
 
 
+def modality_of(tags: Dataset) -> str:
+    """Return the Modality where it is a defined term; empty for anything else."""
+    value = code_string(tags, "Modality") or ""
+    return value if value in _MODALITIES else ""
+
+
 def _uid(tags: Dataset, keyword: str) -> str:
     """Return a UID that other objects can refer to (PS3.5 section 9)."""
     value = str(tags.get(keyword) or "")
@@ -189,6 +205,9 @@ def _pixel_source(tags: Dataset, path: Path, stream: BinaryIO, at: int) -> Pixel
         offset, length = _value_place(at, element, uid.UID(syntax))
     if "Rows" not in tags:
         return None
+    missing = [keyword for keyword in _PIXEL_FACTS if tags.get(keyword) in (None, "")]
+    if missing:
+        raise InputError(compose(f"{', '.join(missing)} beside the pixels", "none"))
     stored = int(tags.BitsStored)
     return PixelSource(
         path=str(path),

@@ -45,6 +45,13 @@ _MACROS = {
 }
 """Functional group in which an enhanced object keeps an attribute (PS3.3 C.7.6.16)."""
 
+SPACING_MM = (0.05, 10.0)
+"""Of pixels in a plane. The finest scanner of patients has 0.061 mm (XtremeCT II; Manske et al.,
+Bone 2015); a body of 500 mm would be 50 of the largest pixels wide."""
+_MOST_HU_A_STEP = 32.0
+"""Of a stored value. Eight bits for all of 4096 HU take 16; the extended scale takes 10."""
+_FARTHEST_HU = 65536.0
+
 
 @dataclass(frozen=True, eq=False)
 class CtPlane:
@@ -168,7 +175,8 @@ def _plane(header: Header, frame: int) -> CtPlane:
     orientation = groups.floats("ImageOrientationPatient", 6)
     spacing = groups.floats("PixelSpacing", 2)
     slope, intercept = (groups.floats(k, 1)[0] for k in ("RescaleSlope", "RescaleIntercept"))
-    _check(orientation, spacing, slope)
+    _check_geometry(orientation, spacing)
+    _check_scale(slope, intercept)
     return CtPlane(
         name=header.name,
         sop_uid=header.sop_uid,
@@ -216,17 +224,32 @@ def _refuse_frame(groups: _Groups) -> None:
         raise SeriesError("pixel values in another unit than Hounsfield")
 
 
-def _check(orientation: tuple[float, ...], spacing: tuple[float, ...], slope: float) -> None:
+def _check_geometry(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> None:
     row, column = np.asarray(orientation[:3]), np.asarray(orientation[3:])
     lengths = np.linalg.norm([row, column], axis=1)
     if (abs(lengths - 1) > 0.01).any() or abs(row @ column) > 0.01:
         raise SeriesError(
             compose("ImageOrientationPatient of two unit vectors at right angles", f"{orientation}")
         )
-    if min(spacing) <= 0:
-        raise SeriesError(compose("a PixelSpacing above 0", f"{spacing}"))
-    if slope == 0:
-        raise SeriesError(compose("a RescaleSlope other than 0", "0"))
+    least, most = SPACING_MM
+    if not (least <= min(spacing) and max(spacing) <= most):
+        found = " x ".join(f"{s:g}" for s in spacing)
+        fix = "look whether it was written in another unit than mm"
+        expected = f"a PixelSpacing from {least:g} to {most:g} mm"
+        raise SeriesError(compose(expected, found, fix=fix))
+
+
+def _check_scale(slope: float, intercept: float) -> None:
+    """Refuse a scale that turns no stored values into Hounsfield units."""
+    if not 0 < abs(slope) <= _MOST_HU_A_STEP or abs(intercept) > _FARTHEST_HU:
+        expected = f"a RescaleSlope other than 0, of at most {_MOST_HU_A_STEP:g} HU a stored value"
+        raise SeriesError(
+            compose(
+                f"{expected}, and a RescaleIntercept within {_FARTHEST_HU:g} HU",
+                f"{slope:g} and {intercept:g}",
+                fix="export the series again from the scanner or archive",
+            )
+        )
 
 
 def _padding(tags: Dataset, source: PixelSource) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from calcilens.imaging.decode import PixelSource, quiet
 from calcilens.imaging.display import displayed
 from calcilens.imaging.headers import Header, code_string
 from calcilens.imaging.images import Plane, Radiograph
+from calcilens.imaging.strips import in_strips
 from calcilens.imaging.tables import look_up
 
 
@@ -36,8 +37,8 @@ def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
         raise SeriesError(compose("usable look-up tables", found[:120])) from error
     notes = [f"shown with: {how_shown}"]
     if header.pixels.photometric == "MONOCHROME1":
-        values = np.float32(ends[0] + ends[1]) - values
-        display = 255 - display
+        np.subtract(np.float32(ends[0] + ends[1]), values, out=values)
+        np.subtract(255, display, out=display)
         notes.append("MONOCHROME1 turned: bright means dense")
     return Radiograph(
         pixels=values,
@@ -60,7 +61,8 @@ def _modality_values(
     """Apply the modality LUT; return values and those of the ends of the stored range."""
     low = -(1 << (source.bits_stored - 1)) if source.signed else 0
     ends = np.array([low, low + (1 << source.bits_stored) - 1]).astype(stored.dtype)
-    values, (first, last) = (_modality_lut(v, tags) for v in (stored, ends))
+    values = in_strips(lambda rows: _modality_lut(rows, tags), stored, np.float32)
+    first, last = _modality_lut(ends, tags)
     if not np.isfinite(values).all():
         raise SeriesError(compose("a finite rescale", "one that is not"))
     return values, (float(first), float(last))

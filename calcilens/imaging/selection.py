@@ -42,7 +42,8 @@ def why_left_out(header: Header) -> str | None:
     if modality in _OBJECTS:
         return _OBJECTS[modality]
     if modality != "CT" and modality not in RADIOGRAPHS:
-        return f"modality {modality or '(none)'} is not read, only CT, {', '.join(RADIOGRAPHS)}"
+        named = f"modality {modality}" if modality else "another modality, or none,"
+        return f"{named} is not read, only CT, {', '.join(RADIOGRAPHS)}"
     if header.pixels is None:
         return "holds no image pixels"
     if tags.get("SamplesPerPixel", 1) != 1 or "MONOCHROME" not in header.pixels.photometric:

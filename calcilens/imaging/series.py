@@ -80,7 +80,7 @@ def _plan_ct(
     headers: Sequence[Header], good: Sequence[Header], skipped: list[Skipped]
 ) -> SeriesPlan:
     planes, refused = ct_planes(good)
-    skipped += refused
+    skipped += refused if planes else _summed(headers[0].series_uid, refused)
     try:
         stack = build_stack(planes)
     except InputError as error:
@@ -91,6 +91,12 @@ def _plan_ct(
     uid = headers[0].series_uid
     skipped += [Skipped(uid, note) for note in stack.notes if note.endswith("left out")]
     return SeriesPlan(tuple(headers), stack, (), tuple(skipped), None)
+
+
+def _summed(uid: str, refused: Sequence[Skipped]) -> list[Skipped]:
+    """Say once what holds for every object of a series."""
+    reasons = {r.reason for r in refused}
+    return [Skipped(uid, reasons.pop())] if len(reasons) == 1 else list(refused)
 
 
 def read_series(plan: SeriesPlan, pool: DecoderPool, done: Callable[[], None]) -> SeriesResult:

@@ -18,6 +18,8 @@ STEP_TOLERANCE = 0.25
 with a single decimal, so steps of 0.625 mm come as 0.6 and 0.7; a lost plane doubles one."""
 PLACE_TOLERANCE_MM = 0.1
 _TILT_DEGREES = 0.1
+STEP_MM = (0.05, 50.0)
+"""From plane to plane: from the finest scanner of patients to single planes through vertebrae."""
 
 Float = NDArray[np.float64]
 
@@ -62,9 +64,11 @@ def regular_stack(planes: Sequence[CtPlane], notes: Sequence[str] = ()) -> Stack
     """Give ordered planes their affine.
 
     Raises:
-        SeriesError: The planes are not evenly spaced on one line.
+        SeriesError: The planes are not evenly spaced on one line, or closer or farther apart
+            than any scanner makes them.
     """
     step = _step(planes)
+    _check_step(float(np.linalg.norm(step)))
     plane = planes[0]
     affine = Affine.from_dicom(plane.position, plane.orientation, plane.spacing, step)
     straight = abs(float(step @ plane.normal)) / float(np.linalg.norm(step))
@@ -75,6 +79,14 @@ def regular_stack(planes: Sequence[CtPlane], notes: Sequence[str] = ()) -> Stack
     elif tilt > _TILT_DEGREES:
         said.append(f"planes are shifted by {tilt:.1f} degrees (gantry tilt): kept as they lie")
     return Stack(tuple(planes), affine, tuple(said))
+
+
+def _check_step(step_mm: float) -> None:
+    least, most = STEP_MM
+    if not least <= step_mm <= most:
+        fix = "look whether positions were written in another unit than mm"
+        expected = f"planes from {least:g} to {most:g} mm apart"
+        raise SeriesError(compose(expected, f"{step_mm:g}", fix=fix))
 
 
 def longest_run(planes: Sequence[CtPlane]) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from calcilens.errors import PixelError, SeriesError, compose
 from calcilens.imaging.decode import decode
 from calcilens.imaging.images import Plane, Volume
 from calcilens.imaging.planes import CtPlane
+from calcilens.imaging.plausible import check_hu
 from calcilens.imaging.pool import DecoderPool
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.stacks import Stack, longest_run, regular_stack
@@ -51,12 +52,15 @@ def build_volume(
         The volume, and the planes that could not be read.
 
     Raises:
-        SeriesError: No plane, or no even run of planes, can be read.
+        SeriesError: No plane, or no even run of planes, can be read, or no CT of a body has such
+            values.
     """
     decoded = _decode(stack, pool, series_uid, done)
     stack = decoded.stack
+    hu = to_hu(decoded.raw, stack.planes)
+    check_hu(hu)
     volume = Volume(
-        hu=to_hu(decoded.raw, stack.planes),
+        hu=hu,
         affine=stack.affine,
         study_uid=study_uid,
         series_uid=series_uid,

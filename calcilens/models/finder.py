@@ -14,6 +14,7 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from calcilens.errors import ModelError, compose
 from calcilens.models.encoder import WIDTHS, Encoder
 
 STRIDE = 4
@@ -100,6 +101,9 @@ def heat_map(network: Finder, pixels: NDArray[np.float32]) -> NDArray[np.float32
     Args:
         network: In evaluation mode.
         pixels: (Y, X) finite, at the resolution that the network was trained for.
+
+    Raises:
+        ModelError: The network gives NaN, which would read as a film without a lesion.
     """
     film = torch.from_numpy(film_channels(pixels))[None]
     height, width = pixels.shape
@@ -107,4 +111,7 @@ def heat_map(network: Finder, pixels: NDArray[np.float32]) -> NDArray[np.float32
     with torch.inference_mode():
         logits = network(F.pad(film, margin, mode="replicate"))
     cells = logits[0, 0, : -(-height // STRIDE), : -(-width // STRIDE)].sigmoid()
-    return np.asarray(cells.float().numpy())
+    heat = np.asarray(cells.float().numpy())
+    if not np.isfinite(heat).all():
+        raise ModelError(compose("a finder that gives numbers", "NaN", fix="train it again"))
+    return heat

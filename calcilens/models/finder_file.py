@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from calcilens.errors import ModelError, compose
 from calcilens.files import usual_mode, whole
+from calcilens.models.card_facts import number
 from calcilens.models.finder import Finder
 from calcilens.models.registry import FINDS, Loaded, ModelFile, find
+from calcilens.models.weights_file import load_into, read_state
+
+_WIDTHS = (1, 1024)
+_SIDES_PX = (64, 4096)
+"""A film smaller than a few cells shows nothing; a larger one needs more memory than there is."""
+_THRESHOLDS = (0.001, 0.999)
+"""Anything else reports either every place of a film or none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +45,24 @@ def load_finder(name_or_path: str | Path | ModelFile) -> LoadedFinder:
     """Load a finder by name, path or file, checked against its card.
 
     Raises:
-        ModelError: No such model, it finds nothing, or the weights are damaged or do not fit.
+        ModelError: No such model, it finds nothing, the weights are damaged or do not fit, or the
+            card asks for what no finder can do.
     """
     file = find(name_or_path, finds=True)
     file.verify()
     card = file.card
+    if card["modality"] != "radiograph":
+        found = f"one for {card['modality']}"
+        raise ModelError(compose("a finder for radiographs", found, where=file.name))
+    where = file.card_path.name
+    longest = int(number(card, "longest_px", *_SIDES_PX, where=where, whole=True))
+    threshold = float(number(card, "threshold", *_THRESHOLDS, where=where))
+    width = int(number(card["network"], "width", *_WIDTHS, where=where, whole=True))
+    network = Finder(width)
     try:
-        network = Finder(int(card["network"]["width"]))
-        state = {
-            k: v.float() if v.is_floating_point() else v for k, v in load_file(file.weights).items()
-        }
-        network.load_state_dict(state)
-        longest, threshold = int(card["longest_px"]), float(card["threshold"])
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        load_into(network, read_state(file), file)
+    except RuntimeError as error:
+        found = str(error).splitlines()[0]
         fitting = "weights and a card that fit together"
         raise ModelError(compose(fitting, found, where=file.weights.name)) from error
     network = network.eval().to(memory_format=torch.channels_last)

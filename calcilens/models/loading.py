@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from calcilens.errors import ModelError, UsageError, compose
 from calcilens.files import usual_mode, whole
 from calcilens.imaging.patches import PatchSpec
+from calcilens.models.card_facts import number
 from calcilens.models.ensemble import Ensemble
 from calcilens.models.registry import Loaded, ModelFile, find
+from calcilens.models.weights_file import load_into, read_state
 from calcilens.vocabulary import PATTERN_KEYS
 
 MOST_MEMBERS = 32
 """A card that asks for more is broken or hostile."""
+_MOST_PLANES, _SIZES_PX = 99, (8, 2048)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +50,15 @@ def load_model(name_or_path: str | Path | ModelFile) -> LoadedModel:
     try:
         if len(card["members"]) > MOST_MEMBERS:
             raise UsageError(f"{len(card['members'])} members, at most {MOST_MEMBERS} are taken")
-        state = {k: v.float() if v.is_floating_point() else v for k, v in _read(file).items()}
+        _check_sizes(card["network"], file.card_path.name)
+        state = read_state(file)
         first = "slope" in state
         network = Ensemble(
             card["network"], len(card["members"]), card["patterns"], by_profile=first
         )
-        network.load_state_dict(_of_today(state, network, card))
+        load_into(network, _of_today(state, network, card), file)
         _check_patterns(network, card["patterns"])
+        _check_modality(network.first.spec, card["modality"])
     except (KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
         raise ModelError(
             compose(
@@ -95,13 +99,20 @@ def _check_patterns(network: Ensemble, stated: Collection[str]) -> None:
         raise UsageError(f"patterns {', '.join(stated)} in the card, {', '.join(taught)} taught")
 
 
-def _read(file: ModelFile) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(file.weights)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            compose("a safetensors file", type(error).__name__, where=file.weights.name)
-        ) from error
+def _check_sizes(network: Mapping[str, Any], where: str) -> None:
+    """Refuse sizes of which patches alone would fill the memory."""
+    if "planes" in network:
+        number(network, "planes", 1, _MOST_PLANES, where=where, whole=True)
+    for key in {"size", "lesion_px", "context_px"} & network.keys():
+        number(network, key, *_SIZES_PX, where=where, whole=True)
+
+
+def _check_modality(spec: PatchSpec, modality: str) -> None:
+    """Hold the card's modality against what the network is given: HU are of a CT alone."""
+    asks = {"percentile": "radiograph", "hu_window": "CT", "hu_and_relative": "CT"}
+    meant = asks.get(spec.intensity, modality)
+    if modality not in ("CT", "radiograph") or meant != modality:
+        raise UsageError(f"modality {modality} on the card, intensity {spec.intensity} of {meant}")
 
 
 def save_model(network: Ensemble, card: Mapping[str, Any], weights: Path) -> ModelFile:

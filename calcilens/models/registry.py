@@ -12,6 +12,7 @@ from typing import Any
 
 from calcilens.errors import ModelError, compose
 from calcilens.files import write_whole
+from calcilens.models.card_facts import check_card
 
 HERE = Path(__file__).parent
 DEFAULT = {"CT": "calcilens-ct", "radiograph": "calcilens-radiograph"}
@@ -41,7 +42,7 @@ class ModelFile:
         """The model's card: intended use, data, figures, limits.
 
         Raises:
-            ModelError: The card is missing or not JSON.
+            ModelError: The card is missing or not JSON, or a field is of another kind.
         """
         try:
             card = json.loads(self.card_path.read_text(encoding="utf-8"))
@@ -49,11 +50,7 @@ class ModelFile:
             raise ModelError(
                 compose("a model card (JSON)", f"{type(error).__name__}", where=self.card_path.name)
             ) from error
-        if not isinstance(card, dict) or not {"name", "modality", "network"} <= card.keys():
-            raise ModelError(
-                compose("a card with name, modality and network", "others", where=self.name)
-            )
-        return card
+        return check_card(card, self.card_path.name)
 
     @cached_property
     def sha256(self) -> str:

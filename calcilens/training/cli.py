@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -30,6 +32,7 @@ CONFIGS = Path(__file__).parent / "configs"
 FINDERS = CONFIGS / "finders"
 MODEL_FILE = "model.safetensors"
 LAST = "last.ckpt"
+_LONGEST_MESSAGE = 240
 
 
 def recipes() -> list[str]:
@@ -159,7 +162,10 @@ def train(args: Sequence[str], kind: type[TrainingCLI] = TrainingCLI) -> Trainer
             args=["fit", *_with_recipe_paths(args), "--weights_only=true"],
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
+            parser_kwargs={"exit_on_error": False, "fit": {"exit_on_error": False}},
         )
+    except ArgumentError as error:
+        raise UsageError(_in_one_line(str(error))) from error
     except UnpicklingError as error:
         raise ModelError(
             compose("a checkpoint of plain tensors", "other objects", where="--ckpt_path")
@@ -169,6 +175,12 @@ def train(args: Sequence[str], kind: type[TrainingCLI] = TrainingCLI) -> Trainer
             raise KeyboardInterrupt from None
         raise
     return cli.trainer
+
+
+def _in_one_line(message: str) -> str:
+    """Return the beginning of what the parser of options says, without Lightning's sub-command."""
+    short = re.sub(r"\bfit\.", "", " ".join(message.split()))[:_LONGEST_MESSAGE]
+    return compose("settings that can be used", short, fix="`--help` lists the main options")
 
 
 def _with_recipe_paths(args: Sequence[str]) -> list[str]:

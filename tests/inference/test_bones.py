@@ -9,7 +9,7 @@ import highdicom
 import nibabel
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 
 from calcilens.errors import RoiError
@@ -79,17 +79,10 @@ def test_what_is_given_as_bone_is_no_lesion(tmp_path: Path) -> None:
     assert run_study(study(ct()), Models(), bones=given).lesions == ()
 
 
-def test_bones_are_picked_from_a_seg_by_their_names(tmp_path: Path) -> None:
-    stored = np.full((6, 20, 24), 1064, np.uint16)
-    stored[1:4, 5:9, 10:17] = 1700
-    objects = factory.ct_slices(stored, PatientID="x", PatientName="", StudyDate="20260102")
-    image = read_study(factory.save_all(objects, tmp_path / "ct")).images[0]
-    by_uid = {ds.SOPInstanceUID: ds for ds in map(dcmread, (tmp_path / "ct").iterdir())}
-    masks = np.zeros((6, 20, 24, 3), np.uint8)
-    masks[1:4, 5:9, 10:14, 0] = masks[1:4, 5:9, 12:17, 1] = masks[:, 15:, :5, 2] = 1
-    names = ("rib_left_4", "vertebrae_T5", "liver")
-    seg = highdicom.seg.Segmentation(
-        source_images=[complete(by_uid[p.sop_uid]) for p in image.planes],
+def seg_of(planes: list[Dataset], masks: np.ndarray, names: tuple[str, ...]) -> Dataset:
+    """Return a SEG of masks (Z, Y, X, N), one a name."""
+    made: Dataset = highdicom.seg.Segmentation(
+        source_images=planes,
         pixel_array=masks,
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -111,6 +104,19 @@ def test_bones_are_picked_from_a_seg_by_their_names(tmp_path: Path) -> None:
         software_versions="1",
         device_serial_number="1",
     )
+    return made
+
+
+def test_bones_are_picked_from_a_seg_by_their_names(tmp_path: Path) -> None:
+    stored = np.full((6, 20, 24), 1064, np.uint16)
+    stored[1:4, 5:9, 10:17] = 1700
+    objects = factory.ct_slices(stored, PatientID="x", PatientName="", StudyDate="20260102")
+    image = read_study(factory.save_all(objects, tmp_path / "ct")).images[0]
+    by_uid = {ds.SOPInstanceUID: ds for ds in map(dcmread, (tmp_path / "ct").iterdir())}
+    masks = np.zeros((6, 20, 24, 3), np.uint8)
+    masks[1:4, 5:9, 10:14, 0] = masks[1:4, 5:9, 12:17, 1] = masks[:, 15:, :5, 2] = 1
+    names = ("rib_left_4", "vertebrae_T5", "liver")
+    seg = seg_of([complete(by_uid[p.sop_uid]) for p in image.planes], masks, names)
     seg.save_as(tmp_path / "bones.dcm")
     fit = fit_bones(read_bones(tmp_path / "bones.dcm"), [image])
     assert np.array_equal(fit.bones[image.series_uid], masks[..., :2].any(-1))
@@ -129,7 +135,7 @@ def test_a_broken_nifti_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_an_empty_mask_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RoiError, match="with bone other than 0, found only 0"):
+    with pytest.raises(RoiError, match=r"bones\.nii: .* with bone other than 0, found only 0"):
         read_bones(nifti(tmp_path / "bones.nii", np.zeros_like(drawn()), ct()))
 
 
@@ -159,3 +165,68 @@ def test_a_nifti_that_could_be_of_several_ct_is_refused(tmp_path: Path) -> None:
     others = [ct(), replace(ct(), series_uid="1.2.826.1.7")]
     with pytest.raises(RoiError, match="expected one CT of its grid, found none among 2"):
         fit_bones(read_bones(path), others)
+
+
+def test_nan_is_no_bone(tmp_path: Path) -> None:
+    mask = np.where(drawn(*BALL), 1, np.nan).astype(np.float32)
+    picture = nibabel.Nifti1Image(mask.transpose(2, 1, 0), np.diag([1.0, 1, 1, 1]))
+    nibabel.save(picture, tmp_path / "bones.nii")
+    assert np.array_equal(read_bones(tmp_path / "bones.nii").mask, drawn(*BALL))
+
+
+@pytest.mark.parametrize(
+    ("start", "content", "found"),
+    [
+        (70, np.int16(999), "whole NIfTI, found HeaderDataError"),
+        (40, np.array([77, 4, 4, 4, 1, 1, 1, 1], np.int16), "whole NIfTI, found HeaderDataError"),
+        (40, np.array([3, -4, 4, 4, 1, 1, 1, 1], np.int16), "whole NIfTI, found "),
+        (40, np.array([3, *[32767] * 3, 1, 1, 1, 1], np.int16), "to 1073741824 voxels"),
+        (40, np.array([2, 4, 4, 1, 1, 1, 1, 1], np.int16), "three axes, found shape"),
+        (70, np.array([128, 24], np.int16), "plain numbers, found voxels of type V"),
+        (280, np.zeros(12, np.float32), "affine with three directions"),
+        (280, np.full(12, np.nan, np.float32), "affine with three directions"),
+    ],
+)
+def test_a_damaged_header_is_one_line_with_the_name_of_the_file(
+    start: int, content: np.ndarray, found: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    picture = nibabel.Nifti1Image(np.ones((4, 4, 12), np.uint8), np.eye(4))
+    picture.set_sform(np.eye(4), code=1)
+    nibabel.save(picture, tmp_path / "bones.nii")
+    raw = bytearray((tmp_path / "bones.nii").read_bytes())
+    raw[start : start + content.nbytes] = content.tobytes()
+    (tmp_path / "bones.nii").write_bytes(raw + bytes(1000))
+    with pytest.raises(RoiError, match=rf"^--bone-mask bones\.nii: expected .*{found}") as said:
+        read_bones(tmp_path / "bones.nii")
+    assert "\n" not in str(said.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_seg_of_one_of_two_ct_in_its_frame_gives_that_its_bones(tmp_path: Path) -> None:
+    stored = np.full((6, 20, 24), 1064, np.uint16)
+    stored[1:4, 5:9, 10:17] = 1700
+    near = factory.ct_slices(stored, PatientID="x", PatientName="", StudyDate="20260102")
+    far = factory.ct_slices(stored, origin=(-10, -20, 530), SeriesInstanceUID=f"{factory.ROOT}.8")
+    for number, plane in enumerate(far):
+        plane.SOPInstanceUID = f"{factory.ROOT}.8.{number}"
+    factory.save_all([*far, *near], tmp_path / "ct")
+    images = read_study(tmp_path / "ct").images
+    mask = (stored > 1600).astype(np.uint8)[..., None]
+    seg_of([complete(plane) for plane in near], mask, ("femur",)).save_as(tmp_path / "bones.dcm")
+    fit = fit_bones(read_bones(tmp_path / "bones.dcm"), images)
+    assert np.array_equal(fit.bones[factory.SERIES_UID], mask[..., 0])
+    assert fit.others == (f"{factory.ROOT}.8",)
+    alone = [i for i in images if i.series_uid != factory.SERIES_UID]
+    with pytest.raises(RoiError, match=r"bones\.dcm: expected bones inside the CT, found none"):
+        fit_bones(read_bones(tmp_path / "bones.dcm"), alone)
+
+
+def test_an_empty_seg_is_refused_by_its_name(tmp_path: Path) -> None:
+    planes = factory.ct_slices(factory.ramp(), PatientID="x", PatientName="")
+    seg = seg_of([complete(p) for p in planes], np.ones((4, 6, 8, 1), np.uint8), ("femur",))
+    seg.PixelData = bytes(len(seg.PixelData))
+    seg.save_as(tmp_path / "bones.dcm")
+    with pytest.raises(
+        RoiError, match=r"^--bone-mask bones\.dcm: expected a segment with at least"
+    ):
+        read_bones(tmp_path / "bones.dcm")

@@ -91,7 +91,11 @@ def test_changed_weights_are_refused(network: Ensemble, tmp_path: Path) -> None:
     [
         ({"network": {**SMALL, "planes": 5}}, "fit together"),
         ({"network": {**SMALL, "no_such_thing": 1}}, "fit together"),
-        ({"network": 3}, "fit together"),
+        ({"network": 3}, "expected settings by name as network on the card, found 3"),
+        ({"limits": 5}, "expected text or a list of it as limits on the card, found 5"),
+        ({"version": [1]}, "expected text as version on the card"),
+        ({"modality": "MR"}, "modality MR on the card"),
+        ({"network": {**SMALL, "size": 10**7}}, "from 8 to 2048 as size on the card"),
         ({"network": {**SMALL, "planes": 2}}, "odd number"),
         ({"members": [{}, {}]}, "fit together"),
         ({"members": None}, "fit together"),
@@ -142,8 +146,8 @@ def test_a_failed_write_leaves_the_old_model_whole(
     ("card", "reason"),
     [
         ({"members": [{"held_out": -1}] * 200_000}, "at most 32"),
-        ({"network": {"planes": "five"}}, "fit together"),
-        ({"network": [1]}, "fit together"),
+        ({"network": {"planes": "five"}}, "a whole number from 1 to 99 as planes"),
+        ({"network": [1]}, "settings by name as network"),
     ],
 )
 def test_a_hostile_card_costs_nothing_and_is_refused(
@@ -153,6 +157,25 @@ def test_a_hostile_card_costs_nothing_and_is_refused(
     stored = json.loads(file.card_path.read_text("utf-8"))
     file.card_path.write_text(json.dumps(stored | card), "utf-8")
     with pytest.raises(ModelError, match=reason):
+        load_model(file.weights)
+
+
+@pytest.mark.parametrize("name", ["members.0.encoder.mix.weight", "calibration.slope"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_refused(
+    network: Ensemble, tmp_path: Path, name: str, value: float
+) -> None:
+    network.state_dict()[name].fill_(value)
+    file = save_model(network, CARD, tmp_path / "made.safetensors")
+    with pytest.raises(ModelError, match=f"expected finite weights, found NaN or inf.* in {name}"):
+        load_model(file.weights)
+
+
+def test_a_model_of_films_is_none_of_ct(tmp_path: Path) -> None:
+    film = SMALL | {"planes": 1, "intensity": "percentile"}
+    made = Ensemble(film, 1, ["diffuse"]).eval()
+    file = save_model(made, CARD | {"network": film}, tmp_path / "made.safetensors")
+    with pytest.raises(ModelError, match="modality CT on the card, intensity percentile of radio"):
         load_model(file.weights)
 
 

@@ -228,3 +228,17 @@ def test_a_folder_without_films_is_one_line(text: str | None, tmp_path: Path) ->
     with pytest.raises(InputError, match=r"--data\.films: expected a set of films") as said:
         FilmData([tmp_path]).setup("fit")
     assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [([], "data.films"), (["--films=x"], "films"), (["--data.draws=x"], "draws")],
+)
+def test_settings_that_cannot_be_used_are_one_line(
+    given: list[str], named: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match=rf"expected settings that can be used, .*{named}") as said:
+        train(["--config", RECIPES[0], *given], FinderCLI)
+    assert "\n" not in str(said.value)
+    assert "fit" not in str(said.value)
+    assert len(capfd.readouterr().err.splitlines()) == 0

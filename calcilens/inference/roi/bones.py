@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pydicom
-from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
@@ -18,9 +20,9 @@ from scipy.ndimage import affine_transform
 
 from calcilens.errors import RoiError, compose
 from calcilens.imaging.geometry import Affine
+from calcilens.imaging.headers import modality_of
 from calcilens.imaging.images import Image, Volume
 from calcilens.inference.roi.reading import standard
-from calcilens.inference.roi.region import names_of
 from calcilens.inference.roi.segmentation import GridRegion, read_grid
 
 _NIFTI = (".nii", ".nii.gz")
@@ -33,6 +35,10 @@ _BONES = re.compile(
 _LEAST_HU = 80.0
 """Bone with its marrow has a higher median, in osteoporosis too; soft tissue has a lower one."""
 _SAME_MM = 0.05
+_MOST_VOXELS = 2**30
+"""Twice those of a whole body in planes of 512 x 512; a header may claim any number."""
+_LEAST_MM3 = 1e-6
+_FIX = "write the mask again, in the grid of its CT"
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ def read_bones(path: Path) -> GridRegion:
 def fit_bones(region: GridRegion, images: Sequence[Image]) -> Fit:
     """Put bones into the grid of each CT that they fit.
 
-    A SEG fits the CT of its frame of reference. A NIfTI names no frame: it fits the CT of its own
-    grid or, where there is only one CT, that one.
+    A SEG fits the CT of its frame of reference that it lies on, above all those that it refers to.
+    A NIfTI names no frame: it fits the CT of its own grid or, where there is only one CT, that one.
 
     Raises:
         RoiError: They fit none.
@@ -82,13 +88,21 @@ def fit_bones(region: GridRegion, images: Sequence[Image]) -> Fit:
         found = f"none among {len(volumes)} CT series"
         fix = None if region.uids else "give one study, or resample the mask to its CT"
         raise RoiError(compose(expected, found, where=region.where, fix=fix))
-    bones = {v.series_uid: _on_bone(region, v) for v in near}
+    bones: dict[str, NDArray[np.bool_]] = {}
+    misfits = []
+    for volume in sorted(near, key=lambda v: v.series_uid not in region.uids):
+        try:
+            bones[volume.series_uid] = _on_bone(region, volume)
+        except RoiError as error:
+            misfits.append(error)
+    if not bones:
+        raise misfits[0]  # of the series that it refers to
     return Fit(bones, tuple(v.series_uid for v in volumes if v.series_uid not in bones))
 
 
 def _is_meant(region: GridRegion, volume: Volume, volumes: Sequence[Volume]) -> bool:
     if region.uids:
-        return bool(region.uids & names_of(volume))
+        return volume.frame_of_reference_uid in region.uids
     return len(volumes) == 1 or _same_grid(region, volume)
 
 
@@ -124,35 +138,66 @@ def _resampled(region: GridRegion, volume: Volume) -> NDArray[np.bool_]:
 
 
 def _read_nifti(path: Path, where: str) -> GridRegion:
-    """Read a NIfTI, whose axes are (x, y, z) and RAS; what is not 0 is bone."""
+    """Read a NIfTI, whose axes are (x, y, z) and RAS; what is neither 0 nor NaN is bone."""
     try:
-        picture = nibabel.load(path)
-        values = np.asarray(picture.dataobj)
-        matrix = _RAS_TO_LPS @ np.asarray(picture.affine)[:, [2, 1, 0, 3]]
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise RoiError(compose("a whole NIfTI", type(error).__name__, where=where)) from error
-    if values.ndim != 3 or not (values != 0).any():
-        found = f"shape {values.shape}" if values.ndim != 3 else "only 0"
-        raise RoiError(compose("a NIfTI of three axes with bone other than 0", found, where=where))
-    mask = np.ascontiguousarray((values != 0).transpose(2, 1, 0))
+        values, matrix = _nifti_values(path)
+    except Exception as error:  # nibabel raises anything on broken files
+        found = type(error).__name__
+        raise RoiError(compose("a whole NIfTI", found, where=where, fix=_FIX)) from error
+    fault = _fault(values, matrix)
+    if fault is not None:
+        expected, found = fault
+        raise RoiError(compose(expected, found, where=where, fix=_FIX))
+    mask = np.ascontiguousarray(_filled(values).transpose(2, 1, 0))
     return GridRegion(where, frozenset(), mask, Affine(matrix))
+
+
+def _nifti_values(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the voxels (X, Y, Z), left unread where the header claims too many, and the affine."""
+    with LoggingOutputSuppressor():  # what is wrong is said once, by us
+        picture = nibabel.load(path)
+    size = prod(picture.shape)
+    values = np.asarray(picture.dataobj) if size <= _MOST_VOXELS else np.empty(0)
+    return values, _RAS_TO_LPS @ np.asarray(picture.affine, np.float64)[:, [2, 1, 0, 3]]
+
+
+def _fault(values: NDArray[Any], matrix: NDArray[np.float64]) -> tuple[str, str] | None:
+    """Return what was expected of a NIfTI and what was found, or None where all is well."""
+    if not values.ndim or not values.size:
+        return f"1 to {_MOST_VOXELS} voxels", "another number"
+    if values.dtype.kind not in "biuf":
+        return "a NIfTI of plain numbers", f"voxels of type {values.dtype.kind}"
+    if values.ndim != 3:
+        return "a NIfTI of three axes", f"shape {values.shape}"
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < _LEAST_MM3:
+        return "an affine with three directions", "one that is flat or no number"
+    if not _filled(values).any():
+        return "a NIfTI with bone other than 0", "only 0"
+    return None
+
+
+def _filled(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say where a mask is set; NaN is how some programs write nothing."""
+    return np.asarray((values != 0) & ~np.isnan(values))
 
 
 def _read_seg(path: Path, where: str) -> GridRegion:
     """Read the bones of a SEG: the segments so named or, where there is one segment, that."""
     dataset = pydicom.dcmread(path)
     if dataset.get("Modality") != "SEG" or "FrameOfReferenceUID" not in dataset:
-        found = f"modality {dataset.get('Modality')}"
+        found = f"modality {modality_of(dataset) or '(another)'}"
         raise RoiError(compose("a SEG with a frame of reference", found, where=where))
     segments = list(dataset.SegmentSequence)
     bones = segments if len(segments) == 1 else [s for s in segments if _BONES.search(_name(s))]
     if not bones:
         expected = "segments whose label or type names a bone"
         raise RoiError(compose(expected, f"{len(segments)} others", where=where))
-    region = read_grid(where, dataset, [int(s.SegmentNumber) for s in bones])
-    return GridRegion(
-        where, frozenset({str(dataset.FrameOfReferenceUID)}), region.mask, region.affine
-    )
+    try:
+        region = read_grid(where, dataset, [int(s.SegmentNumber) for s in bones])
+    except RoiError as error:
+        raise RoiError(f"{where}: {error}") from error
+    uids = region.uids | {str(dataset.FrameOfReferenceUID)}
+    return GridRegion(where, uids, region.mask, region.affine)
 
 
 def _name(segment: Dataset) -> str:

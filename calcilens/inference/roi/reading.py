@@ -10,6 +10,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from calcilens.errors import RoiError, compose
+from calcilens.imaging.headers import modality_of
 from calcilens.imaging.records import Skipped
 from calcilens.inference.roi.boxes import read_csv, read_json
 from calcilens.inference.roi.region import Region
@@ -67,7 +68,9 @@ def standard(where: str) -> Iterator[None]:
     """Turn what a malformed object makes the libraries raise into one line."""
     try:
         yield
-    except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (RoiError, InvalidDicomError, OSError, MemoryError):
+        raise
+    except Exception as error:  # pydicom and highdicom raise anything on broken values
         what = f"one that breaks the standard ({type(error).__name__})"
         raise RoiError(compose("a whole SEG or RTSTRUCT", what, where=where)) from error
 
@@ -83,4 +86,5 @@ def _entries(path: Path) -> Sequence[tuple[str, Callable[[], Region]]]:
         from calcilens.inference.roi.rtstruct import read_rtstruct
 
         return read_rtstruct(path, dataset)
-    raise RoiError(compose("a SEG or RTSTRUCT", f"modality {modality}", where=path.name))
+    found = f"modality {modality_of(dataset) or '(another)'}"
+    raise RoiError(compose("a SEG or RTSTRUCT", found, where=path.name))
