@@ -1,9 +1,11 @@
 """Is a lesion like those that a model was taught on? State only, learnt in training.
 
-The squared Mahalanobis distance from the training set (Lee et al., NeurIPS 2018) of what an early
-stage of the first member's encoder sees, and of how Hounsfield units are spread over the patch. An
-early stage tells another modality, a photograph or noise better than a late one, which was trained
-to look past such things.
+The squared Mahalanobis distance from the training set (Lee et al., NeurIPS 2018). For patches in
+HU: of what an early stage of the first member's encoder sees, and of how HU are spread. An early
+stage tells another modality, a photograph or noise better than a late one, which was trained to
+look past such things. Without HU: of the texture of the patch; beside it a small network that
+was taught strangers (outlier exposure, Hendrycks et al., ICLR 2019) reads both, and the larger
+distance counts.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Domain(nn.Module):
 
     Args:
         kinds: 2 for networks whose input may be in HU or not, else 1.
-        width: Number of features.
+        width: Number of features that have a usual place.
+        beside: Number of features before these that only `Strangers` read; without any there
+            are none.
     """
 
     mean: Tensor
@@ -58,8 +62,10 @@ class Domain(nn.Module):
     scale: Tensor
     limit: Tensor
 
-    def __init__(self, kinds: int, width: int) -> None:
+    def __init__(self, kinds: int, width: int, beside: int = 0) -> None:
         super().__init__()
+        self.width, self.beside = width, beside
+        self.strangers = Strangers(width + beside) if beside else None
         self.register_buffer("mean", torch.zeros(kinds, width))
         self.register_buffer("precision", torch.eye(width).repeat(kinds, 1, 1))
         self.register_buffer("scale", torch.ones(kinds))
@@ -69,11 +75,55 @@ class Domain(nn.Module):
         """Return (B,) distances; what lies beyond `limit` is out of domain.
 
         Args:
-            features: (B, width).
+            features: (B, beside + width).
             kind: (B,) kind of each input.
         """
+        found = self.away(features, kind)
+        return found if self.strangers is None else torch.maximum(found, self.strangers(features))
+
+    def away(self, features: Tensor, kind: Tensor) -> Tensor:
+        """Return (B,) distances from what is usual; arguments as for `forward`."""
+        placed = features[:, -self.width :]
         found = torch.zeros(len(features), device=features.device)
         for k, (mean, precision) in enumerate(zip(self.mean, self.precision, strict=True)):
-            off = features - mean
+            off = placed - mean
             found = torch.where(kind == k, ((off @ precision) * off).mean(1), found)
         return found / self.scale[kind]
+
+
+class Strangers(nn.Module):
+    """Tells lessons from strangers that it was taught.
+
+    Args:
+        width: Number of features.
+    """
+
+    HIDDEN = 64
+    FURTHEST = 6.0
+    """Standard deviations beyond which a feature counts no more: none may carry all away."""
+    centre: Tensor
+    spread: Tensor
+    slope: Tensor
+    offset: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(width, self.HIDDEN), nn.Linear(self.HIDDEN, 1)
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+        self.register_buffer("slope", torch.tensor(0.0))
+        self.register_buffer("offset", torch.tensor(-torch.inf))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B,) distances of features (B, width): 1 at the limit; 0 before it was taught."""
+        return torch.exp(self.slope * self.logit(features) + self.offset)
+
+    def logit(self, features: Tensor) -> Tensor:
+        """Return the (B,) log-odds that features (B, width) are a stranger's."""
+        found: Tensor = self.out(self.hidden(self.standardised(features)).relu())[:, 0]
+        return found
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """Return features (B, width) in standard deviations from their usual mean."""
+        off = (features - self.centre) / self.spread
+        return off.clamp(-self.FURTHEST, self.FURTHEST)

@@ -13,6 +13,7 @@ from calcilens.models.calibration import Calibration
 from calcilens.models.classifier import LesionClassifier, PatternOutput
 from calcilens.models.conformal import USUAL_LEVEL, ConformalSets
 from calcilens.models.domain import BANDS, Domain, hu_bands, is_metal
+from calcilens.models.texture import TEXTURES, texture
 from calcilens.vocabulary import PATTERN_KEYS
 
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -81,16 +82,21 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(LesionClassifier(**network) for _ in range(members))
         self.register_buffer("known", torch.tensor([key in known for key in PATTERN_KEYS]))
-        first = self.first
-        self.kinds = 2 if first.profile.in_hu else 1
+        self.kinds = 2 if self.first.profile.in_hu else 1
         self.calibration = Calibration(self.kinds, members)
         self.sets = ConformalSets(self.kinds)
         self.by_profile = by_profile
-        bands = BANDS if self.kinds == 2 else 0
-        width = first.profile.width if by_profile else first.texture_width + bands
-        self.domain = Domain(self.kinds, width)
+        self.domain = self._unlearnt_domain()
         self.abstention = Abstention()
         self.register_buffer("saliency_trust", torch.tensor(torch.nan))  # not measured as yet
+
+    def _unlearnt_domain(self) -> Domain:
+        first = self.first
+        if self.by_profile:
+            return Domain(self.kinds, first.profile.width)
+        if self.kinds == 2:
+            return Domain(self.kinds, first.texture_width + BANDS)
+        return Domain(self.kinds, TEXTURES, beside=first.texture_width)
 
     @property
     def first(self) -> LesionClassifier:
@@ -140,12 +146,14 @@ class Ensemble(nn.Module):
         features = self._features(inputs, first.texture)
         return Seen(torch.stack(logits, 1), features, first.hu, flat)
 
-    def _features(self, inputs: Inputs, texture: Tensor) -> Tensor:
+    def _features(self, inputs: Inputs, encoded: Tensor) -> Tensor:
         if self.by_profile:
             return self.first.profile.standardised(self.first.profile.raw(*inputs))
-        if self.kinds == 1:
-            return texture
-        return torch.cat([texture, hu_bands(inputs[0], self.first.spec.planes)], 1)
+        planes = self.first.spec.planes
+        of_patch = (
+            hu_bands(inputs[0], planes) if self.kinds == 2 else texture(inputs[0][:, planes // 2])
+        )
+        return torch.cat([encoded, of_patch], 1)
 
     def _ask(self, index: int, inputs: Inputs, rows: Tensor | None) -> Tensor:
         """Return the logits (B, 20) of a member for those rows that it is asked for."""

@@ -23,11 +23,12 @@ from calcilens.models.registry import ModelFile
 from calcilens.training.cli import LAST, MODEL_FILE, recipe_path, train
 from calcilens.training.evaluate import score
 from calcilens.training.export import card_text, describe, known_patterns, make_card
+from calcilens.training.exposures import see_exposures
 from calcilens.training.held_out import Truth, described, learn
 from calcilens.training.predict_rows import answers, see_lesions, see_rows
 from calcilens.training.predictions import join
 from calcilens.training.saliency_trust import learn_trust
-from calcilens.training.samples import LoadLesion, spread
+from calcilens.training.samples import CutLesion, LoadLesion, spread
 from calcilens.training.transforms import VaryLesion
 
 JUDGED = 3000
@@ -109,7 +110,10 @@ class CrossValidation:
         seen = see_rows(manifest, ensemble, judged, held, advance)
         changed = (vary(row, seed) for seed, row in enumerate(rows))
         varied = see_lesions(ensemble, changed, held, advance)
-        learn(ensemble, seen, varied, Truth.of(judged))
+        cut, modality = CutLesion(manifest, spec), models[0].card["modality"]
+        taught = np.flatnonzero(~held[:, 0])
+        strange = see_exposures(ensemble, lambda i: cut(rows[i]), taught.tolist(), modality)
+        learn(ensemble, seen, varied, Truth.of(judged), strange)
         calcified = (judged["finding_truth"] == 1).to_numpy(bool)
         learn_trust(ensemble, lambda i: load(rows[i]), calcified, held)
         found = answers(ensemble, seen, judged.index).assign(members_used=1)

@@ -21,6 +21,7 @@ from calcilens.models.ensemble import Ensemble
 from calcilens.models.loading import save_model
 from calcilens.models.registry import ModelFile
 from calcilens.training.datamodule import LesionData
+from calcilens.training.exposures import see_exposures
 from calcilens.training.held_out import Truth, described, learn
 from calcilens.training.predict_rows import see_lesions
 from calcilens.training.saliency_trust import learn_trust
@@ -54,10 +55,11 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
     ensemble = Ensemble(network_args, 1, known).eval()
     ensemble.members[0].load_state_dict(task.network.state_dict())
     require_finite(task.network)
-    _learn_held_out(ensemble, data, train, held)
+    modality = str(hparams["modality"])
+    _learn_held_out(ensemble, modality, data, train, held)
     card = make_card(
         weights.stem,
-        modality=str(hparams["modality"]),
+        modality=modality,
         network=network_args,
         known=known,
         patients={key: None for key in train["patient_key"]},
@@ -68,7 +70,7 @@ def write_model(task: LesionTask, data: LesionData, weights: Path) -> ModelFile:
 
 
 def _learn_held_out(
-    ensemble: Ensemble, data: LesionData, train: pd.DataFrame, held: pd.DataFrame
+    ensemble: Ensemble, modality: str, data: LesionData, train: pd.DataFrame, held: pd.DataFrame
 ) -> None:
     """Fill the state of the model: calibrated by the validation rows, usual as in training."""
     taught, judged = spread(len(train), TAUGHT_SAMPLE).tolist(), spread(len(held), HELD_SAMPLE)
@@ -77,7 +79,8 @@ def _learn_held_out(
     changed = (data.val.varied(index, seed=index) for index in judged.tolist())
     varied = see_lesions(ensemble, changed, np.ones((len(judged), 1), bool))
     seen = see_lesions(ensemble, lesions, asked)
-    learn(ensemble, seen, varied, Truth.of(held.iloc[judged]))
+    strange = see_exposures(ensemble, data.train.patches.__getitem__, taught, modality)
+    learn(ensemble, seen, varied, Truth.of(held.iloc[judged]), strange)
     calcified = (held["finding_truth"] == 1).to_numpy(bool)
     learn_trust(ensemble, data.val.plain, calcified, np.ones((len(held), 1), bool))
 

@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from torch import Tensor
 
 from calcilens.models.conformal import LEVELS, USUAL_LEVEL, class_thresholds
+from calcilens.models.domain import Domain, Strangers
 from calcilens.models.ensemble import Ensemble, Prediction, Seen
 from calcilens.training.pattern_figures import members
 from calcilens.vocabulary import PATTERN_KEYS
@@ -64,7 +66,9 @@ class Truth:
         return cls(np.stack(heads, 1), members(shown, PATTERN_KEYS))
 
 
-def learn(ensemble: Ensemble, seen: Seen, varied: Seen, truth: Truth) -> None:
+def learn(
+    ensemble: Ensemble, seen: Seen, varied: Seen, truth: Truth, strange: Seen | None = None
+) -> None:
     """Fill the state of an ensemble.
 
     A member is calibrated by the answers that other members gave to lesions that they had not
@@ -77,12 +81,13 @@ def learn(ensemble: Ensemble, seen: Seen, varied: Seen, truth: Truth) -> None:
             those that it was taught on.
         varied: The same for N lesions that some member was not taught on, as training varies them.
         truth: Of these N.
+        strange: What they made of `exposures`; only a domain with `Strangers` needs them.
     """
     with torch.no_grad():
         learn_calibration(ensemble, varied, truth)
         learn_sets(ensemble, varied, truth)
         learn_abstention(ensemble, varied, truth)
-        learn_domain(ensemble, seen)
+        learn_domain(ensemble, seen, strange)
 
 
 def described(ensemble: Ensemble) -> dict[str, Any]:
@@ -197,24 +202,58 @@ def _most(said: Prediction, shown: Flags) -> int:
     return len(PATTERN_KEYS)
 
 
-def learn_domain(ensemble: Ensemble, seen: Seen) -> None:
+def learn_domain(ensemble: Ensemble, seen: Seen, strange: Seen | None = None) -> None:
     """Learn what is usual from the first member's lessons, and the limit from the others."""
     domain, held = ensemble.domain, ~seen.logits[:, 0, 0].isnan()
     anything = torch.ones_like(held)
     for kind in range(ensemble.kinds):
         taught = _enough(~held & (seen.kind == kind), ~held, anything)
-        rows = seen.features[taught].double()
+        rows = seen.features[taught, -domain.width :].double()
         covariance = torch.cov(rows.T)
         independent = covariance.diagonal().clamp(min=LEAST_VARIANCE).diag()
         shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * independent
         domain.mean[kind] = rows.mean(0)
         domain.precision[kind] = torch.linalg.inv(shrunk)
     domain.scale.fill_(1)
-    distance = domain(seen.features, seen.kind)
+    distance = domain.away(seen.features, seen.kind)
     for kind in range(ensemble.kinds):
         judged = _enough(held & (seen.kind == kind), held, anything)
         domain.scale[kind] = distance[judged].quantile(1 - FALSE_ALARMS)
+    if domain.strangers is not None and strange is not None:
+        rows, judged = _enough(~held, anything), _enough(held, anything)
+        taken = (seen.features[rows], seen.features[judged], strange.features)
+        _learn_strangers(domain, domain.strangers, *taken)
     domain.limit.fill_(1)
+
+
+@torch.no_grad()
+def _learn_strangers(
+    domain: Domain, told: Strangers, taught: Tensor, judged: Tensor, strange: Tensor
+) -> None:
+    """Tell lessons (N, W) from strangers (M, W); held-out lessons (K, W) place the limit.
+
+    From the median of these to the limit the log distance rises as far as that from what is
+    usual, so that neither of the two has the say alone.
+    """
+    told.centre.copy_(taught.mean(0))
+    told.spread.copy_(taught.std(0).clamp(min=LEAST_VARIANCE**0.5))
+    rows = told.standardised(torch.cat([taught, strange])).double().numpy()
+    is_strange = np.repeat([0, 1], [len(taught), len(strange)])
+    fit = MLPClassifier((told.HIDDEN,), alpha=0.01, early_stopping=True, random_state=0)
+    fit.fit(rows, is_strange)
+    layers = (told.hidden, told.out)
+    for layer, weight, bias in zip(layers, fit.coefs_, fit.intercepts_, strict=True):
+        layer.weight.copy_(torch.from_numpy(weight.T))
+        layer.bias.copy_(torch.from_numpy(bias))
+    kind = torch.zeros(len(judged), dtype=torch.long)
+    ends = torch.tensor([0.5, 1 - FALSE_ALARMS])
+    usual = domain.away(judged, kind).log().quantile(ends)
+    logits = told.logit(judged).quantile(ends)
+    told.slope.copy_((usual[1] - usual[0]) / (logits[1] - logits[0]).clamp(min=1e-6))
+    told.offset.copy_(usual[1] - told.slope * logits[1])
+    both = domain(judged, kind).quantile(1 - FALSE_ALARMS)
+    domain.scale *= both
+    told.offset -= both.log()
 
 
 def _enough(*choices: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from calcilens.data_manifests.schema import Manifest, plain_rows
 from calcilens.models.abstention import OUT_OF_DOMAIN, Reason
 from calcilens.models.loading import LoadedModel
 from calcilens.training.metrics import Float
+from calcilens.training.pictures import Donor
 from calcilens.training.predict_rows import answers, see_lesions
 from calcilens.training.samples import CutLesion, Sample, ScaleLesion, spread
-from calcilens.training.strangers import MAKERS, Donor, strangers
+from calcilens.training.strangers import MAKERS, strangers
 
 DONORS = 40
 """Lesions whose place strangers take, one of every kind for each."""

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from calcilens.imaging.patches import PatchSpec
+from calcilens.training.pictures import Donor
 from calcilens.training.samples import ScaleLesion
-from calcilens.training.strangers import MAKERS, METAL_HU, Donor, as_mr, metal, strangers
+from calcilens.training.strangers import MAKERS, METAL_HU, as_mr, metal, strangers
 
 SIDE = 48
 
