@@ -85,8 +85,8 @@ def _candidate(image: Radiograph, place: Place, finder: Finder) -> Candidate:
     low, high = inside.min(0), inside.max(0) + 1
     box = [[0, *(place.box[0] + low)], [1, *(place.box[0] + high)]]
     why = (
-        f"{finder.name} sees calcification: score {place.score:.2f}, "
-        f"reported from {finder.threshold:.2f}"
+        f"{finder.name} sees calcification: score {place.score:.2f}; "
+        f"places from {finder.threshold:.2f} up are reported"
     )
     found = candidate(image, box, mask[None, low[0] : high[0], low[1] : high[1]], why)
     return replace(found, outline_sd=OUTLINE_SD)

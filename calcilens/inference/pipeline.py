@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ NO_RADIOGRAPH_MODEL = (
     "no radiograph model was given, and a CT model is never used on a radiograph; "
     "give one with --model-radiograph NAME or FILE.safetensors"
 )
+SAME_FILM = "a film with the same pixels is in the study already: searched once"
 NO_CT_MODEL = "no CT model was given; give one with --model-ct NAME or FILE.safetensors"
 _RANK = {
     ConcernLevel.HIGH: 0,
@@ -137,9 +139,24 @@ def _know(images: Sequence[Image], bones: Bones) -> None:
             anatomy(image, bones[image.series_uid])
 
 
+def _different(images: Sequence[Image]) -> tuple[list[Image], list[Skipped]]:
+    """Leave out radiographs that show the very pixels of another: each lesion is one lesion."""
+    known: set[bytes] = set()
+    kept, same = [], []
+    for image in images:
+        if isinstance(image, Radiograph):
+            digest = hashlib.sha256(image.pixels.tobytes()).digest()
+            if digest in known:
+                same.append(Skipped(image.series_uid, SAME_FILM))
+                continue
+            known.add(digest)
+        kept.append(image)
+    return kept, same
+
+
 def _search(images: Sequence[Image], models: Models) -> tuple[list[Placed], list[Skipped]]:
     found: list[Placed] = []
-    untold: list[Skipped] = []
+    images, untold = _different(images)
     for image in images:
         if isinstance(image, Radiograph):
             searched, first = search_film(image, models.finder), "likeliest"

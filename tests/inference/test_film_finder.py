@@ -12,7 +12,7 @@ from scipy.ndimage import label
 from calcilens.imaging.images import Radiograph
 from calcilens.imaging.measure import measure
 from calcilens.inference.film_finder import NOT_SEARCHED, OUTLINE_SD, outlined, search_film
-from calcilens.inference.pipeline import Models, run_study
+from calcilens.inference.pipeline import SAME_FILM, Models, run_study
 from calcilens.models.film_search import Place
 from tests.inference.made import FakeModel, card, film, study
 from tests.models.test_film_search import Bright
@@ -80,6 +80,15 @@ def test_what_the_finder_finds_is_judged_and_the_finder_is_named() -> None:
     report = run_study(study(spotted()), models)
     assert len(report.lesions) == 1
     assert [m.card["name"] for m in report.models] == ["fake", "fake finder"]
+
+
+def test_a_film_that_is_there_twice_is_searched_once() -> None:
+    models = Models(None, FakeModel(card=card(modality="radiograph")), FakeFinder())  # type: ignore[arg-type]
+    other = replace(spotted(), pixels=spotted().pixels + 1)
+    copy = replace(spotted(), series_uid="1.2.99")
+    report = run_study(study(spotted(), copy, other), models)
+    assert len(report.lesions) == 2
+    assert [(s.what, s.reason) for s in report.skipped] == [("1.2.99", SAME_FILM)]
 
 
 @given(

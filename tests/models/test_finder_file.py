@@ -89,9 +89,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     network = Finder(8).eval()
     torch.nn.init.constant_(network.score.weight, torch.nan)
     file = save_finder(network, CARD, tmp_path / "mine.safetensors")
-    with pytest.raises(
-        ModelError, match=r"expected finite weights.*score.weight"
-    ):
+    with pytest.raises(ModelError, match=r"expected finite weights.*score.weight"):
         load_finder(file.weights)
 
 

@@ -35,7 +35,7 @@ def _lengths(image: Radiograph, candidate: Candidate, taken: Measurement) -> Non
     spacing = np.ones(2) if image.spacing_mm is None else np.asarray(image.spacing_mm)
     lengths, what = _extent(candidate, spacing)
     if image.spacing_mm is None:
-        why = f"not in mm: {image.spacing_how}; see diameter_px"
+        why = f"not in mm: {image.spacing_how}; the largest diameter is given in pixels"
         taken.omit(("max_diameter_mm", "axes_mm"), why)
         sd = max(1.0, candidate.outline_sd * lengths[0])
         return taken.set("diameter_px", lengths[0], f"{what}, projected, pixels", sd)
