@@ -164,7 +164,7 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path, name: str) -> None:
 @pytest.fixture
 def slices(tmp_path: Path) -> Path:
     """Folder of a small CT series whose plane step is oblique to nothing: 6 planes of 20 x 24."""
-    stored = np.full((6, 20, 24), 1064, np.uint16)
+    stored = np.random.default_rng(0).integers(1000, 1100, (6, 20, 24)).astype(np.uint16)
     objects = factory.ct_slices(stored, PatientID="x", PatientName="", StudyDate="20260102")
     return factory.save_all(objects, tmp_path / "ct")
 
