@@ -58,9 +58,11 @@ def _find(volume: Volume) -> Layers:
         slice(n // 2, n // 2 + (m - 1) * n + 1, n) for n, m in zip(step, hu.shape, strict=True)
     )
     body = anatomy(volume).body[middle]
-    gas = (hu <= AIR_HU) & ~_near_skin(body)  # of lung and bowel: that lies deep too
+    skin_side = np.asarray(ndimage.binary_dilation(~body, _CROSS, iterations=_SKIN_BLOCKS), bool)
+    gas = (hu <= AIR_HU) & ~skin_side  # of lung and bowel: that lies deep too
     deep = _deep(body & ((hu >= _BORDER_HU) | gas), spacing * step) & body
-    return Layers(step, deep, _border(hu, body, deep) * step + (step - 1) / 2)
+    fat = _under_skin(body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU), skin_side)
+    return Layers(step, deep, _border(hu, fat, deep) * step + (step - 1) / 2)
 
 
 def _coarse(values: NDArray[Any], step: NDArray[np.int64]) -> Field:
@@ -125,22 +127,17 @@ def _middle(lesion: Lesion) -> Float:
     return np.asarray(at[int(np.argmin(((at - at.mean(0)) ** 2).sum(1)))])
 
 
-def _under_skin(fat: Mask, body: Mask) -> Mask:
+def _under_skin(fat: Mask, skin_side: Mask) -> Mask:
     """Return the fat that reaches the skin: fat of the trunk, and lung at its rim, do not count."""
     labels = cc3d.connected_components(fat, connectivity=6)
     reached = np.zeros(int(labels.max()) + 1, bool)
-    reached[labels[_near_skin(body)]] = True
+    reached[labels[skin_side]] = True
     reached[0] = False
     return np.asarray(reached[labels])
 
 
-def _near_skin(body: Mask) -> Mask:
-    return np.asarray(ndimage.binary_dilation(~body, _CROSS, iterations=_SKIN_BLOCKS), bool)
-
-
-def _border(hu: Field, body: Mask, deep: Mask) -> Float:
+def _border(hu: Field, fat: Mask, deep: Mask) -> Float:
     """Return the points (N, 3) where fat ends at the deep tissue, in voxels of the coarse grid."""
-    fat = _under_skin(body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU), body)
     points = []
     for axis in (1, 2):
         inner, under = (np.moveaxis(mask, axis, 0) for mask in (deep, fat))
