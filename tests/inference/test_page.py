@@ -75,6 +75,31 @@ def test_growth_has_its_own_badge_and_concern_is_said_not_to_know_of_it() -> Non
     assert "it does not know of the change" not in stable
 
 
+def test_the_sizes_of_both_scans_stand_side_by_side_with_their_errors() -> None:
+    report = against(reported(), Level.GROWN)
+    (lesion,) = report.lesions
+    taken = Measurement()
+    taken.set("volume_mm3", 2400.4, "a test", 96.0)
+    taken.set("max_diameter_mm", 14.03, "a test", 0.6)
+    assert lesion.change is not None
+    change = replace(
+        lesion.change,
+        prior_lesions=("L1", "L2"),
+        prior_volume_mm3=1600.2,
+        prior_max_diameter_mm=12.31,
+        prior_uncertainty={"prior_volume_mm3": 80.0, "prior_max_diameter_mm": 0.7},
+    )
+    told = replace(report, lesions=(replace(lesion, measured=taken, change=change),))
+    text = words(build(told))
+    assert "Largest diameter 12.3 ± 0.7 → 14.0 ± 0.6 mm" in text
+    assert "Volume 1600 ± 80 → 2400 ± 96 mm³" in text
+    assert "Then: 2 lesions, the volumes together" in text
+    assert "12.3 → 14.0 1600 → 2400" in text
+    unmatched = words(build(report))
+    assert "→" not in unmatched.replace("↑ ↓", "")
+    assert "Each scan measured on its own" not in unmatched
+
+
 @pytest.mark.parametrize(
     ("moved", "said"),
     [

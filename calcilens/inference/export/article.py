@@ -7,7 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from calcilens.imaging.study import Study
-from calcilens.inference.export.figures import figures
+from calcilens.inference.change import Change
+from calcilens.inference.export.figures import before, figures
 from calcilens.inference.export.still import still
 from calcilens.inference.export.words import (
     WORSE,
@@ -60,8 +61,17 @@ def _change(lesion: Lesion) -> dict[str, Any]:
         "change": change,
         "changed": changed(lesion),
         "worse": change is not None and change.level in WORSE,
+        "before": before(lesion),
+        "before_how": None if change is None else _before_how(change),
         "skin_change": None if change is None else skin_change(change),
     }
+
+
+def _before_how(change: Change) -> str:
+    """Say what the sizes of both scans are, beside the ratio."""
+    count = len(change.prior_lesions)
+    parts = "" if count < 2 else f" Then: {count} lesions, the volumes together, the largest one."
+    return f"Each scan measured on its own; the ratio above allows for how they differ.{parts}"
 
 
 def _reasons(lesion: Lesion) -> list[str]:
