@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.decode import PixelSource, quiet
-from calcilens.imaging.headers import Header, code_string
+from calcilens.imaging.headers import Header
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.selection import why_not_frame
+from calcilens.imaging.terms import body_part, number, side
 
 MOMENTS = (
     "TemporalPositionIndex",
@@ -67,6 +68,7 @@ class CtPlane:
         moments: Values of MOMENTS, as text.
         side: "L" or "R" of a paired body part, or None.
         body_part: BodyPartExamined, or None.
+        number: As in `Plane`.
     """
 
     name: str
@@ -86,6 +88,7 @@ class CtPlane:
     others: tuple[PixelSource, ...] = ()
     side: str | None = None
     body_part: str | None = None
+    number: int | None = None
 
     @property
     def normal(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -194,14 +197,15 @@ def _plane(header: Header, frame: int) -> CtPlane:
         source=replace(header.pixels, frame=frame),
         others=tuple(o.pixels for o in header.others if o.pixels is not None),
         side=_side(groups),
-        body_part=code_string(tags, "BodyPartExamined"),
+        body_part=body_part(tags),
+        number=number(tags.get("InstanceNumber")) if header.pixels.frames == 1 else frame + 1,
     )
 
 
 def _side(groups: _Groups) -> str | None:
     """Return the side of a paired body part; the nearest to the frame that says one counts."""
     stated = (groups.get(k) for k in ("FrameLaterality", "ImageLaterality", "Laterality"))
-    return next((str(side) for side in stated if side in ("L", "R")), None)
+    return side(*stated, known="LR")
 
 
 def _above_zero(value: Any) -> float | None:

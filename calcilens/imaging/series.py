@@ -19,6 +19,7 @@ from calcilens.imaging.radiographs import build_radiograph
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.imaging.selection import why_left_out
 from calcilens.imaging.stacks import Stack, build_stack
+from calcilens.imaging.terms import number
 from calcilens.imaging.volumes import build_volume
 
 
@@ -180,4 +181,5 @@ def _info(plan: SeriesPlan, images: Sequence[Image], why_not: str | None) -> Ser
         spacing_mm=spacing,
         used=bool(images),
         why_not=why_not,
+        series_number=number(first.tags.get("SeriesNumber")),
     )

@@ -324,9 +324,7 @@ def _sizes(before: Sequence[Measurement]) -> dict[str, Any]:
     }
 
 
-def _all(
-    values: Sequence[float | None], together: Callable[[list[float]], float]
-) -> float | None:
+def _all(values: Sequence[float | None], together: Callable[[list[float]], float]) -> float | None:
     """Return what values come to together; None where one of them is not known."""
     known = [value for value in values if value is not None]
     return together(known) if len(known) == len(values) else None

@@ -14,6 +14,7 @@ from calcilens.inference.export.words import (
     WORSE,
     changed,
     headline,
+    in_viewer,
     not_calcified,
     percent,
     sentence,
@@ -33,6 +34,7 @@ def article(lesion: Lesion, number: int, study: Study) -> dict[str, Any]:
     return {
         "id": lesion.id,
         "where": where(lesion, study),
+        "in_viewer": in_viewer(lesion, study),
         "still": still(lesion, number),
         "level": said.concern.level,
         "level_text": "no answer" if said.concern.probability is None else said.concern.level,

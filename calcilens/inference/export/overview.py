@@ -20,7 +20,7 @@ from calcilens.imaging.study import Study
 from calcilens.inference.export.directions import direction
 from calcilens.inference.export.pictures import Grey
 from calcilens.inference.export.views import Style, View, view
-from calcilens.inference.export.words import image_name
+from calcilens.inference.export.words import image_name, projection
 from calcilens.inference.lesions import Lesion
 
 WINDOW_HU = (-250.0, 750.0)
@@ -51,7 +51,9 @@ def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
 def _film(film: Radiograph, lesions: Mapping[int, Lesion], study: Study, count: int) -> View:
     boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
     number = study.images.index(film) + 1
-    caption = f"Image {number}" if count > 1 else image_name(film, study)
+    caption = image_name(film, study)
+    if count > 1:
+        caption = ", ".join(filter(None, (f"Image {number}", projection(film))))
     style = _THUMBNAILS[min(count, len(_THUMBNAILS)) - 1]
     return view(("film", caption), film.display, film.spacing_mm or (1.0, 1.0), boxes, style=style)
 
