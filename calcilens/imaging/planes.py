@@ -46,9 +46,9 @@ _MACROS = {
 }
 """Functional group in which an enhanced object keeps an attribute (PS3.3 C.7.6.16)."""
 
-SPACING_MM = (0.05, 10.0)
-"""Of pixels in a plane. The finest scanner of patients has 0.061 mm (XtremeCT II; Manske et al.,
-Bone 2015); a body of 500 mm would be 50 of the largest pixels wide."""
+SPACING_MM = (0.01, 10.0)
+"""Of pixels in a plane. Scanners of specimens have 0.01 mm and more; a body of 500 mm would be 50
+of the largest pixels wide."""
 _MOST_HU_A_STEP = 32.0
 """Of a stored value. Eight bits for all of 4096 HU take 16; the extended scale takes 10."""
 _FARTHEST_HU = 65536.0

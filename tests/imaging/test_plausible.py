@@ -85,9 +85,9 @@ def test_values_that_no_body_has_are_refused(hu: np.ndarray, reason: str) -> Non
         ({"RescaleSlope": "1e-9"}, "voxels differ"),
         ({"RescaleSlope": "-1"}, "above -200 HU"),
         ({"BitsStored": 8, "HighBit": 7}, "stored values of 8 bits, as BitsStored says"),
-        ({"PixelSpacing": [0.000382, 0.000382]}, "PixelSpacing from 0.05 to 10 mm"),
-        ({"PixelSpacing": [0.0382, 0.0382]}, "PixelSpacing from 0.05 to 10 mm"),
-        ({"PixelSpacing": [1e4, 1e4]}, "PixelSpacing from 0.05 to 10 mm"),
+        ({"PixelSpacing": [0.000382, 0.000382]}, "PixelSpacing from 0.01 to 10 mm"),
+        ({"PixelSpacing": [0.0382, 0.0382]}, "pixels from 0.05 mm where planes are 2 mm apart"),
+        ({"PixelSpacing": [1e4, 1e4]}, "PixelSpacing from 0.01 to 10 mm"),
     ],
     ids=str,
 )
@@ -101,15 +101,29 @@ def test_a_ct_that_would_look_empty_is_refused_once_and_the_rest_is_read(
     assert reason in skipped.reason
 
 
-@pytest.mark.parametrize("step", [0.02, 1500.0])
+@pytest.mark.parametrize("step", [0.005, 1500.0])
 def test_planes_that_no_scanner_makes_are_refused(step: float, tmp_path: Path) -> None:
     (skipped,) = read(tmp_path, body(), step=(0, 0, step)).skipped
-    assert f"expected planes from 0.05 to 50 mm apart, found {step:g}" in skipped.reason
+    assert f"expected planes from 0.01 to 50 mm apart, found {step:g}" in skipped.reason
 
 
-@pytest.mark.parametrize("spacing", [0.061, 1.5, 3.9])
-def test_spacings_that_scanners_have_are_read(spacing: float, tmp_path: Path) -> None:
-    assert read(tmp_path, body(), spacing=(spacing, spacing)).skipped == ()
+@pytest.mark.parametrize(
+    ("spacing", "step"), [(0.01, 0.01), (0.02, 0.1), (0.05, 2.0), (0.061, 2.0), (3.9, 2.0)]
+)
+def test_spacings_that_scanners_of_specimens_and_patients_have_are_read(
+    spacing: float, step: float, tmp_path: Path
+) -> None:
+    study = read(tmp_path, body(), spacing=(spacing, spacing), step=(0, 0, step))
+    assert study.skipped == ()
+    (volume,) = (i for i in study.images if isinstance(i, Volume))
+    assert volume.spacing_mm == pytest.approx((step, spacing, spacing))
+
+
+def test_films_of_magnified_specimens_keep_their_fine_calibration(tmp_path: Path) -> None:
+    fine = {"PixelSpacing": [0.01, 0.01], "PixelSpacingCalibrationType": "FIDUCIAL"}
+    film = factory.radiograph(factory.ramp((40, 50)), **fine)
+    (image,) = read_study(factory.save(film, tmp_path / "film.dcm")).images
+    assert image.spacing_mm == (0.01, 0.01)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 10])
