@@ -12,7 +12,7 @@ from calcilens.errors import SeriesError, compose
 from calcilens.imaging.geometry import Affine
 from calcilens.imaging.planes import MOMENTS, CtPlane
 
-SAME_PLACE_MM = 0.01
+SAME_PLACE_MM = 0.005
 STEP_TOLERANCE = 0.25
 """Steps within this share of the usual one belong to one run: positions are often written
 with a single decimal, so steps of 0.625 mm come as 0.6 and 0.7; a lost plane doubles one."""
@@ -87,7 +87,7 @@ def regular_stack(planes: Sequence[CtPlane], notes: Sequence[str] = ()) -> Stack
 
 def _check_step(step_mm: float, pixel_mm: float) -> None:
     least, most = STEP_MM
-    if not least <= step_mm <= most:
+    if not least <= round(step_mm, 6) <= most:
         fix = "look whether positions were written in another unit than mm"
         expected = f"planes from {least:g} to {most:g} mm apart"
         raise SeriesError(compose(expected, f"{step_mm:g}", fix=fix))
