@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calcilens.errors import SeriesError
-from calcilens.imaging.images import Volume
+from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.noise import _MOST_OFFSETS, ball
 from calcilens.imaging.plausible import check_hu
 from calcilens.imaging.study import Study, read_study
@@ -134,6 +134,39 @@ def test_a_film_of_which_bits_stored_would_cut_off_a_part_is_refused(
     film = factory.radiograph(stored, BitsStored=bits, HighBit=bits - 1)
     (skipped,) = read_study(factory.save(film, tmp_path / "film.dcm")).skipped
     assert f"expected stored values of {bits} bits" in skipped.reason
+
+
+def smooth(low: int, high: int) -> np.ndarray:
+    """A film that rises evenly, with noise, as far as values go."""
+    rng = np.random.default_rng(0)
+    return np.rint(np.linspace(low, high, 4096).reshape(64, 64) + rng.normal(0, 20, (64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [(np.uint16, 100, 3900), (np.int16, -1900, 1900), (np.int16, 0, 1500)]
+)
+def test_one_stored_bit_too_few_is_told_by_the_jumps_that_it_would_make(
+    kind: type, low: int, high: int, tmp_path: Path
+) -> None:
+    stored = smooth(low, high).astype(kind)
+    right = factory.radiograph(stored, BitsStored=12, HighBit=11)
+    assert read_study(factory.save(right, tmp_path / "right.dcm")).skipped == ()
+    wrong = factory.radiograph(stored, BitsStored=11, HighBit=10)
+    (skipped,) = read_study(factory.save(wrong, tmp_path / "wrong.dcm")).skipped
+    assert "expected stored values of 11 bits, as BitsStored says" in skipped.reason
+
+
+def test_a_drawn_overlay_above_the_stored_bits_is_dropped_and_the_film_is_read(
+    tmp_path: Path,
+) -> None:
+    stored = smooth(100, 1900).astype(np.uint16)
+    drawn = stored.copy()
+    drawn[10:50, 30] |= 0x800
+    drawn[10, 20:40] |= 0x800
+    film = factory.radiograph(drawn, BitsStored=11, HighBit=10)
+    (image,) = read_study(factory.save(film, tmp_path / "film.dcm")).images
+    assert isinstance(image, Radiograph)
+    np.testing.assert_array_equal(image.pixels, stored)
 
 
 @pytest.mark.parametrize("kind", ["overlay", "sign"])
