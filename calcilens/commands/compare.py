@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from calcilens.commands.console import print_json, say
+from calcilens.commands.console import PlainCommand, print_json, say
 from calcilens.commands.predict import became
 from calcilens.commands.reporting import Job, report_on
 
@@ -22,15 +22,18 @@ _SIZES = (("max_diameter_mm", "mm", 1), ("volume_mm3", "mm³", 0))
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("compare")(compare)
+    app.command("compare", cls=PlainCommand)(compare)
 
 
 def compare(
     prior: Path = typer.Argument(
-        ..., metavar="PRIOR", help="The earlier study.", show_default=False
+        ...,
+        metavar="PRIOR",
+        help="The earlier study: DICOM file, folder, zip archive or DICOMDIR.",
+        show_default=False,
     ),
     current: Path = typer.Argument(
-        ..., metavar="CURRENT", help="The later study.", show_default=False
+        ..., metavar="CURRENT", help="The later study, likewise.", show_default=False
     ),
     out: Path = typer.Option(
         ..., "--out", "-o", metavar="FOLDER", help="Folder for the report of CURRENT."

@@ -73,8 +73,15 @@ def plan_series(headers: Sequence[Header]) -> SeriesPlan:
         for reason, count in left.items()
     ]
     if good[0].modality != "CT":
-        return SeriesPlan(tuple(headers), None, tuple(good), tuple(skipped), None)
+        films = tuple(sorted(good, key=_order))
+        return SeriesPlan(tuple(headers), None, films, tuple(skipped), None)
     return _plan_ct(headers, good, skipped)
+
+
+def _order(header: Header) -> tuple[bool, int, str]:
+    """Order films by their numbers, as viewers do; those without one come last."""
+    own = number(header.tags.get("InstanceNumber"))
+    return own is None, own or 0, header.sop_uid
 
 
 def _plan_ct(

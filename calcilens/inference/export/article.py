@@ -90,7 +90,9 @@ def _size(lesion: Lesion) -> str:
     if diameter is None:
         (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
         return f"{x1 - x0} × {y1 - y0} pixels"
-    return f"{diameter:.1f} mm" + ("" if peak is None else f" · up to {peak:.0f} HU")
+    then = None if lesion.change is None else lesion.change.prior_max_diameter_mm
+    sizes = " → ".join(f"{mm:.1f}" for mm in (then, diameter) if mm is not None)
+    return f"{sizes} mm" + ("" if peak is None else f" · up to {peak:.0f} HU")
 
 
 def _patterns(lesion: Lesion) -> dict[str, Any]:

@@ -35,14 +35,18 @@ _NAMES = {"L": "side", "R": "side", "A": "front", "P": "front", "H": "above", "F
 
 
 def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
-    """Return the views of each CT that has lesions, and those of all films together."""
+    """Return the views of each CT that has lesions, and those of all films together.
+
+    Where there is no lesion at all, every CT is shown.
+    """
     numbered: dict[int, dict[int, Lesion]] = {}
     for number, lesion in enumerate(lesions, 1):
         numbered.setdefault(id(lesion.image), {})[number] = lesion
     groups = []
     for image in study.images:
-        if isinstance(image, Volume) and id(image) in numbered:
-            groups.append(_projections(image, numbered[id(image)], image_name(image, study)))
+        if isinstance(image, Volume) and (id(image) in numbered or not lesions):
+            own = numbered.get(id(image), {})
+            groups.append(_projections(image, own, image_name(image, study)))
     films = [image for image in study.images if isinstance(image, Radiograph)]
     shown = [_film(film, numbered.get(id(film), {}), study, len(films)) for film in films]
     return [*groups, shown] if shown else groups
