@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -75,7 +76,8 @@ def test_nothing_that_was_typed_into_a_file_is_written(
     kind: str, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = factory.item(CodeValue="DOEJOHN", CodeMeaning="DOEJOHN", CodingSchemeDesignator="SCT")
-    typed = dict.fromkeys(TYPED, "DOEJOHN") | {
+    typed: dict[str, Any] = {
+        **dict.fromkeys(TYPED, "DOEJOHN"),
         "ViewCodeSequence": [code],
         "ImageType": ["ORIGINAL", "PRIMARY", "DOEJOHN"],
         "SeriesNumber": 471181512,

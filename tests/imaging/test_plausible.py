@@ -120,7 +120,7 @@ def test_spacings_that_scanners_of_specimens_and_patients_have_are_read(
 
 
 def test_films_of_magnified_specimens_keep_their_fine_calibration(tmp_path: Path) -> None:
-    fine = {"PixelSpacing": [0.01, 0.01], "PixelSpacingCalibrationType": "FIDUCIAL"}
+    fine: dict[str, Any] = {"PixelSpacing": [0.01, 0.01], "PixelSpacingCalibrationType": "FIDUCIAL"}
     film = factory.radiograph(factory.ramp((40, 50)), **fine)
     (image,) = read_study(factory.save(film, tmp_path / "film.dcm")).images
     assert image.spacing_mm == (0.01, 0.01)
@@ -148,7 +148,7 @@ def smooth(low: int, high: int) -> np.ndarray:
 def test_one_stored_bit_too_few_is_told_by_the_jumps_that_it_would_make(
     kind: type, low: int, high: int, tmp_path: Path
 ) -> None:
-    stored = smooth(low, high).astype(kind)
+    stored: np.ndarray = smooth(low, high).astype(kind)
     right = factory.radiograph(stored, BitsStored=12, HighBit=11)
     assert read_study(factory.save(right, tmp_path / "right.dcm")).skipped == ()
     wrong = factory.radiograph(stored, BitsStored=11, HighBit=10)
@@ -159,7 +159,7 @@ def test_one_stored_bit_too_few_is_told_by_the_jumps_that_it_would_make(
 def test_a_drawn_overlay_above_the_stored_bits_is_dropped_and_the_film_is_read(
     tmp_path: Path,
 ) -> None:
-    stored = smooth(100, 1900).astype(np.uint16)
+    stored: np.ndarray = smooth(100, 1900).astype(np.uint16)
     drawn = stored.copy()
     drawn[10:50, 30] |= 0x800
     drawn[10, 20:40] |= 0x800

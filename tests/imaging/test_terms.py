@@ -124,6 +124,17 @@ def read(folder: Path, **tags: Any) -> Study:
     return study
 
 
+def test_films_of_a_series_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for order, number in enumerate((3, None, 1, 2)):
+        sop_uid = f"{factory.SERIES_UID}.{order + 1}"
+        ds = factory.radiograph(
+            factory.ramp((20, 30), 900 + order), InstanceNumber=number, SOPInstanceUID=sop_uid
+        )
+        factory.save(ds, tmp_path / f"{order}.dcm")
+    films = read_study(tmp_path).images
+    assert [film.planes[0].number for film in films] == [1, 2, 3, None]
+
+
 def test_the_planes_of_a_ct_keep_the_numbers_that_viewers_show(tmp_path: Path) -> None:
     slices = factory.ct_slices(factory.ramp((4, 20, 20)), SeriesNumber=4)
     for ds, number in zip(slices, (40, 39, 38, 37), strict=True):

@@ -145,6 +145,7 @@ def test_an_empty_report_claims_no_more_than_was_looked_at(kind: str) -> None:
     assert clear[kind] not in left
     assert "1 place was looked at and left out" in left
     assert "Not all of the study" not in left
+    assert "What was looked at" in words(build(report))
     unsearched = empty(replace(report, skipped=(Skipped(image.series_uid, "no finder"),)))
     assert clear[kind] not in unsearched
     assert "Not all of the study was looked at" in unsearched
