@@ -84,7 +84,7 @@ def test_nothing_that_was_typed_into_a_file_is_written(
         "InstanceNumber": 471181512,
     }
     if kind == "film":
-        objects = [factory.radiograph(factory.ramp((60, 80)), **typed)]
+        objects = [factory.radiograph(factory.ramp((60, 80)) // 2, **typed)]
     else:
         objects = factory.ct_slices(factory.ramp((3, 60, 80), start=900) // 8 + 900, **typed)
         roi.write_text(json.dumps([{"box_mm": [[-5, -15, 30], [5, -5, 33]]}]))
