@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from calcilens.commands.console import print_json, say
+from calcilens.commands.console import PlainCommand, print_json, say
 from calcilens.commands.predict import became
 from calcilens.commands.reporting import Job, report_on
 
@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 
 _BESIDE_LEVEL = ("merged", "split")
 """Kinds of change that the level does not tell."""
+_SIZES = (("max_diameter_mm", "mm", 1), ("volume_mm3", "mm³", 0))
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("compare")(compare)
+    app.command("compare", cls=PlainCommand)(compare)
 
 
 def compare(
     prior: Path = typer.Argument(
-        ..., metavar="PRIOR", help="The earlier study.", show_default=False
+        ...,
+        metavar="PRIOR",
+        help="The earlier study: DICOM file, folder, zip archive or DICOMDIR.",
+        show_default=False,
     ),
     current: Path = typer.Argument(
-        ..., metavar="CURRENT", help="The later study.", show_default=False
+        ..., metavar="CURRENT", help="The later study, likewise.", show_default=False
     ),
     out: Path = typer.Option(
         ..., "--out", "-o", metavar="FOLDER", help="Folder for the report of CURRENT."
@@ -90,10 +94,13 @@ def _facts(outcome: Outcome, report: dict[str, Any] | None) -> dict[str, Any]:
         "folder": outcome.folder,
         "why": outcome.why,
         "comparison": None if report is None else report["comparison"],
-        "lesions": []
-        if report is None
-        else [{k: x[k] for k in ("id", "slices", "change")} for x in report["lesions"]],
+        "lesions": [] if report is None else [_told(x) for x in report["lesions"]],
     }
+
+
+def _told(lesion: dict[str, Any]) -> dict[str, Any]:
+    sizes = {name: lesion["measurements"][name] for name, *_ in _SIZES}
+    return {k: lesion[k] for k in ("id", "slices", "change")} | sizes
 
 
 def _lines(report: dict[str, Any]) -> list[str]:
@@ -105,7 +112,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     since = "" if days is None else f", {days} days earlier"
     lines = [f"compared with {comparison['prior_study_uid']}{since}"]
     rows = [
-        [str(number), _slices(x), _size(x), _became(x["change"])]
+        [str(number), _slices(x), _sizes(x), _became(x["change"])]
         for number, x in enumerate(report["lesions"], 1)
     ]
     wide = [max((len(row[k]) for row in rows), default=0) for k in range(3)]
@@ -121,9 +128,15 @@ def _slices(lesion: dict[str, Any]) -> str:
     return f"slice {first}" if first == last else f"slices {first}-{last}"
 
 
-def _size(lesion: dict[str, Any]) -> str:
-    size = lesion["measurements"]["max_diameter_mm"]
-    return "" if size is None else f"{size:.1f} mm"
+def _sizes(lesion: dict[str, Any]) -> str:
+    """Return diameter and volume, each after what it was before, where that is known."""
+    taken, change = lesion["measurements"], lesion["change"]
+    told = []
+    for name, unit, digits in _SIZES:
+        values = change.get(f"prior_{name}"), taken[name]
+        words = [f"{value:.{digits}f}" for value in values if value is not None]
+        told += [f"{' → '.join(words)} {unit}"] if taken[name] is not None else []
+    return ", ".join(told)
 
 
 def _became(change: dict[str, Any]) -> str:

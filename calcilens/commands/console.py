@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from typer.core import TyperArgument, TyperCommand
+
 from calcilens.errors import CalcilensError, unexpected
 from calcilens.files import system_error
 
@@ -37,6 +39,16 @@ def _printable(message: str) -> str:
 def print_json(value: Any) -> None:
     """Write a result for a program to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help names its arguments alone: typer puts their Python types beside them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if isinstance(param, TyperArgument):
+                setattr(param, "display_type_rich", lambda ctx: None)  # noqa: B010 a method
 
 
 class Steps:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from calcilens.commands.console import print_json, say
+from calcilens.commands.console import PlainCommand, print_json, say
 from calcilens.commands.reporting import Job, report_on
 from calcilens.errors import UsageError, compose
 
@@ -21,12 +21,12 @@ FORMATS = ("json", "html")
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("predict")(predict)
+    app.command("predict", cls=PlainCommand)(predict)
 
 
 def predict(
     paths: list[Path] | None = typer.Argument(
-        None, metavar="PATH", help="DICOM files, folders, zip archives or DICOMDIRs."
+        None, metavar="PATH", help="Studies: DICOM files, folders, zip archives or DICOMDIRs."
     ),
     out: Path | None = typer.Option(
         None, "--out", "-o", metavar="FOLDER", help="Folder for one report folder a study."

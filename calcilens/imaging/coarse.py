@@ -45,7 +45,7 @@ class Coarse:
 
     def reduced(self, mask: Mask) -> Mask:
         """Return the blocks of which a mask of the volume (Z, Y, X) holds a half or more."""
-        return np.asarray(_means(mask, self.factor) >= 0.5)
+        return np.asarray(means(mask, self.factor) >= 0.5)
 
 
 def coarse(volume: Volume) -> Coarse:
@@ -55,10 +55,10 @@ def coarse(volume: Volume) -> Coarse:
     sides = zip(volume.spacing_mm, least, strict=True)
     fz, fy, fx = (max(n, round(STEP_MM / s)) for s, n in sides)
     dz, dy, dx = (s * f for s, f in zip(volume.spacing_mm, (fz, fy, fx), strict=True))
-    return Coarse(_means(volume.hu, (fz, fy, fx)), (fz, fy, fx), (dz, dy, dx), (z, y, x))
+    return Coarse(means(volume.hu, (fz, fy, fx)), (fz, fy, fx), (dz, dy, dx), (z, y, x))
 
 
-def _means(values: NDArray[np.generic], factor: tuple[int, int, int]) -> NDArray[np.float32]:
+def means(values: NDArray[np.generic], factor: tuple[int, int, int]) -> NDArray[np.float32]:
     """Return block means (Z, Y, X), slab by slab to spare memory.
 
     The last blocks, where voxels are missing, repeat those at the edge.

@@ -36,6 +36,10 @@ _OTHERS_ABOVE = 0.01
 """Share of pixels with another value above the stored bits than the two most common ones."""
 
 
+_LEAST_EDGES, _SMOOTH = 10, 0.75
+"""Pairs of pixels to tell by, and share of them: overlays, which jump there, have next to none."""
+
+
 @dataclass(frozen=True)
 class PixelSource:
     """Where one frame's pixels lie and how they are stored.
@@ -153,27 +157,49 @@ def _read_native(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:
     stored = np.frombuffer(data, source.dtype.newbyteorder(order)).astype(source.dtype, copy=False)
     left = source.bits_allocated - 1 - source.high_bit
     right = source.bits_allocated - source.bits_stored
+    stored = stored.reshape(source.rows, source.columns)
+    if not left and not right:
+        return stored
+    cut = (stored << left) >> right
     if left:
-        _check_bits(stored, source)
-    if left or right:
-        stored = (stored << left) >> right
-    return stored.reshape(source.rows, source.columns)
+        _check_bits(stored, cut, source)
+    return np.asarray(cut)
 
 
-def _check_bits(stored: NDArray[Any], source: PixelSource) -> None:
-    """Refuse pixels of which BitsStored would cut off a part.
+def _check_bits(stored: NDArray[Any], cut: NDArray[Any], source: PixelSource) -> None:
+    """Refuse pixels (Y, X) of which BitsStored would cut off a part.
 
     Above the stored bits may lie a sign, or a plane of an old overlay: two values. Where there are
-    more, a number runs on there.
+    more, a number runs on there; so it does where pixels beside each other are alike with what lies
+    above, and far apart without it.
     """
-    above = stored.view(f"u{stored.itemsize}") >> (source.high_bit + 1)
-    if not above.any():
+    whole = stored >> (source.high_bit + 1 - source.bits_stored)
+    other = whole != cut
+    if not other.any():
         return
+    above = stored.view(f"u{stored.itemsize}").ravel() >> (source.high_bit + 1)
     counts = np.sort(np.bincount(above))
-    if counts[:-2].sum() > _OTHERS_ABOVE * above.size:
+    if counts[:-2].sum() > _OTHERS_ABOVE * above.size or _runs_on(whole, cut, other):
         expected = f"stored values of {source.bits_stored} bits, as BitsStored says"
         fix = "export the images again from the scanner or archive"
         raise PixelError(compose(expected, "larger ones", fix=fix))
+
+
+def _runs_on(whole: NDArray[Any], cut: NDArray[Any], other: NDArray[np.bool_]) -> bool:
+    """Say whether values (Y, X) are smooth as they are, and not without their upper bits.
+
+    Args:
+        whole: Values with all bits.
+        cut: Without the upper ones.
+        other: Where both differ.
+    """
+    closer = []
+    for axis in (0, 1):
+        edge = np.diff(other, axis=axis)
+        steps = [abs(np.diff(v.astype(np.int32), axis=axis)[edge]) for v in (whole, cut)]
+        closer.append(steps[0] < steps[1])
+    found = np.concatenate(closer)
+    return bool(len(found) >= _LEAST_EDGES and found.mean() > _SMOOTH)
 
 
 def _decompress(source: PixelSource, stream: BinaryIO) -> NDArray[Any]:

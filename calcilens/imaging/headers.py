@@ -28,7 +28,7 @@ TAGS = (
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "ImagerPixelSpacing",
     "NominalScannedPixelSpacing", "PixelSpacingCalibrationType",
     "EstimatedRadiographicMagnificationFactor", "BodyPartExamined", "Laterality",
-    "ImageLaterality", "Rows", "Columns",
+    "ImageLaterality", "ViewPosition", "ViewCodeSequence", "SeriesNumber", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
     "PhotometricInterpretation", "NumberOfFrames", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter",
@@ -43,7 +43,6 @@ _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and pl
 MAX_ELEMENTS = 50_000
 """Top-level elements of a header; zeros after a preamble would pass for millions of them."""
 _UID = re.compile(r"[0-9.]{1,64}")
-_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 _REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _PIXEL_FACTS = ("Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
@@ -172,15 +171,9 @@ def _settle(tags: Dataset) -> None:
             del tags[tag]
 
 
-def code_string(tags: Dataset, keyword: str) -> str | None:
-    """Return a code string (CS), or None where it is missing or holds something else."""
-    value = str(tags.get(keyword) or "").strip().upper()
-    return value if _CODE.fullmatch(value) else None
-
-
 def modality_of(tags: Dataset) -> str:
     """Return the Modality where it is a defined term; empty for anything else."""
-    value = code_string(tags, "Modality") or ""
+    value = str(tags.get("Modality") or "").strip().upper()
     return value if value in _MODALITIES else ""
 
 

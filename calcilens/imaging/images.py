@@ -18,6 +18,8 @@ class Plane:
     sop_uid: str
     frame: int = 0
     """Frame number within the instance, from 0."""
+    number: int | None = None
+    """Under which viewers list it: InstanceNumber; of a frame among others, its own, from 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,9 @@ class Radiograph:
         display: (Y, X) uint8 after the VOI LUT or window: for people to look at.
         spacing_mm: (y, x) mm in the plane of the patient, or None where not calibrated.
         spacing_how: How the spacing was found, or why there is none.
+        body_part: BodyPartExamined, a term of the standard; None where none is stated.
+        side: "L" or "R" of a paired body part, or "B" for both; None like `body_part`.
+        view: From where it was taken, in words; None like `body_part`.
     """
 
     pixels: NDArray[np.float32]
@@ -75,6 +80,8 @@ class Radiograph:
     planes: tuple[Plane, ...]
     modality: str = "DX"
     body_part: str | None = None
+    side: str | None = None
+    view: str | None = None
     notes: tuple[str, ...] = field(default=())
 
 

@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.decode import PixelSource, quiet
-from calcilens.imaging.headers import Header, code_string
+from calcilens.imaging.headers import Header
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.selection import why_not_frame
+from calcilens.imaging.terms import body_part, number, side
 
 MOMENTS = (
     "TemporalPositionIndex",
@@ -45,9 +46,9 @@ _MACROS = {
 }
 """Functional group in which an enhanced object keeps an attribute (PS3.3 C.7.6.16)."""
 
-SPACING_MM = (0.05, 10.0)
-"""Of pixels in a plane. The finest scanner of patients has 0.061 mm (XtremeCT II; Manske et al.,
-Bone 2015); a body of 500 mm would be 50 of the largest pixels wide."""
+SPACING_MM = (0.01, 10.0)
+"""Of pixels in a plane. Scanners of specimens have 0.01 mm and more; a body of 500 mm would be 50
+of the largest pixels wide."""
 _MOST_HU_A_STEP = 32.0
 """Of a stored value. Eight bits for all of 4096 HU take 16; the extended scale takes 10."""
 _FARTHEST_HU = 65536.0
@@ -67,6 +68,7 @@ class CtPlane:
         moments: Values of MOMENTS, as text.
         side: "L" or "R" of a paired body part, or None.
         body_part: BodyPartExamined, or None.
+        number: As in `Plane`.
     """
 
     name: str
@@ -86,6 +88,7 @@ class CtPlane:
     others: tuple[PixelSource, ...] = ()
     side: str | None = None
     body_part: str | None = None
+    number: int | None = None
 
     @property
     def normal(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -194,14 +197,15 @@ def _plane(header: Header, frame: int) -> CtPlane:
         source=replace(header.pixels, frame=frame),
         others=tuple(o.pixels for o in header.others if o.pixels is not None),
         side=_side(groups),
-        body_part=code_string(tags, "BodyPartExamined"),
+        body_part=body_part(tags),
+        number=number(tags.get("InstanceNumber")) if header.pixels.frames == 1 else frame + 1,
     )
 
 
 def _side(groups: _Groups) -> str | None:
     """Return the side of a paired body part; the nearest to the frame that says one counts."""
     stated = (groups.get(k) for k in ("FrameLaterality", "ImageLaterality", "Laterality"))
-    return next((str(side) for side in stated if side in ("L", "R")), None)
+    return side(*stated, known="LR")
 
 
 def _above_zero(value: Any) -> float | None:

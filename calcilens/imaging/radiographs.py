@@ -11,10 +11,11 @@ from pydicom.dataset import Dataset
 from calcilens.errors import SeriesError, compose
 from calcilens.imaging.decode import PixelSource, quiet
 from calcilens.imaging.display import displayed
-from calcilens.imaging.headers import Header, code_string
+from calcilens.imaging.headers import Header
 from calcilens.imaging.images import Plane, Radiograph
 from calcilens.imaging.strips import in_strips
 from calcilens.imaging.tables import look_up
+from calcilens.imaging.terms import body_part, number, side, view
 
 
 def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
@@ -40,6 +41,7 @@ def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
         np.subtract(np.float32(ends[0] + ends[1]), values, out=values)
         np.subtract(255, display, out=display)
         notes.append("MONOCHROME1 turned: bright means dense")
+    tags = header.tags
     return Radiograph(
         pixels=values,
         display=display,
@@ -48,9 +50,11 @@ def build_radiograph(header: Header, stored: NDArray[Any]) -> Radiograph:
         study_uid=header.study_uid,
         series_uid=header.series_uid,
         frame_of_reference_uid=str(header.tags.get("FrameOfReferenceUID") or "") or None,
-        planes=(Plane(header.sop_uid),),
+        planes=(Plane(header.sop_uid, number=number(tags.get("InstanceNumber"))),),
         modality=header.modality,
-        body_part=code_string(header.tags, "BodyPartExamined"),
+        body_part=body_part(tags),
+        side=side(tags.get("ImageLaterality"), tags.get("Laterality")),
+        view=view(tags),
         notes=tuple(notes),
     )
 

@@ -35,6 +35,7 @@ class SeriesInfo:
         shape: (Z, Y, X) of a volume or (Y, X) of a radiograph; None where nothing was read.
         spacing_mm: Voxel spacing in the order of `shape`; None where it is not known.
         why_not: Why the series was left out; None where it was used.
+        series_number: SeriesNumber, under which viewers list it; None where the files give none.
     """
 
     series_uid: str
@@ -44,3 +45,4 @@ class SeriesInfo:
     spacing_mm: tuple[float, ...] | None
     used: bool
     why_not: str | None
+    series_number: int | None = None

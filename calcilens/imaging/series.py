@@ -19,6 +19,7 @@ from calcilens.imaging.radiographs import build_radiograph
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.imaging.selection import why_left_out
 from calcilens.imaging.stacks import Stack, build_stack
+from calcilens.imaging.terms import number
 from calcilens.imaging.volumes import build_volume
 
 
@@ -72,8 +73,15 @@ def plan_series(headers: Sequence[Header]) -> SeriesPlan:
         for reason, count in left.items()
     ]
     if good[0].modality != "CT":
-        return SeriesPlan(tuple(headers), None, tuple(good), tuple(skipped), None)
+        films = tuple(sorted(good, key=_order))
+        return SeriesPlan(tuple(headers), None, films, tuple(skipped), None)
     return _plan_ct(headers, good, skipped)
+
+
+def _order(header: Header) -> tuple[bool, int, str]:
+    """Order films by their numbers, as viewers do; those without one come last."""
+    own = number(header.tags.get("InstanceNumber"))
+    return own is None, own or 0, header.sop_uid
 
 
 def _plan_ct(
@@ -180,4 +188,5 @@ def _info(plan: SeriesPlan, images: Sequence[Image], why_not: str | None) -> Ser
         spacing_mm=spacing,
         used=bool(images),
         why_not=why_not,
+        series_number=number(first.tags.get("SeriesNumber")),
     )

@@ -12,14 +12,18 @@ from calcilens.errors import SeriesError, compose
 from calcilens.imaging.geometry import Affine
 from calcilens.imaging.planes import MOMENTS, CtPlane
 
-SAME_PLACE_MM = 0.01
+SAME_PLACE_MM = 0.005
 STEP_TOLERANCE = 0.25
 """Steps within this share of the usual one belong to one run: positions are often written
 with a single decimal, so steps of 0.625 mm come as 0.6 and 0.7; a lost plane doubles one."""
 PLACE_TOLERANCE_MM = 0.1
 _TILT_DEGREES = 0.1
-STEP_MM = (0.05, 50.0)
-"""From plane to plane: from the finest scanner of patients to single planes through vertebrae."""
+STEP_MM = (0.01, 50.0)
+"""From plane to plane: from scanners of specimens to single planes through vertebrae."""
+_FINE_MM, _FINE_RATIO = 0.05, 5.0
+"""The finest scanner of patients has pixels of 0.061 mm (XtremeCT II; Manske et al., Bone 2015).
+Below the first, only a specimen has so fine ones, and its planes are hardly farther apart; where
+they are farther than that many pixels, the pixels were written in another unit."""
 
 Float = NDArray[np.float64]
 
@@ -68,8 +72,8 @@ def regular_stack(planes: Sequence[CtPlane], notes: Sequence[str] = ()) -> Stack
             than any scanner makes them.
     """
     step = _step(planes)
-    _check_step(float(np.linalg.norm(step)))
     plane = planes[0]
+    _check_step(float(np.linalg.norm(step)), min(plane.spacing))
     affine = Affine.from_dicom(plane.position, plane.orientation, plane.spacing, step)
     straight = abs(float(step @ plane.normal)) / float(np.linalg.norm(step))
     tilt = float(np.degrees(np.arccos(min(1.0, straight))))
@@ -81,12 +85,16 @@ def regular_stack(planes: Sequence[CtPlane], notes: Sequence[str] = ()) -> Stack
     return Stack(tuple(planes), affine, tuple(said))
 
 
-def _check_step(step_mm: float) -> None:
+def _check_step(step_mm: float, pixel_mm: float) -> None:
     least, most = STEP_MM
-    if not least <= step_mm <= most:
+    if not least <= round(step_mm, 6) <= most:
         fix = "look whether positions were written in another unit than mm"
         expected = f"planes from {least:g} to {most:g} mm apart"
         raise SeriesError(compose(expected, f"{step_mm:g}", fix=fix))
+    if pixel_mm < _FINE_MM and step_mm > _FINE_RATIO * pixel_mm:
+        fix = "look whether PixelSpacing was written in another unit than mm"
+        expected = f"pixels from {_FINE_MM:g} mm where planes are {step_mm:g} mm apart"
+        raise SeriesError(compose(expected, f"{pixel_mm:g}", fix=fix))
 
 
 def longest_run(planes: Sequence[CtPlane]) -> tuple[int, int]:

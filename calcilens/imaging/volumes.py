@@ -65,7 +65,7 @@ def build_volume(
         study_uid=study_uid,
         series_uid=series_uid,
         frame_of_reference_uid=stack.planes[0].frame_of_reference,
-        planes=tuple(Plane(p.sop_uid, p.source.frame) for p in stack.planes),
+        planes=tuple(Plane(p.sop_uid, p.source.frame, p.number) for p in stack.planes),
         notes=stack.notes,
         kvp=_shared([p.kvp for p in stack.planes]),
         thickness_mm=_shared([p.thickness for p in stack.planes]),

@@ -42,6 +42,8 @@ def is_left_out(skipped: Skipped) -> bool:
 def _place(image: Image, candidate: Candidate) -> str:
     middle = candidate.box.mean(0) - 0.5
     if isinstance(image, Radiograph):
-        return f"x {middle[2]:.0f}, y {middle[1]:.0f} pixels"
+        own = image.planes[0].number
+        film = "" if own is None else f" (number {own} in a viewer)"
+        return f"x {middle[2]:.0f}, y {middle[1]:.0f} pixels{film}"
     x, y, z = image.affine.to_mm(middle)
     return f"x {x:.0f}, y {y:.0f}, z {z:.0f} mm (LPS)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -66,6 +66,9 @@ class Change:
         prior_series_uid: The series that it is compared with.
         prior_lesions: Ids of the prior study's lesions.
         prior_centroid_mm: Where its middle lies in the prior series, (x, y, z) LPS.
+        prior_volume_mm3: Volume then, measured on its own; of several lesions, all together.
+        prior_max_diameter_mm: Largest diameter then, likewise; of several lesions, of the largest.
+        prior_uncertainty: One standard deviation of each of both, under its name.
         why: The evidence, or why there is none.
         how: How the ratio was taken.
     """
@@ -81,6 +84,9 @@ class Change:
     prior_series_uid: str | None = None
     prior_lesions: tuple[str, ...] = ()
     prior_centroid_mm: list[float] | None = None
+    prior_volume_mm3: float | None = None
+    prior_max_diameter_mm: float | None = None
+    prior_uncertainty: dict[str, float] = field(default_factory=dict)
     why: str = ""
     how: str = ""
 

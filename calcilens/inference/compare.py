@@ -12,7 +12,7 @@ import numpy as np
 from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.candidates import Candidate, propose
 from calcilens.imaging.images import Volume
-from calcilens.imaging.measure import lesion_mask, measure
+from calcilens.imaging.measure import Measurement, lesion_mask, measure
 from calcilens.imaging.paired import Mineral, Pair, PriorView
 from calcilens.imaging.registration import register, resemblance
 from calcilens.imaging.study import Study
@@ -191,9 +191,12 @@ def _settle(one: _Against, group: Group, before_mm: Sequence[Points], found: _Fo
     if not now:
         return found.lost.extend(_left(one, i, before_mm[i], mineral) for i in group[0])
     found.seen |= {candidate.id for candidate in then}
+    before = [measure(one.pair.prior, candidate) for candidate in then]
     change = _change(one, then, now, mineral)
+    if change.prior_lesions:
+        change = replace(change, **_sizes(before))
     for lesion in now:
-        skin = _skin_change(one, then, lesion)
+        skin = _skin_change(before, lesion)
         middle = np.mean(_points(one.pair.current, lesion.candidate), 0)
         view = PriorView(one.pair, middle) if mineral.shown > 0 else None
         place = one.pair.registration.to_prior(middle).tolist() if view else None
@@ -305,10 +308,31 @@ def _unknown(one: _Against, why: str) -> Change:
     return Change(uid, *nothing, days=one.days, prior_series_uid=series, why=why)
 
 
-def _skin_change(one: _Against, then: Sequence[Candidate], lesion: Lesion) -> float | None:
+def _sizes(before: Sequence[Measurement]) -> dict[str, Any]:
+    """Return how large a lesion was: the volumes of its parts together, the largest diameter."""
+    largest = max(before, key=lambda m: m.max_diameter_mm or 0.0)
+    volumes, diameter = [m.volume_mm3 for m in before], largest.max_diameter_mm
+    errors = [m.uncertainty.get("volume_mm3") for m in before]
+    known = {
+        "prior_volume_mm3": _all(errors, lambda sds: float(np.hypot.reduce(sds))),
+        "prior_max_diameter_mm": largest.uncertainty.get("max_diameter_mm"),
+    }
+    return {
+        "prior_volume_mm3": _all(volumes, sum),
+        "prior_max_diameter_mm": diameter,
+        "prior_uncertainty": {name: sd for name, sd in known.items() if sd is not None},
+    }
+
+
+def _all(values: Sequence[float | None], together: Callable[[list[float]], float]) -> float | None:
+    """Return what values come to together; None where one of them is not known."""
+    known = [value for value in values if value is not None]
+    return together(known) if len(known) == len(values) else None
+
+
+def _skin_change(before: Sequence[Measurement], lesion: Lesion) -> float | None:
     """Return the distance to the skin now minus that of the nearest part then, mm."""
-    before = [measure(one.pair.prior, c).skin_distance_mm for c in then]
-    known = [mm for mm in before if mm is not None]
+    known = [m.skin_distance_mm for m in before if m.skin_distance_mm is not None]
     if lesion.measured.skin_distance_mm is None or not known:
         return None
     return lesion.measured.skin_distance_mm - min(known)

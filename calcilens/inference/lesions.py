@@ -157,6 +157,19 @@ class Lesion:
         return start + 1, stop
 
     @property
+    def image_numbers(self) -> tuple[int, int] | None:
+        """Lowest and highest number under which viewers list its planes.
+
+        None on a radiograph, and where the files do not number each of its planes once.
+        """
+        if self.slices is None:
+            return None
+        first, last = self.slices
+        numbers = [plane.number for plane in self.image.planes[first - 1 : last]]
+        known = {n for n in numbers if n is not None}
+        return (min(known), max(known)) if len(known) == len(numbers) else None
+
+    @property
     def box_mm(self) -> list[list[float]] | None:
         """LPS bounds, or None on a radiograph, which has no place in the patient."""
         if isinstance(self.image, Radiograph):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from calcilens import DISCLAIMER
+from calcilens.imaging.images import Radiograph
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.lesions import Lesion
@@ -110,6 +111,7 @@ def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any
             "modalities": list(study.modalities),
         },
         "series": [_series(s) for s in study.series],
+        "films": _films(study),
         "models": [model_facts(m) for m in report.models],
         "lesions": [_lesion(x) for x in report.lesions],
         "comparison": _comparison(report.comparison),
@@ -137,6 +139,25 @@ def _series(series: Any) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in facts.items()}
 
 
+def _films(study: Study) -> list[dict[str, Any]]:
+    """Return what is known of each radiograph, under its number among the images."""
+    return [
+        {
+            "image": number,
+            "series_uid": film.series_uid,
+            "sop_uid": film.planes[0].sop_uid,
+            "image_number": film.planes[0].number,
+            "body_part": film.body_part,
+            "laterality": film.side,
+            "view": film.view,
+            "spacing_mm": None if film.spacing_mm is None else _rounded(list(film.spacing_mm)),
+            "spacing_how": film.spacing_how,
+        }
+        for number, film in enumerate(study.images, 1)
+        if isinstance(film, Radiograph)
+    ]
+
+
 def _lesion(lesion: Lesion) -> dict[str, Any]:
     said = lesion.answer
     return {
@@ -145,6 +166,7 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "series_uid": lesion.image.series_uid,
         "sop_uids": lesion.sop_uids,
         "slices": None if lesion.slices is None else list(lesion.slices),
+        "image_numbers": None if lesion.image_numbers is None else list(lesion.image_numbers),
         "centroid_mm": _rounded(lesion.centroid_mm),
         "box_mm": _rounded(lesion.box_mm),
         "box_px": lesion.box_px,

@@ -17,11 +17,12 @@ from typing import TypeVar
 import numpy as np
 
 from calcilens.errors import CalcilensError, InputError, UsageError, compose
-from calcilens.imaging.headers import Header, code_string, read_headers, read_patient
+from calcilens.imaging.headers import Header, read_headers, read_patient
 from calcilens.imaging.images import Image, Radiograph, Volume
 from calcilens.imaging.scan import opened
 from calcilens.imaging.selection import RADIOGRAPHS
 from calcilens.imaging.study import read_studies
+from calcilens.imaging.terms import body_part
 from calcilens.patients import default_salt_path, patient_key, read_salt
 from calcilens.phantoms.anatomy import Rng, draw_segment
 from calcilens.phantoms.drafts import LESIONS_A_PERSON, Draft, Job
@@ -90,7 +91,7 @@ def _background(headers: Sequence[Header], salt: bytes) -> Background:
     tags = headers[0].tags
     kvp = tags.get("KVP")
     kernel = tags.get("ConvolutionKernel")
-    site = code_string(tags, "BodyPartExamined")
+    site = body_part(tags)
     return Background(
         patient_key(read_patient(headers[0]) or headers[0].study_uid, salt),
         tuple(header.sop_uid for header in headers),

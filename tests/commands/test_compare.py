@@ -91,10 +91,12 @@ def change(**own: object) -> dict[str, object]:
     return facts | own
 
 
-def lesion(slices: list[int] | None, size: float | None, **own: object) -> dict[str, object]:
+def lesion(
+    slices: list[int] | None, size: float | None, volume: float | None = None, **own: object
+) -> dict[str, object]:
     return {
         "slices": slices,
-        "measurements": {"max_diameter_mm": size},
+        "measurements": {"max_diameter_mm": size, "volume_mm3": volume},
         "change": change(**own),
     }
 
@@ -106,6 +108,8 @@ def test_the_table_numbers_lesions_as_the_report_and_names_those_without_a_match
         "kind": "grown",
         "volume_ratio": 1.48,
         "volume_ratio_ci": [1.35, 1.62],
+        "prior_max_diameter_mm": 22.04,
+        "prior_volume_mm3": 2890.4,
     }
     report = {
         "comparison": {
@@ -114,12 +118,12 @@ def test_the_table_numbers_lesions_as_the_report_and_names_those_without_a_match
             "gone": [lost],
             "not_found": [{**lost, "prior_volume_mm3": None}],
         },
-        "lesions": [lesion([25, 40], 25.3, **grown), lesion([7, 7], None)],
+        "lesions": [lesion([25, 40], 25.3, 4310.0, **grown), lesion([7, 7], None)],
     }
     assert compare._lines(report) == [
         "compared with 1.2.3, 91 days earlier",
-        "1  slices 25-40  25.3 mm  rapid growth × 1.48 (1.35 to 1.62)",
-        "2  slice 7                not comparable: no ratio",
+        "1  slices 25-40  22.0 → 25.3 mm, 2890 → 4310 mm³  rapid growth × 1.48 (1.35 to 1.62)",
+        "2  slice 7                                        not comparable: no ratio",
         "gone: prior lesion at (1, -3, 50) mm, 120 mm³ then: x",
         "not found: prior lesion at (1, -3, 50) mm: x",
     ]

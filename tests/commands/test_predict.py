@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -60,6 +61,41 @@ def test_no_patient_name_or_number_is_written_anywhere(
     for secret in ("Do^Not^Print", "SECRET-1"):
         assert secret not in shown.out + shown.err
         assert not any(secret.encode() in text for text in texts)
+
+
+TYPED = (
+    "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "VOILUTFunction",
+    "SeriesDescription", "StudyDescription", "ProtocolName", "StationName", "ConvolutionKernel",
+    "PixelSpacingCalibrationType", "Manufacturer",
+)  # fmt: skip
+"""What may hold anything that a person types."""
+
+
+@pytest.mark.parametrize("kind", ["film", "ct"])
+def test_nothing_that_was_typed_into_a_file_is_written(
+    kind: str, roi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = factory.item(CodeValue="DOEJOHN", CodeMeaning="DOEJOHN", CodingSchemeDesignator="SCT")
+    typed: dict[str, Any] = {
+        **dict.fromkeys(TYPED, "DOEJOHN"),
+        "ViewCodeSequence": [code],
+        "ImageType": ["ORIGINAL", "PRIMARY", "DOEJOHN"],
+        "SeriesNumber": 471181512,
+        "InstanceNumber": 471181512,
+    }
+    if kind == "film":
+        objects = [factory.radiograph(factory.ramp((60, 80)) // 2, **typed)]
+    else:
+        objects = factory.ct_slices(factory.ramp((3, 60, 80), start=900) // 8 + 900, **typed)
+        roi.write_text(json.dumps([{"box_mm": [[-5, -15, 30], [5, -5, 33]]}]))
+    factory.save_all(objects, tmp_path / "typed")
+    assert app("predict", tmp_path / "typed", "--out", tmp_path / "out", "--roi", roi) == 0
+    shown = capsys.readouterr()
+    texts = [p.read_text() for p in (tmp_path / "out").rglob("report.*")] + [*shown]
+    assert len(texts) == 4
+    for text in texts:
+        assert "DOEJOHN" not in text.upper()
+        assert "471181512" not in text
 
 
 def test_json_says_what_became_of_each_study(

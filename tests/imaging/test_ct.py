@@ -270,7 +270,7 @@ def test_a_localiser_among_slices_is_left_out(tmp_path: Path) -> None:
         ({"ImageOrientationPatient": None}, "numbers in ImageOrientationPatient, found none"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "at right angles"),
         ({"PixelSpacing": None}, "numbers in PixelSpacing"),
-        ({"PixelSpacing": [0, 1]}, "a PixelSpacing from 0.05 to 10 mm"),
+        ({"PixelSpacing": [0, 1]}, "a PixelSpacing from 0.01 to 10 mm"),
         ({"RescaleSlope": None}, "numbers in RescaleSlope"),
         ({"RescaleSlope": 0}, "a RescaleSlope other than 0"),
         ({"RescaleType": "Z_EFF"}, "another unit than Hounsfield"),

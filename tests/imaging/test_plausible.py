@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calcilens.errors import SeriesError
-from calcilens.imaging.images import Volume
+from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.noise import _MOST_OFFSETS, ball
 from calcilens.imaging.plausible import check_hu
 from calcilens.imaging.study import Study, read_study
@@ -85,9 +85,9 @@ def test_values_that_no_body_has_are_refused(hu: np.ndarray, reason: str) -> Non
         ({"RescaleSlope": "1e-9"}, "voxels differ"),
         ({"RescaleSlope": "-1"}, "above -200 HU"),
         ({"BitsStored": 8, "HighBit": 7}, "stored values of 8 bits, as BitsStored says"),
-        ({"PixelSpacing": [0.000382, 0.000382]}, "PixelSpacing from 0.05 to 10 mm"),
-        ({"PixelSpacing": [0.0382, 0.0382]}, "PixelSpacing from 0.05 to 10 mm"),
-        ({"PixelSpacing": [1e4, 1e4]}, "PixelSpacing from 0.05 to 10 mm"),
+        ({"PixelSpacing": [0.000382, 0.000382]}, "PixelSpacing from 0.01 to 10 mm"),
+        ({"PixelSpacing": [0.0382, 0.0382]}, "pixels from 0.05 mm where planes are 2 mm apart"),
+        ({"PixelSpacing": [1e4, 1e4]}, "PixelSpacing from 0.01 to 10 mm"),
     ],
     ids=str,
 )
@@ -101,15 +101,29 @@ def test_a_ct_that_would_look_empty_is_refused_once_and_the_rest_is_read(
     assert reason in skipped.reason
 
 
-@pytest.mark.parametrize("step", [0.02, 1500.0])
+@pytest.mark.parametrize("step", [0.007, 1500.0])
 def test_planes_that_no_scanner_makes_are_refused(step: float, tmp_path: Path) -> None:
     (skipped,) = read(tmp_path, body(), step=(0, 0, step)).skipped
-    assert f"expected planes from 0.05 to 50 mm apart, found {step:g}" in skipped.reason
+    assert f"expected planes from 0.01 to 50 mm apart, found {step:g}" in skipped.reason
 
 
-@pytest.mark.parametrize("spacing", [0.061, 1.5, 3.9])
-def test_spacings_that_scanners_have_are_read(spacing: float, tmp_path: Path) -> None:
-    assert read(tmp_path, body(), spacing=(spacing, spacing)).skipped == ()
+@pytest.mark.parametrize(
+    ("spacing", "step"), [(0.01, 0.01), (0.02, 0.1), (0.05, 2.0), (0.061, 2.0), (3.9, 2.0)]
+)
+def test_spacings_that_scanners_of_specimens_and_patients_have_are_read(
+    spacing: float, step: float, tmp_path: Path
+) -> None:
+    study = read(tmp_path, body(), spacing=(spacing, spacing), step=(0, 0, step))
+    assert study.skipped == ()
+    (volume,) = (i for i in study.images if isinstance(i, Volume))
+    assert volume.spacing_mm == pytest.approx((step, spacing, spacing))
+
+
+def test_films_of_magnified_specimens_keep_their_fine_calibration(tmp_path: Path) -> None:
+    fine: dict[str, Any] = {"PixelSpacing": [0.01, 0.01], "PixelSpacingCalibrationType": "FIDUCIAL"}
+    film = factory.radiograph(factory.ramp((40, 50)), **fine)
+    (image,) = read_study(factory.save(film, tmp_path / "film.dcm")).images
+    assert image.spacing_mm == (0.01, 0.01)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 10])
@@ -120,6 +134,39 @@ def test_a_film_of_which_bits_stored_would_cut_off_a_part_is_refused(
     film = factory.radiograph(stored, BitsStored=bits, HighBit=bits - 1)
     (skipped,) = read_study(factory.save(film, tmp_path / "film.dcm")).skipped
     assert f"expected stored values of {bits} bits" in skipped.reason
+
+
+def smooth(low: int, high: int) -> np.ndarray:
+    """A film that rises evenly, with noise, as far as values go."""
+    rng = np.random.default_rng(0)
+    return np.rint(np.linspace(low, high, 4096).reshape(64, 64) + rng.normal(0, 20, (64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [(np.uint16, 100, 3900), (np.int16, -1900, 1900), (np.int16, 0, 1500)]
+)
+def test_one_stored_bit_too_few_is_told_by_the_jumps_that_it_would_make(
+    kind: type, low: int, high: int, tmp_path: Path
+) -> None:
+    stored: np.ndarray = smooth(low, high).astype(kind)
+    right = factory.radiograph(stored, BitsStored=12, HighBit=11)
+    assert read_study(factory.save(right, tmp_path / "right.dcm")).skipped == ()
+    wrong = factory.radiograph(stored, BitsStored=11, HighBit=10)
+    (skipped,) = read_study(factory.save(wrong, tmp_path / "wrong.dcm")).skipped
+    assert "expected stored values of 11 bits, as BitsStored says" in skipped.reason
+
+
+def test_a_drawn_overlay_above_the_stored_bits_is_dropped_and_the_film_is_read(
+    tmp_path: Path,
+) -> None:
+    stored: np.ndarray = smooth(100, 1900).astype(np.uint16)
+    drawn = stored.copy()
+    drawn[10:50, 30] |= 0x800
+    drawn[10, 20:40] |= 0x800
+    film = factory.radiograph(drawn, BitsStored=11, HighBit=10)
+    (image,) = read_study(factory.save(film, tmp_path / "film.dcm")).images
+    assert isinstance(image, Radiograph)
+    np.testing.assert_array_equal(image.pixels, stored)
 
 
 @pytest.mark.parametrize("kind", ["overlay", "sign"])

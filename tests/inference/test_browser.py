@@ -16,7 +16,7 @@ import pytest
 from calcilens.inference.change import Level
 from calcilens.inference.export.html import build
 from calcilens.inference.report import StudyReport
-from tests.inference.made import film
+from tests.inference.made import ct, film
 from tests.inference.reports import against, beside, reported
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -75,7 +75,27 @@ def test_all_lesions_and_the_overview_are_printed(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("width", [1000, 1200, 1270, 1400])
+def test_both_views_of_a_ct_stand_side_by_side_on_paper(tmp_path: Path) -> None:
+    left = (
+        "[...document.querySelectorAll('.views figure')].map(f => f.getBoundingClientRect().left)"
+    )
+    page = build(reported(ct((24, 160, 160))))
+    (found,) = asked(tmp_path, page, left, width=720, paper=True)
+    assert len(found) == 2
+    assert found[1] - found[0] > 100
+
+
+def test_a_plane_is_named_by_its_slice_and_by_its_number_in_a_viewer(tmp_path: Path) -> None:
+    volume = ct()
+    planes = tuple(replace(p, number=112 - k) for k, p in enumerate(volume.planes))
+    where = "document.getElementById('where').textContent"
+    (said,) = asked(tmp_path, build(reported(replace(volume, planes=planes))), where)
+    assert said.startswith("Slice 6 of 12 (image 107), lesion on 4–8")
+    (bare,) = asked(tmp_path, build(reported(volume)), where)
+    assert bare.startswith("Slice 6 of 12, lesion on 4–8")
+
+
+@pytest.mark.parametrize("width", [1000, 1200, 1270, 1400, 1600, 3840])
 def test_nothing_runs_off_the_page_at_any_width(tmp_path: Path, width: int) -> None:
     off, labels = asked(tmp_path, build(with_prior()), WIDE, LABELS, width=width)
     assert off <= 0

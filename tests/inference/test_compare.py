@@ -15,10 +15,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from calcilens.imaging.images import Volume
+from calcilens.imaging.measure import Measurement
 from calcilens.imaging.paired import Mineral, Scale
 from calcilens.imaging.study import Study, read_study
 from calcilens.inference.batch import Wishes, run_all
-from calcilens.inference.compare import _Left, _left_of, compare
+from calcilens.inference.compare import _Left, _left_of, _sizes, compare
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import StudyReport, schema, to_json
 from calcilens.phantoms.study import Plan
@@ -62,8 +63,30 @@ def test_growth_is_told_from_another_pose_and_scanner(ratio: float, said: str) -
     assert change.volume_ratio_ci[0] < ratio < change.volume_ratio_ci[1]
     assert change.days == 91
     assert abs(change.skin_distance_change_mm or 9) < 2
+    assert change.prior_volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.2)
+    assert change.prior_max_diameter_mm == pytest.approx(12, abs=1.5)
+    assert set(change.prior_uncertainty) == {"prior_volume_mm3", "prior_max_diameter_mm"}
+    now = 4 / 3 * np.pi * 6**3 * ratio
+    assert lesion.measured.volume_mm3 == pytest.approx(now, rel=0.25)
     assert lesion.prior is not None
     assert lesion.prior.plane(lesion.key_plane, np.s_[10:30, 5:20]).shape == (20, 15)
+
+
+def sized(volume: float | None, diameter: float | None) -> Measurement:
+    taken = Measurement()
+    taken.set("volume_mm3", volume, "a test", 30.0)
+    taken.set("max_diameter_mm", diameter, "a test", 0.5)
+    return taken
+
+
+def test_of_several_prior_lesions_volumes_add_up_and_the_largest_diameter_counts() -> None:
+    two = _sizes([sized(400.0, 8.0), sized(600.0, 9.5)])
+    assert (two["prior_volume_mm3"], two["prior_max_diameter_mm"]) == (1000.0, 9.5)
+    sds = {"prior_volume_mm3": 30 * np.sqrt(2), "prior_max_diameter_mm": 0.5}
+    assert two["prior_uncertainty"] == pytest.approx(sds)
+    unknown = _sizes([sized(400.0, 8.0), sized(None, None)])
+    assert unknown["prior_volume_mm3"] is None
+    assert unknown["prior_uncertainty"] == {"prior_max_diameter_mm": 0.5}
 
 
 def test_a_lesion_without_a_forerunner_is_new() -> None:
@@ -161,6 +184,8 @@ def test_the_report_of_a_comparison_fits_the_schema(before: float) -> None:
     Draft202012Validator(schema()).validate(content)
     assert content["comparison"]["days"] == 91
     assert content["lesions"][0]["change"]["prior_study_uid"] == "1.2.7"
+    known = content["lesions"][0]["change"]["prior_volume_mm3"] is not None
+    assert known is (before == 600.0)
 
 
 def test_radiographs_are_not_compared_and_it_is_said() -> None:

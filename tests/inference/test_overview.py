@@ -47,6 +47,15 @@ def test_boxes_lie_on_the_lesion_and_the_head_is_up_in_every_orientation(
         assert max(view.size) == 520
 
 
+def test_without_a_lesion_every_image_is_shown_and_nothing_is_marked() -> None:
+    volume, picture = ct(), film()
+    groups = overview([], study(volume, picture))
+    assert [group[0].name for group in groups] == ["above", "film"]
+    assert not any(view.boxes for group in groups for view in group)
+    whole = run_study(study(volume, picture), Models(), [(picture, lesion_in(picture))])
+    assert [group[0].name for group in overview(whole.lesions, whole.study)] == ["film"]
+
+
 def test_all_films_are_shown_together_and_lesions_keep_their_numbers() -> None:
     first, second, bare = film(1), film(2, spacing=(0.5, 0.25)), film(3)
     placed = [(first, lesion_in(first)), (second, lesion_in(second))]

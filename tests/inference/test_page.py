@@ -7,9 +7,10 @@ import re
 from dataclasses import replace
 
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image as Pillow
 
-from calcilens.imaging.images import Image
+from calcilens.imaging.images import Image, Plane
 from calcilens.imaging.measure import Measurement
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.inference.absent import left_out
@@ -19,6 +20,7 @@ from calcilens.inference.export.html import build
 from calcilens.inference.export.prior import prior_codes
 from calcilens.inference.export.words import skin_change, tally
 from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
+from calcilens.inference.report import StudyReport, schema, to_json
 from tests.inference.made import ct, film, lesion_in
 from tests.inference.reports import against, beside, comparison, judged, reported
 
@@ -75,6 +77,31 @@ def test_growth_has_its_own_badge_and_concern_is_said_not_to_know_of_it() -> Non
     assert "it does not know of the change" not in stable
 
 
+def test_the_sizes_of_both_scans_stand_side_by_side_with_their_errors() -> None:
+    report = against(reported(), Level.GROWN)
+    (lesion,) = report.lesions
+    taken = Measurement()
+    taken.set("volume_mm3", 2400.4, "a test", 96.0)
+    taken.set("max_diameter_mm", 14.03, "a test", 0.6)
+    assert lesion.change is not None
+    change = replace(
+        lesion.change,
+        prior_lesions=("L1", "L2"),
+        prior_volume_mm3=1600.2,
+        prior_max_diameter_mm=12.31,
+        prior_uncertainty={"prior_volume_mm3": 80.0, "prior_max_diameter_mm": 0.7},
+    )
+    told = replace(report, lesions=(replace(lesion, measured=taken, change=change),))
+    text = words(build(told))
+    assert "Largest diameter 12.3 ± 0.7 → 14.0 ± 0.6 mm" in text
+    assert "Volume 1600 ± 80 → 2400 ± 96 mm³" in text
+    assert "Then: 2 lesions, the volumes together" in text
+    assert "12.3 → 14.0 1600 → 2400" in text
+    unmatched = words(build(report))
+    assert "→" not in unmatched.replace("↑ ↓", "")
+    assert "Each scan measured on its own" not in unmatched
+
+
 @pytest.mark.parametrize(
     ("moved", "said"),
     [
@@ -118,9 +145,62 @@ def test_an_empty_report_claims_no_more_than_was_looked_at(kind: str) -> None:
     assert clear[kind] not in left
     assert "1 place was looked at and left out" in left
     assert "Not all of the study" not in left
+    assert "What was looked at" in words(build(report))
     unsearched = empty(replace(report, skipped=(Skipped(image.series_uid, "no finder"),)))
     assert clear[kind] not in unsearched
     assert "Not all of the study was looked at" in unsearched
+
+
+def test_films_are_named_by_side_and_view_and_listed_with_what_is_not_stated() -> None:
+    one = replace(film(1), body_part="KNEE", side="L", view="AP")
+    two = replace(film(2), planes=(Plane("1.2.3", number=7),))
+    text = words(build(reported(one, two)))
+    assert "DX KNEE left AP, image 1" in text
+    assert "DX, image 2" in text
+    assert "Image 1, left AP" in text
+    assert "1 not stated KNEE left AP not calibrated" in text
+    assert "2 7 not stated not stated not stated not calibrated" in text
+    assert "Radiographs" not in words(build(reported(ct())))
+
+
+def test_the_films_of_a_report_fit_the_schema_with_nulls_where_nothing_is_stated() -> None:
+    one = replace(film(1, (0.1, 0.1)), body_part="KNEE", side="B", view="AP")
+    content = to_json(reported(ct(), one, film(2)), [])
+    Draft202012Validator(schema()).validate(content)
+    first, second = content["films"]
+    assert (first["image"], first["laterality"], first["view"]) == (2, "B", "AP")
+    assert (second["image"], second["body_part"], second["spacing_mm"]) == (3, None, None)
+
+
+def numbered(numbers: list[int | None]) -> StudyReport:
+    volume = ct()
+    planes = tuple(
+        replace(plane, number=number) for plane, number in zip(volume.planes, numbers, strict=True)
+    )
+    report = reported(replace(volume, planes=planes))
+    (info,) = report.study.series
+    series = (replace(info, series_number=4),)
+    return replace(report, study=replace(report.study, series=series))
+
+
+def test_a_lesion_on_ct_is_found_in_a_viewer_by_the_numbers_of_the_files() -> None:
+    report = numbered(list(range(112, 100, -1)))
+    text = words(build(report))
+    assert "Slices 4–8 In a viewer: series 4, images 105–109." in text
+    content = to_json(report, [])
+    Draft202012Validator(schema()).validate(content)
+    assert content["lesions"][0]["slices"] == [4, 8]
+    assert content["lesions"][0]["image_numbers"] == [105, 109]
+    assert content["series"][0]["series_number"] == 4
+
+
+@pytest.mark.parametrize("numbers", [[None] * 12, [1] * 12])
+def test_planes_that_are_not_numbered_apart_have_no_place_in_a_viewer(
+    numbers: list[int | None],
+) -> None:
+    report = numbered(numbers)
+    assert report.lesions[0].image_numbers is None
+    assert "In a viewer" not in words(build(report))
 
 
 def test_slices_name_their_series_where_there_are_several() -> None:

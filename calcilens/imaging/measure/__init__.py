@@ -9,6 +9,7 @@ from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.measure.density import measure_density
 from calcilens.imaging.measure.extent import diameter_mm, measure_extent
 from calcilens.imaging.measure.films import measure_film
+from calcilens.imaging.measure.fine import coarser
 from calcilens.imaging.measure.layers import measure_layers
 from calcilens.imaging.measure.lesion import Lesion, lesion_mask
 from calcilens.imaging.measure.measurement import FIGURES, Measurement
@@ -30,7 +31,7 @@ def measure(image: Image, candidate: Candidate) -> Measurement:
     if isinstance(image, Radiograph):
         return measure_film(image, candidate)
     mask, of = lesion_mask(image, candidate)
-    lesion = Lesion(image, candidate.box[0], mask, of)
+    lesion = coarser(Lesion(image, candidate.box[0], mask, of))
     mineral = find_mineral(lesion)
     taken = Measurement()
     taken.set("diameter_px", None, "in mm: see max_diameter_mm")

@@ -7,12 +7,14 @@ from typing import Any
 from markupsafe import Markup
 
 from calcilens.imaging.study import Study
-from calcilens.inference.export.figures import figures
+from calcilens.inference.change import Change
+from calcilens.inference.export.figures import before, figures
 from calcilens.inference.export.still import still
 from calcilens.inference.export.words import (
     WORSE,
     changed,
     headline,
+    in_viewer,
     not_calcified,
     percent,
     sentence,
@@ -32,6 +34,7 @@ def article(lesion: Lesion, number: int, study: Study) -> dict[str, Any]:
     return {
         "id": lesion.id,
         "where": where(lesion, study),
+        "in_viewer": in_viewer(lesion, study),
         "still": still(lesion, number),
         "level": said.concern.level,
         "level_text": "no answer" if said.concern.probability is None else said.concern.level,
@@ -60,8 +63,17 @@ def _change(lesion: Lesion) -> dict[str, Any]:
         "change": change,
         "changed": changed(lesion),
         "worse": change is not None and change.level in WORSE,
+        "before": before(lesion),
+        "before_how": None if change is None else _before_how(change),
         "skin_change": None if change is None else skin_change(change),
     }
+
+
+def _before_how(change: Change) -> str:
+    """Say what the sizes of both scans are, beside the ratio."""
+    count = len(change.prior_lesions)
+    parts = "" if count < 2 else f" Then: {count} lesions, the volumes together, the largest one."
+    return f"Each scan measured on its own; the ratio above allows for how they differ.{parts}"
 
 
 def _reasons(lesion: Lesion) -> list[str]:
@@ -78,7 +90,9 @@ def _size(lesion: Lesion) -> str:
     if diameter is None:
         (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
         return f"{x1 - x0} × {y1 - y0} pixels"
-    return f"{diameter:.1f} mm" + ("" if peak is None else f" · up to {peak:.0f} HU")
+    then = None if lesion.change is None else lesion.change.prior_max_diameter_mm
+    sizes = " → ".join(f"{mm:.1f}" for mm in (then, diameter) if mm is not None)
+    return f"{sizes} mm" + ("" if peak is None else f" · up to {peak:.0f} HU")
 
 
 def _patterns(lesion: Lesion) -> dict[str, Any]:

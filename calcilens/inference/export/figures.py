@@ -36,6 +36,11 @@ FIGURES = (
 """Name, label, unit and digits, by size, density, place and neighbours."""
 _ZONING = {"zonal": "rim (zonal)", "reverse-zonal": "centre (reverse-zonal)", "even": "none: even"}
 _ON_FILMS = ("max_diameter_mm", "axes_mm", "members", "spread_mm")
+COMPARED = {
+    "max_diameter_mm": "prior_max_diameter_mm",
+    "volume_mm3": "prior_volume_mm3",
+}
+"""Figures of which a change holds the earlier value, under this name."""
 _DIAMETER_PX = ("diameter_px", "Largest diameter", "pixels", 0)
 
 
@@ -56,6 +61,24 @@ def figures(lesion: Lesion) -> list[dict[str, Any]]:
         rows[0] = _row(taken, *_DIAMETER_PX)
     rest = {"label": "All others", "value": None, "how": "they need the depth and density of CT"}
     return [size, *rows, rest]
+
+
+def before(lesion: Lesion) -> list[dict[str, str]]:
+    """Return the sizes that a lesion had in the prior scan beside those that it has now."""
+    change, taken = lesion.change, lesion.measured
+    if change is None:
+        return []
+    rows = []
+    for name, label, unit, digits in (f for f in FIGURES if f[0] in COMPARED):
+        then, now = getattr(change, COMPARED[name]), getattr(taken, name)
+        if then is not None and now is not None:
+            errors = change.prior_uncertainty.get(COMPARED[name]), taken.uncertainty.get(name)
+            told = [
+                f"{_text(value, digits)}{_error(sd, digits)}"
+                for value, sd in zip((then, now), errors, strict=True)
+            ]
+            rows.append({"label": label, "value": f"{' → '.join(told)} {unit}"})
+    return rows
 
 
 def _row(taken: Measurement, name: str, label: str, unit: str, digits: int) -> dict[str, Any]:

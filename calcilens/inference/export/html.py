@@ -12,15 +12,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from calcilens import DISCLAIMER, __version__
+from calcilens.imaging.images import Radiograph
 from calcilens.inference.export.article import article
 from calcilens.inference.export.compared import compared
 from calcilens.inference.export.empty import empty
 from calcilens.inference.export.overview import overview
 from calcilens.inference.export.table import table
 from calcilens.inference.export.viewer import payload
-from calcilens.inference.export.words import date, percent, tally
+from calcilens.inference.export.words import SIDES, date, percent, tally
 from calcilens.inference.report import StudyReport, model_facts
 
+_UNKNOWN = "not stated"
 _PAGE = Path(__file__).with_name("page")
 
 
@@ -50,6 +52,7 @@ def build(report: StudyReport) -> str:
         table=table(report),
         models=[model_facts(m) for m in report.models],
         series=[_series(s) for s in study.series],
+        films=[_film(n, i) for n, i in enumerate(study.images, 1) if isinstance(i, Radiograph)],
         skipped=report.skipped,
         empty=None if report.lesions else empty(report),
     )
@@ -76,12 +79,25 @@ def _embedded(value: Any) -> Markup:
     return Markup(safe)  # noqa: S704 escaped above
 
 
-def _series(series: Any) -> dict[str, str]:
+def _film(number: int, film: Radiograph) -> dict[str, Any]:
+    own = film.planes[0].number
+    return {
+        "number": number,
+        "image_number": _UNKNOWN if own is None else own,
+        "body_part": film.body_part or _UNKNOWN,
+        "side": SIDES.get(film.side or "", _UNKNOWN),
+        "view": film.view or _UNKNOWN,
+        "spacing": film.spacing_how,
+    }
+
+
+def _series(series: Any) -> dict[str, Any]:
     shape = " × ".join(str(n) for n in reversed(series.shape)) if series.shape else "–"
     spacing = " × ".join(f"{s:.3g}" for s in reversed(series.spacing_mm or ()) if s is not None)
     used = "yes" if series.used else f"no: {series.why_not}"
     return {
         "series_uid": series.series_uid,
+        "number": _UNKNOWN if series.series_number is None else series.series_number,
         "modality": series.modality,
         "shape": shape,
         "spacing": spacing or "not calibrated",

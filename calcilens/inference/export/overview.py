@@ -20,7 +20,7 @@ from calcilens.imaging.study import Study
 from calcilens.inference.export.directions import direction
 from calcilens.inference.export.pictures import Grey
 from calcilens.inference.export.views import Style, View, view
-from calcilens.inference.export.words import image_name
+from calcilens.inference.export.words import image_name, projection
 from calcilens.inference.lesions import Lesion
 
 WINDOW_HU = (-250.0, 750.0)
@@ -35,14 +35,18 @@ _NAMES = {"L": "side", "R": "side", "A": "front", "P": "front", "H": "above", "F
 
 
 def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
-    """Return the views of each CT that has lesions, and those of all films together."""
+    """Return the views of each CT that has lesions, and those of all films together.
+
+    Where there is no lesion at all, every CT is shown.
+    """
     numbered: dict[int, dict[int, Lesion]] = {}
     for number, lesion in enumerate(lesions, 1):
         numbered.setdefault(id(lesion.image), {})[number] = lesion
     groups = []
     for image in study.images:
-        if isinstance(image, Volume) and id(image) in numbered:
-            groups.append(_projections(image, numbered[id(image)], image_name(image, study)))
+        if isinstance(image, Volume) and (id(image) in numbered or not lesions):
+            own = numbered.get(id(image), {})
+            groups.append(_projections(image, own, image_name(image, study)))
     films = [image for image in study.images if isinstance(image, Radiograph)]
     shown = [_film(film, numbered.get(id(film), {}), study, len(films)) for film in films]
     return [*groups, shown] if shown else groups
@@ -51,7 +55,9 @@ def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
 def _film(film: Radiograph, lesions: Mapping[int, Lesion], study: Study, count: int) -> View:
     boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
     number = study.images.index(film) + 1
-    caption = f"Image {number}" if count > 1 else image_name(film, study)
+    caption = image_name(film, study)
+    if count > 1:
+        caption = ", ".join(filter(None, (f"Image {number}", projection(film))))
     style = _THUMBNAILS[min(count, len(_THUMBNAILS)) - 1]
     return view(("film", caption), film.display, film.spacing_mm or (1.0, 1.0), boxes, style=style)
 

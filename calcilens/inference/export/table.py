@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from calcilens.imaging.measure import Measurement
+from calcilens.inference.export.figures import COMPARED
 from calcilens.inference.export.words import changed, named_pattern, verdict, where
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport
@@ -39,7 +39,7 @@ def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]
     said = lesion.answer
     return [
         where(lesion, report.study),
-        *(_figure(lesion.measured, name, digits) for name, _, digits in kept),
+        *(_figure(lesion, name, digits) for name, _, digits in kept),
         *([] if report.comparison is None else [changed(lesion) or NONE]),
         verdict(lesion) or NONE,
         named_pattern(lesion) or NONE,
@@ -47,6 +47,10 @@ def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]
     ]
 
 
-def _figure(taken: Measurement, name: str, digits: int) -> str:
-    value = getattr(taken, name)
-    return NONE if value is None else f"{value:.{digits}f}"
+def _figure(lesion: Lesion, name: str, digits: int) -> str:
+    """Return a figure; where the prior scan has it too, that one and an arrow before it."""
+    then = getattr(lesion.change, COMPARED[name], None) if name in COMPARED else None
+    now = getattr(lesion.measured, name)
+    if now is None:
+        return NONE
+    return " → ".join(f"{value:.{digits}f}" for value in (then, now) if value is not None)

@@ -92,11 +92,18 @@ def _scene_plane(lesion: Lesion, pictures: Pictures, index: int) -> dict[str, An
     name = f"{image.series_uid}/{image.planes[0].sop_uid}/{index}"
     whole = pictures.add(name, _smaller(codes, step), lossless=False)
     close = pictures.add(f"{lesion.id}/{index}", codes[frame(lesion)], lossless=True)
-    found = {"index": index, "whole": whole, "close": close}
+    found = {"index": index, "number": _number(image, index), "whole": whole, "close": close}
     if lesion.prior is not None:
         then = prior_codes(lesion.prior, index, frame(lesion))
         found["prior"] = pictures.add(f"{lesion.id}/prior/{index}", then, lossless=then.ndim == 3)
     return found
+
+
+def _number(image: Image, index: int) -> int | None:
+    """Return the number of a CT's plane in other viewers, where the files number each apart."""
+    numbers = [plane.number for plane in image.planes]
+    apart = isinstance(image, Volume) and len(set(numbers)) == len(numbers)
+    return numbers[index] if apart else None
 
 
 def _plane(image: Image, index: int) -> Grey:

@@ -12,6 +12,7 @@ from calcilens.vocabulary import pattern
 
 WORSE = (Level.NEW, Level.RAPID, Level.GROWN)
 """Levels of change that ask for attention."""
+SIDES = {"L": "left", "R": "right", "B": "both sides"}
 
 
 def sentence(text: str | None) -> str:
@@ -33,15 +34,32 @@ def image_name(image: Image, study: Study) -> str:
     """Return what tells an image from the others of its study.
 
     A CT has the number of its series in the page's table, and none where it is the only one; a
-    film its modality and part of the body, and its number.
+    film its modality, part of the body, side and view, and its number.
     """
     alike = [i for i in study.images if isinstance(i, type(image))]
     if isinstance(image, Radiograph):
         number = f"image {study.images.index(image) + 1}" if len(alike) > 1 else None
-        return " ".join(filter(None, (image.modality, image.body_part, number)))
+        named = " ".join(filter(None, (image.modality, image.body_part, projection(image))))
+        return ", ".join(filter(None, (named, number)))
     if len(alike) == 1:
         return ""
     return f"series {[s.series_uid for s in study.series].index(image.series_uid) + 1}"
+
+
+def projection(film: Radiograph) -> str:
+    """Return side and view of a film as far as its file states them."""
+    return " ".join(filter(None, (SIDES.get(film.side or ""), film.view)))
+
+
+def in_viewer(lesion: Lesion, study: Study) -> str | None:
+    """Return where a viewer shows a lesion of a CT: series and images by the files' numbers."""
+    numbers = lesion.image_numbers
+    if numbers is None:
+        return None
+    first, last = numbers
+    series = next(s for s in study.series if s.series_uid == lesion.image.series_uid)
+    words = f"image {first}" if first == last else f"images {first}–{last}"
+    return words if series.series_number is None else f"series {series.series_number}, {words}"
 
 
 def headline(lesion: Lesion) -> str:

@@ -102,7 +102,7 @@
       pen.fillRect(half.width - 1, 0, 2, all.height);
       if (before.alpha.includes(0)) label("Hatched: outside the prior scan", half.width / 2, 64, "center");
     } else drawPane({ ...now, whole: painted(whole, colour) }, all, "");
-    say(scene, plane.index);
+    say(scene, plane);
   }
 
   function drawPane({ scene, plane, whole, close, map }, pane, name) {
@@ -184,10 +184,11 @@
     label(`${mm} mm`, x, y - 6, "right");
   }
 
-  function say(scene, index) {
+  function say(scene, { index, number }) {
     const [first, stop] = scene.boxPlanes;
     const lesion = stop - first > 1 ? `lesion on ${first + 1}–${stop}` : `lesion on ${first + 1}`;
-    const slice = scene.count > 1 ? `Slice ${index + 1} of ${scene.count}, ${lesion} · ` : "";
+    const known = number === null ? "" : ` (image ${number})`;
+    const slice = scene.count > 1 ? `Slice ${index + 1} of ${scene.count}${known}, ${lesion} · ` : "";
     const window = scene.ct ? `W ${Math.round(state.width)} L ${Math.round(state.level)} HU` : "";
     byId("where").textContent = slice + window;
   }
