@@ -44,7 +44,7 @@ def _opened(tissue: Mask, grid: Coarse) -> Mask:
 
 def _large(tissue: Mask) -> Mask:
     labels = cc3d.connected_components(tissue, connectivity=6)
-    sizes = np.asarray(cc3d.statistics(labels)["voxel_counts"], np.int64)
+    sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return np.asarray((sizes >= max(1.0, _BODY_SHARE * sizes.max(initial=0)))[labels])
 
