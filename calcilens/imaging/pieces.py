@@ -44,7 +44,8 @@ def find_pieces(volume: Volume, ground: Anatomy, where: Mask, level_hu: float) -
         where: (Z, Y, X) where to look.
         level_hu: Lowest value of a voxel.
     """
-    dense = where & (volume.hu >= level_hu)
+    dense = volume.hu >= level_hu
+    dense &= where
     part = bounds(dense)
     if part is None:
         return []
