@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.candidates import Candidate, propose
 from calcilens.imaging.images import Image, Radiograph, Volume
-from calcilens.imaging.measure import measure
+from calcilens.imaging.measure import Measurement, measure
 from calcilens.imaging.pool import cores
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
@@ -101,20 +101,19 @@ def run_study(
     if given is None:
         places, capped = watch.time("candidates", lambda: _search(study.images, models))
         skipped += capped
-    lesions: list[Lesion] = []
-    with ThreadPoolExecutor(cores()) as pool:  # measures while the models think
-        judged = []
-        for image, candidate in places:
-            said, cut = _judge(image, candidate, models, watch)
-            if given is None and is_absent(said):
-                skipped.append(left_out(image, candidate, said))
-            else:
-                measured = pool.submit(measure, image, candidate)
-                seen = _explain(image, cut, said, models, watch)
-                judged.append((image, candidate, measured, said, seen))
-        for image, candidate, measured, *answers in judged:
-            figures = watch.time("measurements", measured.result)
-            lesions.append(Lesion(image, candidate, figures, *answers))
+    judged = []
+    for image, candidate in places:
+        said, cut = _judge(image, candidate, models, watch)
+        if given is None and is_absent(said):
+            skipped.append(left_out(image, candidate, said))
+        else:
+            seen = _explain(image, cut, said, models, watch)
+            judged.append((image, candidate, said, seen))
+    figures = watch.time("measurements", lambda: _measure([one[:2] for one in judged]))
+    lesions = [
+        Lesion(image, candidate, measured, said, seen)
+        for (image, candidate, said, seen), measured in zip(judged, figures, strict=True)
+    ]
     told = tuple(s.coded() for s in skipped)
     report = StudyReport(study, tuple(sorted(lesions, key=_urgency)), told, models.used())
     if priors is None:
@@ -126,6 +125,12 @@ def run_study(
 
     compared = watch.time("comparison", lambda: compare(report, priors, judge))
     return replace(compared, lesions=tuple(sorted(compared.lesions, key=_urgency)))
+
+
+def _measure(places: Sequence[Placed]) -> list[Measurement]:
+    """Measure lesions, as many at a time as there are cores."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(lambda place: measure(*place), places))
 
 
 def _know(images: Sequence[Image], bones: Bones) -> None:
