@@ -32,8 +32,8 @@ import numpy as np
 
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Radiograph
+from calcilens.imaging.measure.borders import faces
 from calcilens.imaging.measure.extent import farthest
-from calcilens.imaging.measure.surfaces import faces
 from calcilens.imaging.study import Study, read_studies
 from calcilens.inference.film_finder import search_film
 from calcilens.inference.pipeline import Models, run_study

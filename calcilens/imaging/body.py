@@ -44,7 +44,8 @@ def _opened(tissue: Mask, grid: Coarse) -> Mask:
 
 def _large(tissue: Mask) -> Mask:
     labels = cc3d.connected_components(tissue, connectivity=6)
-    sizes = np.asarray(cc3d.statistics(labels)["voxel_counts"], np.int64)
+    most = int(labels.max())
+    sizes = np.sum([np.bincount(plane.ravel(), minlength=most + 1) for plane in labels], 0)
     sizes[0] = 0
     return np.asarray((sizes >= max(1.0, _BODY_SHARE * sizes.max(initial=0)))[labels])
 

@@ -41,14 +41,14 @@ def _stacks(shapes: list[Shape], grid: Coarse) -> list[list[Shape]]:
 
 
 def _stacked(a: Part, b: Part, grid: Coarse) -> bool:
-    if min(p.mask.sum() for p in (a, b)) * grid.voxel_mm3 < VERTEBRA_MM3:
-        return False
     above, below = sorted((a.box[0], b.box[0]), key=lambda s: s.start)
     gap = (below.start - above.stop) * grid.spacing_mm[0]
     height = min(s.stop - s.start for s in (above, below)) * grid.spacing_mm[0]
     if not -_INTERLOCKED * height <= gap <= _DISC_MM:
         return False
-    return bool(np.prod([_shared(a.box[k], b.box[k]) for k in (1, 2)]) >= _STACKED)
+    if np.prod([_shared(a.box[k], b.box[k]) for k in (1, 2)]) < _STACKED:
+        return False
+    return bool(min(p.mask.sum() for p in (a, b)) * grid.voxel_mm3 >= VERTEBRA_MM3)
 
 
 def _shared(a: slice, b: slice) -> float:

@@ -81,7 +81,7 @@ def propose(image: Image, bone: Mask | None = None) -> list[Candidate]:
 
 def _dense(volume: Volume, ground: Anatomy) -> list[Piece]:
     """Return the pieces denser than contrast medium, and those that no vessel looks like."""
-    where = ground.body & ~ground.covered
+    where = np.greater(ground.body, ground.covered)  # in it and not covered
     pieces = find_pieces(volume, ground, where, ground.level_hu)
     if ground.contrast_hu is None:
         return pieces

@@ -37,6 +37,7 @@ TAGS = (
     "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 """Nothing that names a patient is among them."""
+_WANTED: list[BaseTag | int] = [Tag(keyword) for keyword in TAGS]
 
 _PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and plain pixel data
@@ -132,7 +133,7 @@ def _refuse_claim(name: str, head: bytes) -> None:
 def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
     try:
         check_inflated(stream)
-        tags = read_partial(stream, _Stop(), force=True, specific_tags=[Tag(t) for t in TAGS])
+        tags = read_partial(stream, _Stop(), force=True, specific_tags=_WANTED)
         at = stream.tell()
         _settle(tags)
         meta = getattr(tags, "file_meta", Dataset())

@@ -35,8 +35,8 @@ def reached(room: Mask, start: Mask) -> Mask:
     """Return what is connected in its plane, within `room`, to a start (Z, Y, X)."""
     found = np.zeros_like(room)
     for plane, seeds, out in zip(room, start, found, strict=True):
-        labels = cc3d.connected_components(plane, connectivity=4)
-        wanted = np.zeros(int(labels.max()) + 1, bool)
+        labels, count = cc3d.connected_components(plane, connectivity=4, return_N=True)
+        wanted = np.zeros(count + 1, bool)
         wanted[labels[seeds]] = True
         wanted[0] = False
         out[:] = wanted[labels]

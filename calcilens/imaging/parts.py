@@ -56,11 +56,23 @@ class Part:
 
 def parts(mask: Mask, grid: Coarse, least_mm3: float) -> list[Part]:
     """Return the connected parts of at least that volume."""
-    labels = cc3d.connected_components(mask, connectivity=26)
+    whole = bounds(mask)
+    if whole is None:
+        return []
+    labels = cc3d.connected_components(mask[whole], connectivity=26)
     stats = cc3d.statistics(labels)
     sizes, boxes = stats["voxel_counts"] * grid.voxel_mm3, stats["bounding_boxes"]
     large = [i for i in range(1, len(sizes)) if sizes[i] >= least_mm3]
-    return [Part(boxes[i], labels[boxes[i]] == i) for i in large]
+    return [_moved(Part(boxes[i], labels[boxes[i]] == i), whole) for i in large]
+
+
+def bounds(mask: Mask) -> Box | None:
+    """Return the box outside of which nothing of a mask is set; None where nothing is."""
+    sides = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not all(map(len, sides)):
+        return None
+    z, y, x = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+    return z, y, x
 
 
 def leaves(part: Part, grid: Coarse) -> bool:
@@ -71,16 +83,19 @@ def leaves(part: Part, grid: Coarse) -> bool:
 
 def inside(outer: Part, inner: Part) -> Part:
     """Return a part that was found within the box of another in the grid of the image."""
-    z, y, x = (
-        slice(o.start + i.start, o.start + i.stop)
-        for o, i in zip(outer.box, inner.box, strict=True)
-    )
-    return Part((z, y, x), inner.mask)
+    return _moved(inner, outer.box)
 
 
 def window(inner: Part, box: Box) -> tuple[slice, ...]:
     """Return the box of a part within wider bounds."""
     return _shifted(inner.box, box)
+
+
+def _moved(part: Part, outer: Box) -> Part:
+    z, y, x = (
+        slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, part.box, strict=True)
+    )
+    return Part((z, y, x), part.mask)
 
 
 def _shifted(inner: tuple[slice, ...], outer: Box) -> tuple[slice, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from calcilens.imaging.anatomy import Anatomy, Mask
 from calcilens.imaging.images import Volume
 from calcilens.imaging.noise import means_at
+from calcilens.imaging.parts import bounds
 
 LEAST_MM3, LEAST_VOXELS = 1.0, 2
 _SEED_NOISES, _SEED_HU = 4.5, 100.0
@@ -43,10 +44,12 @@ def find_pieces(volume: Volume, ground: Anatomy, where: Mask, level_hu: float) -
         where: (Z, Y, X) where to look.
         level_hu: Lowest value of a voxel.
     """
-    part = _bounds(where)
+    dense = volume.hu >= level_hu
+    dense &= where
+    part = bounds(dense)
     if part is None:
         return []
-    labels = cc3d.connected_components(where[part] & (volume.hu[part] >= level_hu), connectivity=26)
+    labels = cc3d.connected_components(dense[part], connectivity=26)
     start = np.array([s.start for s in part])
     stats = cc3d.statistics(labels)
     counts = np.asarray(stats["voxel_counts"], np.int64)
@@ -61,15 +64,6 @@ def find_pieces(volume: Volume, ground: Anatomy, where: Mask, level_hu: float) -
         if len(found) == _MOST:
             break
     return found
-
-
-def _bounds(mask: Mask) -> tuple[slice, slice, slice] | None:
-    """Return the part of a mask outside of which nothing is set; None where nothing is."""
-    sides = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    if not all(map(len, sides)):
-        return None
-    z, y, x = (slice(int(side[0]), int(side[-1]) + 1) for side in sides)
-    return z, y, x
 
 
 def _piece(volume: Volume, ground: Anatomy, voxels: NDArray[np.int64]) -> Piece:

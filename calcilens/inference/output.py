@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from jsonschema import Draft202012Validator
 
 from calcilens.errors import InputError, compose
 from calcilens.files import part_folder, usual_mode
+from calcilens.imaging.pool import cores
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
 from calcilens.inference.export.pictures import pictures
+from calcilens.inference.lesions import Lesion
 from calcilens.inference.provenance import folder_name, kept
 from calcilens.inference.report import StudyReport, schema, to_json
 from calcilens.inference.stopwatch import Stopwatch
@@ -62,12 +65,16 @@ def write_study(
 
 
 def _write_lesions(report: StudyReport, part: Path) -> None:
-    for lesion in report.lesions:
-        folder = part / "lesions" / lesion.id
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in pictures(lesion).items():
-            (folder / f"{name}.png").write_bytes(data)
-        write_mask(lesion, folder / "mask.nii.gz")
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(lambda lesion: _write_lesion(lesion, part), report.lesions))
+
+
+def _write_lesion(lesion: Lesion, part: Path) -> None:
+    folder = part / "lesions" / lesion.id
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in pictures(lesion).items():
+        (folder / f"{name}.png").write_bytes(data)
+    write_mask(lesion, folder / "mask.nii.gz")
 
 
 def _write_html(report: StudyReport, part: Path) -> dict[str, str]:

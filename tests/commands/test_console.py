@@ -6,6 +6,7 @@ import errno
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,24 @@ def test_a_terminated_program_ends_as_an_interrupted_one() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == EXIT_STOPPED != -signal.SIGTERM
     assert done.stderr.startswith("calcilens: stopped by the user")
+
+
+def ended(told: str, to: str = "") -> tuple[int, str]:
+    """Return the exit code of a program that says something, and what came of it."""
+    code = f"import atexit, sys; from calcilens import cli; cli.app = lambda: {told}; cli.main()"
+    shell = f'"{sys.executable}" -c "{code}" {to}'
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    return done.returncode, done.stdout
+
+
+def test_a_program_ends_with_all_told_and_its_exit_handlers_run() -> None:
+    told = "(atexit.register(print, 'last'), print('first'), sys.exit(3))"
+    assert ended(told) == (3, "first\nlast\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_result_that_could_not_be_written_is_a_failure() -> None:
+    assert ended("print('result')", "> /dev/full")[0] == EXIT_FAILED
 
 
 def test_a_closed_standard_output_is_no_fault_of_the_program() -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from calcilens.imaging.coarse import STEP_MM, coarse
+from calcilens.imaging.coarse import STEP_MM, Coarse, coarse
 from calcilens.imaging.morphology import filled, grown, reached, shrunk
+from calcilens.imaging.parts import bounds
 from tests.imaging.test_candidates import volume
 
 CROSS = ndimage.generate_binary_structure(2, 1)[None]
@@ -35,6 +36,28 @@ def test_blocks_are_means_of_their_voxels(hu: np.ndarray, z_mm: float, pixel_mm:
 def test_a_mask_of_blocks_comes_back_from_its_voxels(mask: np.ndarray) -> None:
     grid = coarse(volume(np.zeros([n * 2 for n in mask.shape]), (0.6, 0.6, 0.6)))
     assert np.array_equal(grid.reduced(grid.fine(mask)), mask)
+
+
+@given(MASKS, st.tuples(*[st.integers(1, 3)] * 3))
+def test_every_voxel_has_the_mark_of_its_block(
+    mask: np.ndarray, factor: tuple[int, int, int]
+) -> None:
+    shape = tuple(n * f - (f > 1) for n, f in zip(mask.shape, factor, strict=True))
+    fine = Coarse(mask.astype(np.float32), factor, (1.0, 1.0, 1.0), shape).fine(mask)
+    assert fine.shape == shape
+    for index in np.ndindex(*shape):
+        assert fine[index] == mask[tuple(np.floor_divide(index, factor))]
+
+
+@given(MASKS)
+def test_bounds_are_the_smallest_box_that_holds_a_mask(mask: np.ndarray) -> None:
+    box = bounds(mask)
+    if box is None:
+        assert not mask.any()
+    else:
+        at = np.argwhere(mask)
+        assert [s.start for s in box] == at.min(0).tolist()
+        assert [s.stop for s in box] == (at.max(0) + 1).tolist()
 
 
 @given(MASKS, st.integers(1, 3))

@@ -335,6 +335,11 @@ def test_codes_keep_soft_tissue_within_2_hu_and_mineral_within_25() -> None:
     assert error.max() <= 25
 
 
+def test_codes_of_whole_numbers_do_not_depend_on_how_they_are_kept() -> None:
+    hu = np.arange(-(2**15), 2**15, 7)
+    assert np.array_equal(to_codes(hu.astype(np.int16)), to_codes(hu.astype(np.float32)))
+
+
 def test_orientation_letters_follow_the_affine() -> None:
     found = letters(ct())
     assert found == {"left": "R", "right": "L", "top": "A", "bottom": "P"}

@@ -6,6 +6,7 @@ import numpy as np
 
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.measure.borders import faces
 from calcilens.imaging.measure.density import measure_density
 from calcilens.imaging.measure.extent import diameter_mm, measure_extent
 from calcilens.imaging.measure.films import measure_film
@@ -15,7 +16,6 @@ from calcilens.imaging.measure.lesion import Lesion, lesion_mask
 from calcilens.imaging.measure.measurement import FIGURES, Measurement
 from calcilens.imaging.measure.mineral import find_mineral
 from calcilens.imaging.measure.neighbours import measure_neighbours
-from calcilens.imaging.measure.surfaces import faces
 
 __all__ = ["FIGURES", "Measurement", "diameter_mm", "lesion_mask", "measure"]
 

@@ -7,10 +7,10 @@ from scipy.ndimage import label
 
 from calcilens.imaging.candidates import Candidate
 from calcilens.imaging.images import Radiograph
+from calcilens.imaging.measure.borders import faces
 from calcilens.imaging.measure.extent import farthest, spread_of
 from calcilens.imaging.measure.lesion import Float
 from calcilens.imaging.measure.measurement import Measurement
-from calcilens.imaging.measure.surfaces import faces
 
 _FLAT = (
     "volume_mm3", "skin_distance_mm", "fascia_distance_mm", "depth", "compartment",

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from calcilens.imaging.anatomy import anatomy
-from calcilens.imaging.coarse import means
+from calcilens.imaging.coarse import block_means
 from calcilens.imaging.geometry import Affine
 from calcilens.imaging.images import Volume
 from calcilens.imaging.known import OncePerVolume
@@ -30,7 +30,7 @@ def coarser(lesion: Lesion) -> Lesion:
     before = lesion.start - first * factor
     after = -(before + lesion.mask.shape) % factor
     mask = np.pad(lesion.mask, np.stack([before, after], 1))
-    share = means(mask, factor)
+    share = block_means(mask, factor)
     held = share >= min(0.5, float(share.max()))
     side = " x ".join(f"{s:.2g}" for s in _REDUCED(lesion.volume).spacing_mm)
     return Lesion(_REDUCED(lesion.volume), first, held, f"{lesion.of}, in blocks of {side} mm")
@@ -45,9 +45,9 @@ def _reduce(volume: Volume) -> Volume:
     factor = _factor(volume)
     matrix = volume.affine.shifted([(f - 1) / 2 for f in factor]).matrix.copy()
     matrix[:3, :3] *= factor
-    hu = means(volume.hu, factor)
+    hu = block_means(volume.hu, factor)
     small = replace(volume, hu=hu, affine=Affine(matrix), planes=volume.planes[:: factor[0]])
-    anatomy(small, means(anatomy(volume).bone, factor) >= 0.5)  # bones may be given ones
+    anatomy(small, block_means(anatomy(volume).bone, factor) >= 0.5)  # bones may be given ones
     return small
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cc3d
 import numpy as np
@@ -12,11 +11,14 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from calcilens.imaging.anatomy import AIR_HU, Mask, anatomy
+from calcilens.imaging.coarse import block_means
 from calcilens.imaging.images import Volume
 from calcilens.imaging.known import OncePerVolume
+from calcilens.imaging.measure.borders import crossed, pairs
 from calcilens.imaging.measure.lesion import Field, Float, Lesion
 from calcilens.imaging.measure.measurement import Measurement
-from calcilens.imaging.measure.surfaces import cut, nearest_mm, skin
+from calcilens.imaging.measure.surfaces import cut, least_mm, nearest_mm, skin
+from calcilens.imaging.morphology import filled
 
 _GRID_MM = 2.0
 _BORDER_HU = -25.0
@@ -53,7 +55,10 @@ def layers(volume: Volume) -> Layers:
 def _find(volume: Volume) -> Layers:
     spacing = np.asarray(volume.spacing_mm)
     step = np.maximum(1, np.round(_GRID_MM / spacing)).astype(int)
-    hu = _coarse(volume.hu, step)
+    z, y, x = (int(n) for n in step)
+    # What is left at the ends is not used.
+    whole = tuple(slice(n // m * m) for n, m in zip(volume.hu.shape, (z, y, x), strict=True))
+    hu = block_means(volume.hu[whole], (z, y, x))
     middle = tuple(
         slice(n // 2, n // 2 + (m - 1) * n + 1, n) for n, m in zip(step, hu.shape, strict=True)
     )
@@ -63,16 +68,6 @@ def _find(volume: Volume) -> Layers:
     deep = _deep(body & ((hu >= _BORDER_HU) | gas), spacing * step) & body
     fat = _under_skin(body & ~deep & (hu < _BORDER_HU) & (hu > AIR_HU), skin_side)
     return Layers(step, deep, _border(hu, fat, deep) * step + (step - 1) / 2)
-
-
-def _coarse(values: NDArray[Any], step: NDArray[np.int64]) -> Field:
-    """Return means over blocks; what is left at the ends is not used."""
-    whole = np.array(values.shape) // step
-    total = np.zeros(whole, np.float32)
-    for first in np.ndindex(*step):
-        ends = np.array(first) + (whole - 1) * step + 1
-        total += values[tuple(map(slice, first, ends, step))]
-    return total / np.float32(np.prod(step))
 
 
 def _deep(inner: Mask, spacing: Float) -> Mask:
@@ -88,7 +83,7 @@ def _deep(inner: Mask, spacing: Float) -> Mask:
     gap = max(1, round(_CLOSED_MM / 2 / float(spacing[1:].mean())))
     padded = np.pad(kept, ((0, 0), (gap, gap), (gap, gap)))
     closed = ndimage.binary_closing(padded, _CROSS, iterations=gap)[:, gap:-gap, gap:-gap]
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in closed])
+    return filled(closed)
 
 
 def measure_layers(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
@@ -114,7 +109,7 @@ def _fascia(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
         return taken.omit(names, why)
     at = np.minimum((middle / lesion.spacing).round() // found.step, np.array(found.deep.shape) - 1)
     deep = bool(found.deep[tuple(at.astype(int))])
-    away = float(np.min(cKDTree(border_mm).query(points)[0]))
+    away = least_mm(cKDTree(border_mm), points)
     how = "shortest way in 3D from the lesion's border to where fat under the skin meets muscle"
     taken.set("fascia_distance_mm", away, how, _FASCIA_MM)
     kind = "deep" if deep else "subcutaneous"
@@ -140,14 +135,9 @@ def _border(hu: Field, fat: Mask, deep: Mask) -> Float:
     """Return the points (N, 3) where fat ends at the deep tissue, in voxels of the coarse grid."""
     points = []
     for axis in (1, 2):
-        inner, under = (np.moveaxis(mask, axis, 0) for mask in (deep, fat))
-        lines = np.moveaxis(hu, axis, 0)
-        change = (inner[:-1] & under[1:]) | (under[:-1] & inner[1:])
-        at = np.argwhere(change).astype(np.float64)
-        before, after = lines[:-1][change], lines[1:][change]
-        step = np.where(before == after, 1.0, after - before)
-        at[:, 0] += np.clip((_BORDER_HU - before) / step, 0, 1)
-        points.append(at[:, [1, 0, 2]] if axis == 1 else at[:, [1, 2, 0]])
+        (inner, beyond), (under, above) = (pairs(mask, axis) for mask in (deep, fat))
+        change = (inner & above) | (under & beyond)
+        points.append(crossed(change, axis, hu, _BORDER_HU))
     return np.concatenate(points)
 
 

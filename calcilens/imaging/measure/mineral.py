@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from calcilens.imaging.anatomy import MINERAL_HU, Mask, anatomy
 from calcilens.imaging.measure.blur import Blur, blur
+from calcilens.imaging.measure.borders import crossings
 from calcilens.imaging.measure.lesion import Field, Float, Lesion, Part
 
 LEAST_RISE_HU = 80.0
@@ -77,20 +78,6 @@ class Mineral:
         """(Z, Y, X) HU over the border's level: above 0 inside the border."""
         level = np.maximum(LEAST_RISE_HU, _BORDER * self.plateau)
         return np.asarray(np.where(self.share > 0, self.rise - level, -level), np.float32)
-
-
-def crossings(field: Field) -> Float:
-    """Return the points (N, 3) between neighbouring voxels where a field changes its sign."""
-    found = []
-    for axis in range(3):
-        lines = np.moveaxis(field, axis, 0)
-        change = (lines[:-1] > 0) != (lines[1:] > 0)
-        at = np.argwhere(change).astype(np.float64)
-        before, after = lines[:-1][change], lines[1:][change]
-        at[:, 0] += before / (before - after)
-        order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]
-        found.append(at[:, order])
-    return np.concatenate(found)
 
 
 def find_mineral(lesion: Lesion) -> Mineral:

@@ -8,15 +8,18 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from calcilens.imaging.anatomy import Mask, anatomy
+from calcilens.imaging.anatomy import anatomy
 from calcilens.imaging.images import Volume
+from calcilens.imaging.measure.borders import crossed, crossings, faces, pairs
 from calcilens.imaging.measure.lesion import Float, Lesion, Part
-from calcilens.imaging.measure.mineral import crossings
+from calcilens.imaging.parts import bounds
 
 _REACHES_MM = (12.0, 30.0, 75.0, 180.0, 450.0)
 _FEW = 200
 _SKIN_HU = -450.0
 """Halfway from air to skin."""
+_RIM = 2
+"""Voxels around bone that its surface may need."""
 _BONE_HU = 400.0
 """About halfway from soft tissue to cortex that blur has thinned."""
 
@@ -39,13 +42,13 @@ def nearest_mm(
         points = surface(lesion.volume, part)
         if len(points):
             start = np.array([s.start for s in part])
-            away = _least(tree, (points + start) * lesion.spacing)
+            away = least_mm(tree, (points + start) * lesion.spacing)
         if reach >= within_mm or (away is not None and away <= reach):
             break
     return away
 
 
-def _least(tree: cKDTree, points: Float) -> float:
+def least_mm(tree: cKDTree, points: Float) -> float:
     """Return the least distance between points (N, 3) and those of a tree.
 
     Some points first: they say how near the others have to be to count.
@@ -58,16 +61,10 @@ def _least(tree: cKDTree, points: Float) -> float:
 def skin(volume: Volume, part: Part) -> Float:
     """Return where the body ends in its planes and air begins."""
     hu, body = volume.hu[part], anatomy(volume).body[part]
-    found = []
-    for axis in (1, 2):
-        lines, values = np.moveaxis(body, axis, 0), np.moveaxis(hu, axis, 0)
-        change = lines[:-1] != lines[1:]
-        at = np.argwhere(change).astype(np.float64)
-        before, after = (v[change].astype(np.float64) for v in (values[:-1], values[1:]))
-        step = np.where(before == after, 1.0, after - before)
-        at[:, 0] += np.clip((_SKIN_HU - before) / step, 0, 1)
-        found.append(at[:, [1, 0, 2]] if axis == 1 else at[:, [1, 2, 0]])
-    return np.concatenate(found)
+    changes = [np.not_equal(*pairs(body, axis)) for axis in (1, 2)]
+    return np.concatenate(
+        [crossed(c, a, hu, _SKIN_HU) for a, c in zip((1, 2), changes, strict=True)]
+    )
 
 
 def cut(volume: Volume, part: Part) -> Float:
@@ -85,22 +82,12 @@ def cut(volume: Volume, part: Part) -> Float:
 
 def bone(volume: Volume, part: Part) -> Float:
     """Return the surface of dense bone, between voxels; the faces of bone where none is dense."""
-    solid = anatomy(volume).bone[part]
-    if not solid.any():
+    whole = anatomy(volume).bone[part]
+    box = bounds(whole)
+    if box is None:
         return np.empty((0, 3))
+    z, y, x = (slice(max(0, s.start - _RIM), s.stop + _RIM) for s in box)
+    solid, hu = whole[z, y, x], volume.hu[part][z, y, x]
     near = ndimage.binary_dilation(solid)
-    over = np.where(near, volume.hu[part].astype(np.float32) - _BONE_HU, -1)
-    found = crossings(over)
-    return found if len(found) else faces(solid)
-
-
-def faces(mask: Mask) -> Float:
-    """Return the middles (N, 3) of the faces between set and unset voxels."""
-    found = []
-    for axis in range(3):
-        lines = np.moveaxis(mask, axis, 0)
-        at = np.argwhere(lines[:-1] != lines[1:]).astype(np.float64)
-        at[:, 0] += 0.5
-        order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]
-        found.append(at[:, order])
-    return np.concatenate(found)
+    found = crossings(np.where(near, hu.astype(np.float32) - _BONE_HU, -1))
+    return np.asarray((found if len(found) else faces(solid)) + [z.start, y.start, x.start])

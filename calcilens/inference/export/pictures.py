@@ -24,12 +24,18 @@ _STOPS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164
 
 def frame(lesion: Lesion) -> tuple[slice, slice]:
     """Return the rows and columns around a lesion that are worth seeing close up."""
-    shape = display_plane(lesion, lesion.key_plane).shape
+    shape = _plane_shape(lesion)
     box = lesion.candidate.box[:, 1:]
     side = int(max(_LEAST_PX, _WIDER * (box[1] - box[0]).max()))
     starts = ((box.sum(0) - side) // 2).tolist()
     ends = [slice(max(0, s), min(n, s + side)) for s, n in zip(starts, shape, strict=True)]
     return ends[0], ends[1]
+
+
+def _plane_shape(lesion: Lesion) -> tuple[int, int]:
+    image = lesion.image
+    rows, columns = (image.display if isinstance(image, Radiograph) else image.hu).shape[-2:]
+    return rows, columns
 
 
 def display_plane(lesion: Lesion, plane: int) -> Grey:
@@ -55,8 +61,7 @@ def pictures(lesion: Lesion) -> dict[str, bytes]:
     drawn = {"image": _with_box(grey, lesion, part)}
     seen = lesion.saliency
     if seen is not None and seen.shown:
-        shape = display_plane(lesion, lesion.key_plane).shape
-        values = seen.in_plane((shape[0], shape[1]))[part]
+        values = seen.in_plane(_plane_shape(lesion))[part]
         tint = colours(values)
         alpha = 0.6 * values[..., None]
         both = ((1 - alpha) * grey + alpha * tint).astype(np.uint8)

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from calcilens.imaging.candidates import candidate
 from calcilens.imaging.measure import measure
-from calcilens.imaging.measure.surfaces import _least
+from calcilens.imaging.measure.surfaces import least_mm
 from tests.imaging.measure.solids import ball, diagonal, scan, volume
 
 SPACING = (1.5, 0.8, 0.8)
@@ -98,4 +98,4 @@ def test_the_shortest_way_is_found_from_a_few_points_first(
     border = rng.normal(0, 5, (rng.integers(1, 300), 3))
     surface = rng.normal(shift, wide, (rng.integers(1, 3000), 3))
     tree = cKDTree(border)
-    assert _least(tree, surface) == pytest.approx(float(np.min(tree.query(surface)[0])))
+    assert least_mm(tree, surface) == pytest.approx(float(np.min(tree.query(surface)[0])))
