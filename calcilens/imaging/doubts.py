@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, label
+from scipy.ndimage import binary_dilation, distance_transform_edt, label, uniform_filter
 
 from calcilens.imaging.anatomy import Anatomy, Mask
+from calcilens.imaging.parts import Box
 from calcilens.imaging.pieces import Piece
 
 _FEW, _FAINT = 4, 1.25
@@ -23,8 +24,12 @@ _AROUND_MM, _ABOVE = 4.0, 1.5
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
 _COMPACT, _COMPACT_MM = 2.0, 12.0
 """A piece that no vessel looks like is no longer than that many times its thickness, and this."""
-_CARTILAGE_HU, _WALL_MM = 75.0, 25.0
-"""Lowest value of cartilage, and thickness of the wall of the chest."""
+_CARTILAGE_HU, _DENSER_HU = 75.0, 20.0
+"""Lowest value of cartilage, and how much denser than other soft tissue it is at least."""
+_CARTILAGE_SHARE, _FAR_MM = 0.05, 40.0
+"""How much of the soft tissue around a piece is cartilage, and how far ribs and lung are from it."""
+_MEAN_OVER, _KNOWN_SHARE = (3, 5, 5), 0.3
+"""Blocks that soft tissue is averaged over, and how many of them must be soft tissue."""
 
 
 def is_mimic(piece: Piece, ground: Anatomy) -> bool:
@@ -54,31 +59,56 @@ def _is_explained(piece: Piece, ground: Anatomy) -> bool:
     hu = _around(piece, ground)
     if not hu.size:
         return False
-    median, upper = np.percentile(hu, [50, 75])
+    upper = np.percentile(hu, 75)
     if upper < _LUNG_HU:
         return piece.peak_hu < _VESSEL_HU
     faint = piece.peak_hu < max(upper + 5 * ground.noise.mean_hu, _ABOVE * upper)
-    return bool(faint or (median >= _CARTILAGE_HU and _is_by_rib(piece, ground)))
+    return bool(faint or (_in_cartilage(piece, ground) and _is_by_rib(piece, ground)))
 
 
 def _around(piece: Piece, ground: Anatomy) -> NDArray[np.float32]:
     """Return the HU (n,) of the blocks around a piece, without bone."""
+    near, others = _beside(piece, ground)
+    return np.asarray(ground.grid.hu[near][others])
+
+
+def _beside(piece: Piece, ground: Anatomy) -> tuple[Box, Mask]:
+    """Return a box around a piece, and its blocks that are neither the piece nor bone."""
     grid, at = ground.grid, piece.voxels // ground.grid.factor
     reach = np.ceil(_AROUND_MM / np.asarray(grid.spacing_mm)).astype(int)
     low, high = np.maximum(at.min(0) - reach, 0), at.max(0) + reach + 1
-    near = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    own = np.zeros(grid.hu[near].shape, bool)
+    z, y, x = (slice(a, b) for a, b in zip(low, high, strict=True))
+    own = np.zeros(grid.hu[z, y, x].shape, bool)
     own[tuple((at - low).T)] = True
-    others = ~binary_dilation(own, np.ones((1, 3, 3), bool)) & ~ground.blocks[near]
-    return np.asarray(grid.hu[near][others])
+    others = ~binary_dilation(own, np.ones((1, 3, 3), bool)) & ~ground.blocks[z, y, x]
+    return (z, y, x), others
+
+
+def _in_cartilage(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether some of the soft tissue around a piece is as dense as cartilage.
+
+    Costal cartilage measures about 100 HU, muscle and blood about 50. Means over some blocks tell
+    them apart in noise; the blur of what is dense is left out.
+    """
+    if ground.contrast_hu is not None:
+        return False
+    near, others = _beside(piece, ground)
+    hu = ground.grid.hu[near]
+    dense = ~others | (hu >= _BLURRED * ground.floor_hu)
+    soft = ~binary_dilation(dense, np.ones((3, 3, 3), bool)) & (hu > _LUNG_HU)
+    share = uniform_filter(soft.astype(np.float32), _MEAN_OVER)
+    total = uniform_filter(np.where(soft, hu, np.float32(0)), _MEAN_OVER)
+    known = soft & (share >= _KNOWN_SHARE)
+    if not known.any():
+        return False
+    least = max(_CARTILAGE_HU, ground.noise.tissue_hu + _DENSER_HU)
+    return bool((total[known] >= least * share[known]).mean() >= _CARTILAGE_SHARE)
 
 
 def _is_by_rib(piece: Piece, ground: Anatomy) -> bool:
-    """Say whether a piece lies between bone and lung, and no contrast medium fills the blood."""
-    if ground.contrast_hu is not None:
-        return False
+    """Say whether both bone and lung are near a piece, as they are in the wall of the chest."""
     kinds = (ground.blocks, ground.lung)
-    return all(distances(piece, ground, kind, _WALL_MM).min() <= _WALL_MM for kind in kinds)
+    return all(distances(piece, ground, kind, _FAR_MM).min() <= _FAR_MM for kind in kinds)
 
 
 def _is_skin(piece: Piece, ground: Anatomy) -> bool:
