@@ -9,7 +9,7 @@ from calcilens.imaging.coarse import Coarse, Mask
 from calcilens.imaging.parts import Part, inside, parts, window
 from calcilens.imaging.shapes import Shape, has_marrow, is_bony, shape_of
 
-_DIPS = (1.3, 1.6, 2.0, 2.5, 3.5, 4.6)
+_DIPS = (1.3, 1.6, 2.0, 2.5, 3.5, 4.6, 5.4)
 """Values to look for a dip at, as multiples of that above which everything is dense."""
 _SURE, _SPECK_MM3, _LUMP_MM3 = 1.8, 15.0, 150.0
 """Below the first multiple bone does not fall apart, so that specks count; above it, only lumps."""

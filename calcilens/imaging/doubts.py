@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label, uniform_filter
+from scipy.spatial import ConvexHull
 
 from calcilens.imaging.anatomy import Anatomy, Mask
 from calcilens.imaging.parts import Box
@@ -18,16 +19,25 @@ _ENDS_MM, _END_MM = 8.0, 30.0
 """Height of the first and last planes, and distance from bone where others begin there."""
 _TIP_MM, _TIP_MM2, _TIP_MM3 = 10.0, (10.0, 300.0), 150.0
 """Distance of a tip from its bone in the next plane, that bone's section, and the tip's volume."""
+_WIDE_MM, _BESIDE = 20.0, 0.5
+"""How far the outline of a thin bone is followed, and blocks that a bit may lie beside it."""
 _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
 _AROUND_MM, _ABOVE = 4.0, 1.5
 """What surrounds a piece, and how many times as dense the piece must be."""
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
+_NODE_MM3, _NODE_HU = 20.0, 400.0
+"""A calcified node of the lung is larger or denser than this, or is part of nothing long."""
+_THREAD_HU, _VESSEL_MM, _THIN_MM = -500.0, 9.0, 4.0
+"""What is denser than this in lung is vessel or node; a vessel is longer than that, and thin, which
+heart and chest wall are not: half its thickness."""
 _COMPACT, _COMPACT_MM = 2.0, 12.0
 """A piece that no vessel looks like is no longer than that many times its thickness, and this."""
 _CARTILAGE_HU, _DENSER_HU = 75.0, 20.0
 """Lowest value of cartilage, and how much denser than other soft tissue it is at least."""
 _CARTILAGE_SHARE, _FAR_MM = 0.05, 40.0
 """How much of the soft tissue around a piece is cartilage, and how far ribs and lung are from it."""
+_MOSTLY_MM3, _MOSTLY = 100.0, 1.2
+"""A piece that large, most of which is hardly denser than the level, is itself cartilage."""
 _MEAN_OVER, _KNOWN_SHARE = (3, 5, 5), 0.3
 """Blocks that soft tissue is averaged over, and how many of them must be soft tissue."""
 
@@ -59,7 +69,9 @@ def _is_explained(piece: Piece, ground: Anatomy) -> bool:
     hu = _around(piece, ground)
     if not hu.size:
         return False
-    upper = np.percentile(hu, 75)
+    median, upper = np.percentile(hu, [50, 75])
+    if median < _LUNG_HU and _is_on_vessel(piece, ground):
+        return True
     if upper < _LUNG_HU:
         return piece.peak_hu < _VESSEL_HU
     faint = piece.peak_hu < max(upper + 5 * ground.noise.mean_hu, _ABOVE * upper)
@@ -84,6 +96,23 @@ def _beside(piece: Piece, ground: Anatomy) -> tuple[Box, Mask]:
     return (z, y, x), others
 
 
+def _is_on_vessel(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a small piece in lung is part of something long, as vessels are.
+
+    Sharp kernels overshoot where vessels cross or bend; a calcified node ends where it is dense.
+    """
+    if len(piece.voxels) * ground.voxel_mm3 > _NODE_MM3 or piece.peak_hu >= _NODE_HU:
+        return False
+    grid, at = ground.grid, piece.voxels // ground.grid.factor
+    reach = np.ceil(_VESSEL_MM / np.asarray(grid.spacing_mm)).astype(int)
+    low = np.maximum(at.min(0) - reach, 0)
+    near = tuple(slice(a, b) for a, b in zip(low, at.max(0) + reach + 1, strict=True))
+    labels, _ = label(grid.hu[near] >= _THREAD_HU, np.ones((3, 3, 3)))
+    own = labels == labels[tuple((at[piece.hu.argmax()] - low).T)]
+    long = (np.ptp(np.argwhere(own), axis=0) * grid.spacing_mm).max() >= _VESSEL_MM
+    return bool(long and distance_transform_edt(own, sampling=grid.spacing_mm).max() <= _THIN_MM)
+
+
 def _in_cartilage(piece: Piece, ground: Anatomy) -> bool:
     """Say whether some of the soft tissue around a piece is as dense as cartilage.
 
@@ -92,6 +121,9 @@ def _in_cartilage(piece: Piece, ground: Anatomy) -> bool:
     """
     if ground.contrast_hu is not None:
         return False
+    large = len(piece.voxels) * ground.voxel_mm3 >= _MOSTLY_MM3
+    if large and np.median(piece.hu) < _MOSTLY * ground.floor_hu:
+        return True
     near, others = _beside(piece, ground)
     hu = ground.grid.hu[near]
     dense = ~others | (hu >= _BLURRED * ground.floor_hu)
@@ -126,7 +158,7 @@ def _is_bone(piece: Piece, ground: Anatomy) -> bool:
     on_surface = (away <= _SURFACE_MM).mean() >= 0.5
     blurred = (away <= _BLUR_MM).mean() >= 0.5 and piece.peak_hu < _BLURRED * ground.level_hu
     cut = side or (end and away.min() <= _END_MM)
-    return bool(on_surface or blurred or cut or _is_tip(piece, ground))
+    return bool(on_surface or blurred or cut or _is_tip(piece, ground) or _is_inside(piece, ground))
 
 
 def _at_edge(piece: Piece, ground: Anatomy) -> tuple[bool, bool]:
@@ -160,6 +192,33 @@ def _is_tip(piece: Piece, ground: Anatomy) -> bool:
         gap = distance_transform_edt(labels == 0, sampling=grid.spacing_mm[1:])
         mine = at[at[:, 0] == own][:, 1:] - low
         if gap[tuple(mine.T)].min() <= _TIP_MM:
+            return True
+    return False
+
+
+def _is_inside(piece: Piece, ground: Anatomy) -> bool:
+    """Say whether a piece is a bit of the far cortex of a thin bone, which is full of gaps.
+
+    It lies within the convex outline of that bone in its plane.
+    """
+    grid = ground.grid
+    if len(piece.voxels) * ground.voxel_mm3 > _TIP_MM3:
+        return False
+    at = piece.voxels // grid.factor
+    z = int(np.bincount(at[:, 0]).argmax())
+    mine = np.unique(at[at[:, 0] == z][:, 1:], axis=0)
+    reach = np.ceil(_WIDE_MM / np.asarray(grid.spacing_mm[1:])).astype(int)
+    low = np.maximum(mine.min(0) - reach, 0)
+    window = tuple(slice(a, b) for a, b in zip(low, mine.max(0) + reach + 1, strict=True))
+    labels, count = label(ground.blocks[z][window], np.ones((3, 3)))
+    for own in range(1, count + 1):
+        section = np.argwhere(labels == own)
+        area = len(section) * np.prod(grid.spacing_mm[1:])
+        if not _TIP_MM2[0] <= area <= _TIP_MM2[1] or np.ptp(section, axis=0).min() < 2:
+            continue
+        sides = ConvexHull(section).equations
+        beyond = ((mine - low) @ sides[:, :2].T + sides[:, 2]).max(1)
+        if np.mean(beyond <= _BESIDE) >= 0.5:
             return True
     return False
 
