@@ -15,7 +15,7 @@ _FEW, _FAINT = 4, 1.25
 """Fewer voxels than this must be that many times as dense as the level."""
 _SURFACE_MM, _BLUR_MM, _BLURRED = 2.0, 5.0, 1.5
 """Distances from bone of its surface and of its blur, which is below that multiple of the level."""
-_ENDS_MM, _END_MM = 8.0, 30.0
+_ENDS_MM, _END_MM = 8.0, 15.0
 """Height of the first and last planes, and distance from bone where others begin there."""
 _TIP_MM, _TIP_MM2, _TIP_MM3 = 10.0, (10.0, 300.0), 150.0
 """Distance of a tip from its bone in the next plane, that bone's section, and the tip's volume."""
