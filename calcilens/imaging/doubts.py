@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, label, uniform_filter
+from scipy.ndimage import binary_dilation, distance_transform_edt, label
 from scipy.spatial import ConvexHull
 
 from calcilens.imaging.anatomy import Anatomy, Mask
+from calcilens.imaging.chest import in_cartilage, is_on_vessel
 from calcilens.imaging.parts import Box
 from calcilens.imaging.pieces import Piece
 
@@ -25,21 +26,10 @@ _SKIN_HU, _SKIN_SHARE = 200.0, 0.9
 _AROUND_MM, _ABOVE = 4.0, 1.5
 """What surrounds a piece, and how many times as dense the piece must be."""
 _LUNG_HU, _VESSEL_HU = -300.0, 200.0
-_NODE_MM3, _NODE_HU = 20.0, 400.0
-"""A calcified node of the lung is larger or denser than this, or is part of nothing long."""
-_THREAD_HU, _VESSEL_MM, _THIN_MM = -500.0, 9.0, 4.0
-"""What is denser than this in lung is vessel or node; a vessel is longer than that, and thin, which
-heart and chest wall are not: half its thickness."""
 _COMPACT, _COMPACT_MM = 2.0, 12.0
 """A piece that no vessel looks like is no longer than that many times its thickness, and this."""
-_CARTILAGE_HU, _DENSER_HU = 75.0, 20.0
-"""Lowest value of cartilage, and how much denser than other soft tissue it is at least."""
-_CARTILAGE_SHARE, _FAR_MM = 0.05, 40.0
-"""How much of the soft tissue around a piece is cartilage, and how far ribs and lung are from it."""
-_MOSTLY_MM3, _MOSTLY = 100.0, 1.2
-"""A piece that large, most of which is hardly denser than the level, is itself cartilage."""
-_MEAN_OVER, _KNOWN_SHARE = (3, 5, 5), 0.3
-"""Blocks that soft tissue is averaged over, and how many of them must be soft tissue."""
+_WALL_MM = 40.0
+"""Farthest that bone and lung are from the cartilage of a rib."""
 
 
 def is_mimic(piece: Piece, ground: Anatomy) -> bool:
@@ -70,12 +60,15 @@ def _is_explained(piece: Piece, ground: Anatomy) -> bool:
     if not hu.size:
         return False
     median, upper = np.percentile(hu, [50, 75])
-    if median < _LUNG_HU and _is_on_vessel(piece, ground):
+    if median < _LUNG_HU and is_on_vessel(piece, ground):
         return True
     if upper < _LUNG_HU:
         return piece.peak_hu < _VESSEL_HU
     faint = piece.peak_hu < max(upper + 5 * ground.noise.mean_hu, _ABOVE * upper)
-    return bool(faint or (_in_cartilage(piece, ground) and _is_by_rib(piece, ground)))
+    if faint:
+        return True
+    cartilage = in_cartilage(piece, ground, *_beside(piece, ground))
+    return bool(cartilage and _is_by_rib(piece, ground))
 
 
 def _around(piece: Piece, ground: Anatomy) -> NDArray[np.float32]:
@@ -96,51 +89,10 @@ def _beside(piece: Piece, ground: Anatomy) -> tuple[Box, Mask]:
     return (z, y, x), others
 
 
-def _is_on_vessel(piece: Piece, ground: Anatomy) -> bool:
-    """Say whether a small piece in lung is part of something long, as vessels are.
-
-    Sharp kernels overshoot where vessels cross or bend; a calcified node ends where it is dense.
-    """
-    if len(piece.voxels) * ground.voxel_mm3 > _NODE_MM3 or piece.peak_hu >= _NODE_HU:
-        return False
-    grid, at = ground.grid, piece.voxels // ground.grid.factor
-    reach = np.ceil(_VESSEL_MM / np.asarray(grid.spacing_mm)).astype(int)
-    low = np.maximum(at.min(0) - reach, 0)
-    near = tuple(slice(a, b) for a, b in zip(low, at.max(0) + reach + 1, strict=True))
-    labels, _ = label(grid.hu[near] >= _THREAD_HU, np.ones((3, 3, 3)))
-    own = labels == labels[tuple((at[piece.hu.argmax()] - low).T)]
-    long = (np.ptp(np.argwhere(own), axis=0) * grid.spacing_mm).max() >= _VESSEL_MM
-    return bool(long and distance_transform_edt(own, sampling=grid.spacing_mm).max() <= _THIN_MM)
-
-
-def _in_cartilage(piece: Piece, ground: Anatomy) -> bool:
-    """Say whether some of the soft tissue around a piece is as dense as cartilage.
-
-    Costal cartilage measures about 100 HU, muscle and blood about 50. Means over some blocks tell
-    them apart in noise; the blur of what is dense is left out.
-    """
-    if ground.contrast_hu is not None:
-        return False
-    large = len(piece.voxels) * ground.voxel_mm3 >= _MOSTLY_MM3
-    if large and np.median(piece.hu) < _MOSTLY * ground.floor_hu:
-        return True
-    near, others = _beside(piece, ground)
-    hu = ground.grid.hu[near]
-    dense = ~others | (hu >= _BLURRED * ground.floor_hu)
-    soft = ~binary_dilation(dense, np.ones((3, 3, 3), bool)) & (hu > _LUNG_HU)
-    share = uniform_filter(soft.astype(np.float32), _MEAN_OVER)
-    total = uniform_filter(np.where(soft, hu, np.float32(0)), _MEAN_OVER)
-    known = soft & (share >= _KNOWN_SHARE)
-    if not known.any():
-        return False
-    least = max(_CARTILAGE_HU, ground.noise.tissue_hu + _DENSER_HU)
-    return bool((total[known] >= least * share[known]).mean() >= _CARTILAGE_SHARE)
-
-
 def _is_by_rib(piece: Piece, ground: Anatomy) -> bool:
     """Say whether both bone and lung are near a piece, as they are in the wall of the chest."""
     kinds = (ground.blocks, ground.lung)
-    return all(distances(piece, ground, kind, _FAR_MM).min() <= _FAR_MM for kind in kinds)
+    return all(distances(piece, ground, kind, _WALL_MM).min() <= _WALL_MM for kind in kinds)
 
 
 def _is_skin(piece: Piece, ground: Anatomy) -> bool:

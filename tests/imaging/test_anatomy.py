@@ -101,3 +101,15 @@ def test_given_bones_take_the_place_of_those_found() -> None:
 def test_bones_of_another_shape_are_refused() -> None:
     with pytest.raises(SeriesError, match=r"expected bones of \(16, 120, 120\)"):
         anatomy(volume(leg()), np.zeros((2, 2, 2), bool))
+
+
+@pytest.mark.parametrize("density", [350.0, 1100.0])
+def test_a_round_lesion_that_touches_bone_is_no_bone(density: float) -> None:
+    """As dense as spongy bone, so that no value parts it far below its own; and as cortex."""
+    hu = gaussian_filter(leg(0) + 1000, 0) - 1000
+    lesion = away((8, 39, 60)) < 12
+    hu[lesion & (across(65, 60) >= 14)] = density
+    image = volume(gaussian_filter(hu, (0.3, 0.6, 0.6)))
+    hidden = anatomy(image).bone[lesion & (across(65, 60) >= 15)]
+    assert hidden.mean() < 0.3
+    assert anatomy(image).bone[(across(65, 60) < 13) & (np.indices(SHAPE)[1] > 60)].all()
