@@ -19,7 +19,7 @@ _AIRY_HU, _CARTILAGE_HU, _DENSER_HU = -300.0, 75.0, 20.0
 _CARTILAGE_SHARE, _DENSE = 0.05, 1.5
 """Least share of the soft tissue around a piece that is cartilage; what is denser than that
 multiple of the floor has a blur that looks like it."""
-_MOSTLY_MM3, _MOSTLY = 100.0, 1.2
+_MOSTLY_MM3, _MOSTLY = 200.0, 1.2
 """A piece that large, most of which is hardly denser than the level, is itself cartilage."""
 _MEAN_OVER, _KNOWN_SHARE = (3, 5, 5), 0.3
 """Blocks that soft tissue is averaged over, and how many of them must be soft tissue."""

@@ -30,7 +30,7 @@ def thread(start: tuple[float, float], stop: tuple[float, float], radius_mm: flo
     away = np.stack([ROOM[1] - start[0], ROOM[2] - start[1]])
     along = np.clip(np.tensordot(line, away, 1) / (line @ line), 0, 1)
     flat = np.hypot(*(away - line[:, None, None, None] * along))
-    return np.hypot(flat, (ROOM[0] - NODE[0]) * SPACING[0]) <= radius_mm
+    return np.asarray(np.hypot(flat, (ROOM[0] - NODE[0]) * SPACING[0]) <= radius_mm)
 
 
 def test_a_chest_without_calcification_has_no_candidates() -> None:
