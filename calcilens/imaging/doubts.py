@@ -16,8 +16,9 @@ _FEW, _FAINT = 4, 1.25
 """Fewer voxels than this must be that many times as dense as the level."""
 _SURFACE_MM, _BLUR_MM, _BLURRED = 2.0, 5.0, 1.5
 """Distances from bone of its surface and of its blur, which is below that multiple of the level."""
-_ENDS_MM, _END_MM = 8.0, 15.0
-"""Height of the first and last planes, and distance from bone where others begin there."""
+_ENDS_MM, _END_MM, _CUT_MM = 8.0, 15.0, 30.0
+"""Height of the first and last planes, distance from bone where others begin there, and the same
+for what the first or last plane cuts."""
 _TIP_MM, _TIP_MM2, _TIP_MM3 = 10.0, (10.0, 300.0), 150.0
 """Distance of a tip from its bone in the next plane, that bone's section, and the tip's volume."""
 _WIDE_MM, _BESIDE = 20.0, 0.5
@@ -106,10 +107,12 @@ def _is_skin(piece: Piece, ground: Anatomy) -> bool:
 def _is_bone(piece: Piece, ground: Anatomy) -> bool:
     """Say whether a piece lies on bone, is its blur or its tip, or is cut off by the image."""
     side, end = _at_edge(piece, ground)
-    away = distances(piece, ground, ground.blocks, _END_MM if end else _BLUR_MM)
+    z, last = piece.voxels[:, 0], len(ground.body) - 1
+    reach = _CUT_MM if z.min() == 0 or z.max() == last else _END_MM
+    away = distances(piece, ground, ground.blocks, reach if end else _BLUR_MM)
     on_surface = (away <= _SURFACE_MM).mean() >= 0.5
     blurred = (away <= _BLUR_MM).mean() >= 0.5 and piece.peak_hu < _BLURRED * ground.level_hu
-    cut = side or (end and away.min() <= _END_MM)
+    cut = side or (end and away.min() <= reach)
     return bool(on_surface or blurred or cut or _is_tip(piece, ground) or _is_inside(piece, ground))
 
 
