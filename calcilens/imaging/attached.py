@@ -9,16 +9,17 @@ from calcilens.imaging.coarse import Coarse, Mask
 from calcilens.imaging.parts import Part, inside, parts, window
 from calcilens.imaging.shapes import Shape, has_marrow, is_bony, shape_of
 
-_DIPS = (1.3, 1.6, 2.5, 3.5, 4.6)
+_DIPS = (1.3, 1.6, 2.0, 2.5, 3.5, 4.6, 5.4)
 """Values to look for a dip at, as multiples of that above which everything is dense."""
-_SURE, _SPECK_MM3, _LUMP_MM3 = 2.0, 15.0, 150.0
+_SURE, _SPECK_MM3, _LUMP_MM3 = 1.8, 15.0, 150.0
 """Below the first multiple bone does not fall apart, so that specks count; above it, only lumps."""
 _BROKEN = 0.2
 """Bone is broken where more than this share of it is neither whole bone nor lesion."""
-_LONG_MM, _COMPACT, _DIP = 60.0, 0.3, 0.62
+_LONG_MM, _COMPACT, _DIP = 60.0, 0.3, 0.75
 """A lump is no longer, fills that share of its box, and the dip is below that share of its rim."""
-_OUTSIDE, _REACH, _CONTACT = 0.7, 2, 0.42
-"""It lies outside bone by that share, and of the blocks within reach fewer than that are bone."""
+_OUTSIDE, _RIM, _REACH, _CONTACT = 0.7, 1, 3, 0.3
+"""It lies outside bone by that share, and of the blocks within reach, beyond its own rim, fewer
+than that are bone."""
 _VERTEBRA_MM3 = 6000.0
 _NEAR = ndimage.generate_binary_structure(3, 1)
 
@@ -81,6 +82,7 @@ def _lies_on(shape: Shape, solid: Mask, whole: Shape, grid: Coarse) -> bool:
     box, mask = shape.part.padded(grid, _REACH)
     if (mask & ~Part(whole.part.box, solid).within(box)).sum() < _OUTSIDE * mask.sum():
         return False
-    around = ndimage.binary_dilation(mask, _NEAR, iterations=_REACH) & ~mask
+    own = ndimage.binary_dilation(mask, _NEAR, iterations=_RIM)
+    around = ndimage.binary_dilation(own, _NEAR, iterations=_REACH - _RIM) & ~own
     bordering = around & Part(whole.part.box, whole.filled).within(box)
     return bool(bordering.sum() < _CONTACT * around.sum())

@@ -30,8 +30,7 @@ def find_body(hu: NDArray[np.number], grid: Coarse) -> tuple[Mask, Mask, Mask]:
     inside = _with_gas(_large(_opened(grid.hu > AIR_HU, grid)), grid)
     core = shrunk(inside, max(1, round(_SKIN_MM / grid.spacing_mm[1])))
     skin = grown(inside) & ~core
-    body = grid.fine(skin)
-    body &= hu > AIR_HU
+    body = grid.fine(skin) & (hu > AIR_HU)
     body |= grid.fine(core)
     return body, inside, skin
 

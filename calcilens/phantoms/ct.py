@@ -26,7 +26,7 @@ from calcilens.phantoms.materials import (
 )
 from calcilens.phantoms.scene import Lesion, Scene
 from calcilens.phantoms.segment import Segment
-from calcilens.phantoms.soft_tissue import add_sheets, marbling, septa, vessels
+from calcilens.phantoms.soft_tissue import add_sheets, fill, marbling, septa, vessels
 from calcilens.phantoms.solids import KEEP, Field, Float, Grid, paint, smooth, warp
 
 _MARGIN = 8
@@ -123,12 +123,12 @@ def _body(
     exchange = float(tissues[INDEX["fat"]] - tissues[INDEX["muscle"]])
     add_sheets(clean, muscle, marbling(rng).draw(rng, grid), exchange)
     add_sheets(clean, fat, septa(rng).draw(rng, grid), -exchange)
+    blood: Field = np.zeros(1, np.float32)
     if segment.lungs:
-        filled = float(tissues[INDEX["blood"]] - tissues[INDEX["lung"]])
-        add_sheets(clean, lung, vessels(rng).draw(rng, grid), filled)
+        blood = fill(clean, lung, vessels(rng).draw(rng, grid), float(tissues[INDEX["blood"]]))
     rough = texture * _clouds(rng, grid, (14.0, 0.6), (3.5, 0.8))
     rough += grain * _clouds(rng, grid, (1.4, 1.2), (3.0, 0.6))
-    clean += rough
+    clean += rough * (1 - blood)
     return clean, bone
 
 

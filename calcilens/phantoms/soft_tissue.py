@@ -80,6 +80,27 @@ def add_sheets(clean: Field, tissue: Field, sheets: Field, hu: float) -> None:
     clean += np.float32(hu) * taken
 
 
+def fill(clean: Field, tissue: Field, strands: Field, hu: float) -> Field:
+    """Put something of known density in the place of some of a tissue, in place.
+
+    Unlike `add_sheets`, whatever was in the voxel gives way: blood in a lung that is rough, or
+    beside its wall, is no denser than blood.
+
+    Args:
+        clean: (Z, Y, X) HU.
+        tissue: (Z, Y, X) share of the voxel that is this tissue.
+        strands: (Z, Y, X) share of the tissue that they replace.
+        hu: Of the strands.
+
+    Returns:
+        (Z, Y, X) share of the voxel that they fill.
+    """
+    taken = tissue * strands
+    taken[taken < _LEAST] = 0
+    clean += taken * (np.float32(hu) - clean)
+    return taken
+
+
 def _noise(rng: np.random.Generator, grid: Grid, scale_mm: tuple[float, ...]) -> Field:
     """Return a smooth field (Z, Y, X) of unit size."""
     extent = np.array(grid.shape) * grid.step

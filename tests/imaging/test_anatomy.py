@@ -101,3 +101,24 @@ def test_given_bones_take_the_place_of_those_found() -> None:
 def test_bones_of_another_shape_are_refused() -> None:
     with pytest.raises(SeriesError, match=r"expected bones of \(16, 120, 120\)"):
         anatomy(volume(leg()), np.zeros((2, 2, 2), bool))
+
+
+@pytest.mark.parametrize("density", [500.0, 1100.0])
+def test_a_lesion_that_touches_bone_is_no_bone(density: float) -> None:
+    """Blur joins the two; the blur of the lesion itself is no contact with bone."""
+    hu = leg(0)
+    lesion = (away((8, 39, 60)) < 12) & (across(65, 60) >= 14)
+    hu[lesion] = density
+    bone = anatomy(volume(gaussian_filter(hu, (0.3, 0.6, 0.6)))).bone
+    assert bone[lesion & (across(65, 60) >= 15)].mean() < 0.1
+    assert bone[across(65, 60) < 12].all()
+
+
+@pytest.mark.parametrize("pixel_mm", [0.4, 1.0])
+def test_skin_lies_at_the_surface_of_the_body(pixel_mm: float) -> None:
+    """Also where the grid is that of the image."""
+    hu = leg()
+    ground = anatomy(volume(hu, (2.5, pixel_mm, pixel_mm)))
+    skin = ground.grid.fine(ground.skin)
+    assert not skin[across(55, 60) * pixel_mm < 50 * pixel_mm - 5].any()
+    assert skin[np.abs(across(55, 60) - 49.5) < 0.5].mean() > 0.9

@@ -202,6 +202,34 @@ def test_calcified_cartilage_of_a_rib_is_none_but_a_tendon_s_calcification_is() 
     assert propose(volume(hu)) == []
 
 
+def test_faint_mineral_deep_in_the_body_is_found_though_it_would_be_skin_at_the_surface() -> None:
+    hu = leg()
+    hu[away(SPECK) < 4] = 185
+    assert middles(propose(volume(hu))) == [SPECK]
+
+
+def test_bits_within_the_outline_of_a_thin_bone_are_none_and_beside_it_they_are() -> None:
+    """The far cortex of a rib, thinner than a voxel, shows in bits."""
+    hu = leg(4.0)
+    hu[away(SPECK) < 5] = 50
+    shell = (across(30, 60) < 9) & (across(30, 60) >= 7)
+    z, _, x = np.indices(SHAPE)
+    hu[shell & ((x < 62) | (np.abs(z - 8) > 2))] = 700
+    hu[8, 30:32, 59:61] = 400
+    assert propose(volume(hu)) == []
+    hu[8, 30:32, 59:61] = 50
+    hu[8, 30:32, 74:76] = 400
+    assert len(propose(volume(hu))) == 1
+
+
+def test_what_lies_in_the_first_planes_is_cut_off_only_where_bone_is_near() -> None:
+    for first, y, count in ((1, 30, 1), (1, 42, 0), (0, 30, 0)):
+        hu = leg()
+        hu[away(SPECK) < 5] = 50
+        hu[first : first + 2, y : y + 3, 58:62] = 500
+        assert len(propose(volume(hu))) == count
+
+
 def test_both_legs_are_searched() -> None:
     hu = leg(0)[:, :, 5:115]
     both = np.concatenate([hu, hu], axis=2)

@@ -152,6 +152,16 @@ def test_a_vessel_in_the_lung_has_none_of_the_lung_s_grain() -> None:
     assert 0 < image.clean.max() < 150
 
 
+def test_the_strands_of_a_rough_lung_are_no_denser_than_blood() -> None:
+    """Without contrast medium nothing in a lung looks calcified."""
+    settings = replace(PLAIN, pixel_mm=1.0, noise_hu=1.0)
+    for seed in range(5):
+        tubes = body("lung").tubes
+        scene = Scene(Segment("test", tubes, tubes[0], tubes[0], lungs=tubes), ())
+        image = render_ct(scene, settings, np.random.default_rng(seed), np.zeros(3), (12, 80, 80))
+        assert -200 < image.clean.max() < 50
+
+
 def test_soft_tissue_hardens_nothing_and_metal_leaves_dark_and_bright_streaks() -> None:
     soft = np.full((2, 96, 96), 50.0, np.float32)
     rng = np.random.default_rng(0)
