@@ -31,8 +31,9 @@ _SMOOTH_PX, _SPECK = 2.0, 0.1
 piece is noise too."""
 OUTLINE_SD = 0.27
 """Of the logarithm of an outline's largest length over the true one; `docs/find-radiograph.md`."""
-_ENDS, _DARK = (1, 99), 0.05
-"""The darkest share of a film's range is air, or not exposed: no lesion is there."""
+_ENDS, _DARK, _LEAST_RISE = (1, 99), 0.12, 0.01
+"""Ends of a film's range of brightness; the share of it that is air, or not exposed, where no
+lesion is; and how much the brightest of a place must stand out for anyone to see it."""
 
 
 class Finder(Eye, Protocol):
@@ -70,8 +71,8 @@ def search_film(image: Radiograph, finder: Finder | None) -> Searched:
     if image.pixels.min() == image.pixels.max():
         return _refused(image, _ALL_EQUAL)
     low, high = np.percentile(image.pixels, _ENDS)
-    dark = float(low + _DARK * (high - low))
-    places = [p for p in look(finder, image.pixels) if ground_of(image.pixels, p) > dark]
+    dark, least = float(low + _DARK * (high - low)), float(_LEAST_RISE * (high - low))
+    places = [p for p in look(finder, image.pixels) if _visible(image.pixels, p, dark, least)]
     return Searched(tuple(_candidate(image, place, finder) for place in places))
 
 
@@ -92,6 +93,16 @@ def _candidate(image: Radiograph, place: Place, finder: Finder) -> Candidate:
     return replace(found, outline_sd=OUTLINE_SD)
 
 
+def _visible(pixels: NDArray[np.float32], place: Place, dark: float, least: float) -> bool:
+    ground = ground_of(pixels, place)
+    return ground > dark and _bright(_smooth(pixels, place.box), place) >= ground + least
+
+
+def _bright(inside: NDArray[np.float32], place: Place) -> float:
+    """Return how bright the brightest of a place is, of the pixels in its box."""
+    return float(np.percentile(inside[place.mask], _BRIGHT))
+
+
 def outlined(pixels: NDArray[np.float32], place: Place) -> NDArray[np.bool_]:
     """Return the pieces of a place, in its box, that stand out from what lies around it.
 
@@ -103,7 +114,7 @@ def outlined(pixels: NDArray[np.float32], place: Place) -> NDArray[np.bool_]:
     """
     inside = _smooth(pixels, place.box)
     ground = ground_of(pixels, place)
-    bright = float(np.percentile(inside[place.mask], _BRIGHT))
+    bright = _bright(inside, place)
     kept = place.mask & (inside >= ground + _SHARE * (bright - ground))
     if bright <= ground or kept.sum() < _LEAST_KEPT * place.mask.sum():
         return place.mask

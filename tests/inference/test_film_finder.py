@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import label
+from torch import Tensor, nn
 
 from calcilens.imaging.images import Radiograph
 from calcilens.imaging.measure import measure
 from calcilens.inference.film_finder import NOT_SEARCHED, OUTLINE_SD, outlined, search_film
 from calcilens.inference.pipeline import SAME_FILM, Models, run_study
 from calcilens.models.film_search import Place
+from calcilens.models.finder import STRIDE
 from tests.inference.made import FakeModel, card, film, study
 from tests.models.test_film_search import Bright
 
@@ -28,12 +30,22 @@ class FakeFinder:
     sha256: str = "1" * 64
 
 
+class Sure(nn.Module):
+    """Sees calcification where the disc of these films lies, whatever is there."""
+
+    def forward(self, film: Tensor) -> Tensor:
+        seen = nn.functional.avg_pool2d(film[:, :1], STRIDE) * 0 - 10
+        seen[..., 51 // STRIDE : 70 // STRIDE, 41 // STRIDE : 60 // STRIDE] = 10
+        return seen
+
+
 def spotted(spacing: tuple[float, float] | None = None) -> Radiograph:
-    """A film with a dense disc at (60, 50) of radius 9."""
+    """A film with a dense disc at (60, 50) of radius 9, and air at its upper edge."""
     image = film(spacing=spacing)
     rows, columns = np.indices(image.pixels.shape)
     disc = (rows - 60) ** 2 + (columns - 50) ** 2 <= 81
-    return replace(image, pixels=(0.1 * image.pixels + disc).astype(np.float32))
+    pixels = np.where(rows < 8, -0.3, 0.1 * image.pixels + disc)
+    return replace(image, pixels=pixels.astype(np.float32))
 
 
 @pytest.mark.parametrize("spacing", [None, (0.2, 0.2)])
@@ -46,6 +58,19 @@ def test_a_lesion_is_found_with_and_without_spacing(spacing: tuple[float, float]
     assert abs(int(found.mask.sum()) - 253) <= 0.15 * 253
     assert "fake finder" in found.why
     assert "score" in found.why
+
+
+@pytest.mark.parametrize(
+    ("ground", "rise", "seen"), [(0.5, 0.3, 1), (0.05, 0.3, 0), (0.5, 0.005, 0)]
+)
+def test_air_and_what_nobody_can_see_hold_no_lesion(ground: float, rise: float, seen: int) -> None:
+    image = film()
+    rows, columns = np.indices(image.pixels.shape)
+    disc = (rows - 60) ** 2 + (columns - 50) ** 2 <= 81
+    pixels = np.where(rows < 30, columns / columns.max(), ground) + rise * disc
+    there = replace(image, pixels=pixels.astype(np.float32))
+    found = search_film(there, FakeFinder(network=Sure())).candidates
+    assert len(found) == seen
 
 
 def test_the_search_is_deterministic() -> None:
