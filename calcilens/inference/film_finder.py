@@ -29,7 +29,7 @@ _LEAST_KEPT = 0.05
 _SMOOTH_PX, _SPECK = 2.0, 0.1
 """Blur that takes pixel noise off an outline, and the share of the largest piece below which a
 piece is noise too."""
-OUTLINE_SD = 0.27
+OUTLINE_SD = 0.32
 """Of the logarithm of an outline's largest length over the true one; `docs/find-radiograph.md`."""
 _ENDS, _DARK, _LEAST_RISE = (1, 99), 0.12, 0.01
 """Ends of a film's range of brightness; the share of it that is air, or not exposed, where no
