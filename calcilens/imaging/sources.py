@@ -7,12 +7,13 @@ patient and nowhere else: never into a report, a log, an error or a file name.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom import dcmread
+from pydicom import config, dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.valuerep import validate_value
 
 from calcilens.imaging.decode import quiet
 from calcilens.imaging.headers import Header
@@ -20,6 +21,7 @@ from calcilens.imaging.images import Image, Volume
 
 _LARGEST = 64 * 1024
 """Longest value that is kept, bytes: no object of ours copies bulk data."""
+_FORMATTED = ("AS", "DA", "DT", "TM")
 _FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 
@@ -43,9 +45,28 @@ def read_source(header: Header) -> Source | None:
             long = [e.tag for e in tags if isinstance(e.value, bytes) and len(e.value) > _LARGEST]
             for tag in long:
                 del tags[tag]
+            _blank_invalid(tags)
     except Exception:  # pydicom raises anything on broken values
         return None
     return Source(tags)
+
+
+def _blank_invalid(tags: Dataset) -> None:
+    """Empty dates, times and ages that are none: anonymisers write hashes there."""
+    for element in tags:
+        if element.VR in _FORMATTED and not is_valid(element):
+            element.value = None
+
+
+def is_valid(element: DataElement) -> bool:
+    """Tell whether an element's value fits its representation (PS3.5 6.2)."""
+    values = element.value if element.VM > 1 else [element.value]
+    try:
+        for value in values:
+            validate_value(element.VR, str(value or ""), config.RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 def plane_headers(
@@ -63,20 +84,19 @@ def plane_headers(
 
 
 def _plane(image: Image, source: Source, number: int) -> Dataset:
-    plane = image.planes[number]
-    out = copy(source.header)
-    out.SOPInstanceUID = plane.sop_uid
+    out = Dataset()
+    out.update(source.header)
+    # A new element each: those of the header are shared by all planes.
+    out.add_new("SOPInstanceUID", "UI", image.planes[number].sop_uid)
     if not isinstance(image, Volume):
         return out
     for keyword in _FRAMES:
         out.pop(keyword, None)
-    matrix = image.affine.matrix[:3, :3]
     _, y, x = image.spacing_mm
-    rows = matrix[:, 2] / x
-    columns = matrix[:, 1] / y
-    out.ImagePositionPatient = decimal(image.affine.to_mm((number, 0, 0)))
-    out.ImageOrientationPatient = decimal([*rows, *columns])
-    out.PixelSpacing = decimal([y, x])
+    columns, rows = image.affine.matrix[:3, 1] / y, image.affine.matrix[:3, 2] / x
+    out.add_new("ImagePositionPatient", "DS", decimal(image.affine.to_mm((number, 0, 0))))
+    out.add_new("ImageOrientationPatient", "DS", decimal([*rows, *columns]))
+    out.add_new("PixelSpacing", "DS", decimal([y, x]))
     return out
 
 

@@ -145,7 +145,7 @@ def _run_one(
         lambda: facts(study, models, given, wishes.formats, wishes.bones, wishes.priors),
     )
     uid, images = study.study_uid, len(study.images)
-    before = None if wishes.force else done(wishes.out, uid, wishes.formats, run["fingerprint"])
+    before = None if wishes.force else done(wishes.out, uid, run["fingerprint"])
     if before is not None:
         folder = wishes.out / folder_name(uid)
         return Outcome(uid, "kept", str(folder), images, **before._asdict())

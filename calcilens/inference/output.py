@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from calcilens.errors import InputError, compose
 from calcilens.files import part_folder, usual_mode
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
+from calcilens.inference.export.objects import BUILDERS, objects
 from calcilens.inference.export.pictures import pictures
 from calcilens.inference.provenance import folder_name, kept
 from calcilens.inference.report import StudyReport, schema, to_json
 from calcilens.inference.stopwatch import Stopwatch
 
-FORMATS = ("json", "html")
-OURS = {"report.html", "report.json", "run.json", "lesions"}
+OURS = {"report.html", "report.json", "run.json", "lesions", "dicom", "fhir.json"}
 """What a study's folder holds that a new report replaces; anything else in it is the user's."""
 _OLD = ".old"
 
@@ -54,10 +55,13 @@ def write_study(
         exports = []
         if "html" in formats:
             exports.append(watch.time("html", lambda: _write_html(report, part)))
+        exports += watch.time("dicom", lambda: _write_objects(report, part, formats))
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
-        _write_json(part / "run.json", {**facts, **kept(report)._asdict(), "seconds": seconds})
+        files = [e["path"] for e in exports] + ["report.json"] * ("json" in formats)
+        run = {**facts, **kept(report)._asdict(), "files": files, "seconds": seconds}
+        _write_json(part / "run.json", run)
     return target
 
 
@@ -74,6 +78,22 @@ def _write_html(report: StudyReport, part: Path) -> dict[str, str]:
     data = build(report).encode()
     (part / "report.html").write_bytes(data)
     return {"format": "html", "path": "report.html", "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _write_objects(
+    report: StudyReport, part: Path, formats: tuple[str, ...]
+) -> list[dict[str, str]]:
+    exports = []
+    for name in [f for f in formats if f in BUILDERS]:
+        for number, dataset in enumerate(objects(report, name), 1):
+            path = Path("dicom", f"{name}-{number}.dcm")
+            (part / path.parent).mkdir(exist_ok=True)
+            stream = BytesIO()
+            dataset.save_as(stream, enforce_file_format=True)
+            (part / path).write_bytes(stream.getvalue())
+            digest = hashlib.sha256(stream.getvalue()).hexdigest()
+            exports.append({"format": name, "path": str(path), "sha256": digest})
+    return exports
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
