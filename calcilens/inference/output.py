@@ -55,7 +55,9 @@ def write_study(
         exports = []
         if "html" in formats:
             exports.append(watch.time("html", lambda: _write_html(report, part)))
-        exports += watch.time("dicom", lambda: _write_objects(report, part, formats))
+        wanted = [name for name in formats if name in BUILDERS]
+        if wanted:
+            exports += watch.time("DICOM objects", lambda: _write_objects(report, part, wanted))
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
@@ -80,11 +82,9 @@ def _write_html(report: StudyReport, part: Path) -> dict[str, str]:
     return {"format": "html", "path": "report.html", "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _write_objects(
-    report: StudyReport, part: Path, formats: tuple[str, ...]
-) -> list[dict[str, str]]:
+def _write_objects(report: StudyReport, part: Path, formats: list[str]) -> list[dict[str, str]]:
     exports = []
-    for name in [f for f in formats if f in BUILDERS]:
+    for name in formats:
         for number, dataset in enumerate(objects(report, name), 1):
             path = Path("dicom", f"{name}-{number}.dcm")
             (part / path.parent).mkdir(exist_ok=True)

@@ -178,7 +178,7 @@ def test_a_study_without_a_readable_image_is_not_told_as_one_without_lesions(
 
 
 def test_the_bar_names_every_stage_that_takes_time(films: Path, roi: Path, tmp_path: Path) -> None:
-    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi) == 0
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi, "--formats", "all") == 0
     run = json.loads((tmp_path / "out" / factory.STUDY_UID / "run.json").read_text())
     untold = {"reading all studies", "fingerprint", "saliency", "comparison"}
     assert set(run["seconds"]) - untold == set(reporting.STAGES) - untold
