@@ -42,6 +42,10 @@ class Shown:
         """Return a UID of this image's objects."""
         return self.identity.uid(self.image.planes[0].sop_uid, *part)
 
+    def number(self, lesion: Lesion) -> int:
+        """Return the place of a lesion in the report, from 1."""
+        return self.report.lesions.index(lesion) + 1
+
 
 Builder = Callable[[Shown], list[Dataset]]
 BUILDERS = {"seg": "calcilens.inference.export.lesion_seg"}

@@ -1,0 +1,125 @@
+"""What DICOM objects with frames of their own take from the images that they are made of."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import CTImageStorage
+
+from calcilens.imaging.images import Image, Volume
+from calcilens.imaging.sources import Source, decimal, plane_headers
+
+_CLOCK = (
+    ("ContentDate", "ContentTime"),
+    ("SeriesDate", "SeriesTime"),
+    ("InstanceCreationDate", "InstanceCreationTime"),
+    ("PresentationCreationDate", "PresentationCreationTime"),
+)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What makes an object the same each time that it is built.
+
+    Args:
+        series_uid, sop_uid, dimension_uid: UIDs of series, instance and dimensions.
+        date, time: When its content came about, as DICOM writes it.
+    """
+
+    series_uid: str
+    sop_uid: str
+    dimension_uid: str
+    date: str
+    time: str
+
+
+def frame_sources(image: Image, source: Source, planes: Iterable[int]) -> list[Dataset]:
+    """Return planes of an image as single-frame objects, from which highdicom takes the grid.
+
+    Frames of an enhanced object are no objects of their own: `refer` puts the references right.
+    A radiograph has no place in the patient, even where its file names a frame of reference.
+    """
+    headers = plane_headers(image, source, planes)
+    for header in headers:
+        if isinstance(image, Volume):
+            depth = decimal([depth_mm(image)])[0]
+            header.add_new("SOPClassUID", "UI", CTImageStorage)
+            header.add_new("FrameOfReferenceUID", "UI", frame_of_reference(image))
+            header.add_new("SliceThickness", "DS", depth)
+            header.add_new("SpacingBetweenSlices", "DS", depth)
+        else:
+            header.pop("FrameOfReferenceUID", None)
+    return headers
+
+
+def frame_of_reference(image: Volume) -> str:
+    """Return the UID of what positions are relative to; one of the series where none is stated."""
+    name = f"calcilens:frame of reference:{image.series_uid}"
+    made = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+    return image.frame_of_reference_uid or made
+
+
+def depth_mm(image: Volume) -> float:
+    """Return the distance of planes along their normal; with a tilted gantry less than a step."""
+    step, column, row = image.affine.matrix[:3, :3].T
+    normal = np.cross(row, column)
+    return float(abs(step @ normal) / np.linalg.norm(normal))
+
+
+def settle(built: Dataset, stamp: Stamp) -> None:
+    """Put stated values where highdicom takes the clock or draws a UID."""
+    for element in built.iterall():
+        if element.keyword == "DimensionOrganizationUID":
+            element.value = stamp.dimension_uid
+        elif element.keyword == "ContributionDateTime":
+            element.value = stamp.date + stamp.time
+    for date, time in _CLOCK:
+        if date in built or date != "PresentationCreationDate":
+            setattr(built, date, stamp.date)
+            setattr(built, time, stamp.time)
+
+
+def refer(built: Dataset, image: Image, source: Source) -> None:
+    """Name the file, and the frame in it, that each frame was made of: once each, and truly."""
+    kind = source.header.SOPClassUID
+    used = [_plane_of(frame, image) for frame in built.PerFrameFunctionalGroupsSequence]
+    for frame, number in zip(built.PerFrameFunctionalGroupsSequence, used, strict=True):
+        plane = image.planes[number]
+        for item in frame.DerivationImageSequence[0].SourceImageSequence:
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = kind, plane.sop_uid
+            if is_multiframe(source):
+                item.ReferencedFrameNumber = plane.frame + 1
+    names = list(dict.fromkeys(image.planes[number].sop_uid for number in sorted(set(used))))
+    built.SourceImageSequence = references(kind, names)
+    series = Dataset()
+    series.SeriesInstanceUID = image.series_uid
+    series.ReferencedInstanceSequence = references(kind, names)
+    built.ReferencedSeriesSequence = DicomSequence([series])
+
+
+def references(kind: str, uids: Sequence[str]) -> DicomSequence:
+    """Return references to instances of one class."""
+    items = []
+    for uid in uids:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = kind, uid
+        items.append(item)
+    return DicomSequence(items)
+
+
+def is_multiframe(source: Source) -> bool:
+    """Tell whether planes are frames of one object."""
+    return "PerFrameFunctionalGroupsSequence" in source.header
+
+
+def _plane_of(frame: Dataset, image: Image) -> int:
+    """Return the plane that a frame lies in."""
+    if not isinstance(image, Volume):
+        return 0
+    place = frame.PlanePositionSequence[0].ImagePositionPatient
+    return round(float(image.affine.to_voxel([float(v) for v in place])[0]))
