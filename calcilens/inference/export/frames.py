@@ -19,6 +19,7 @@ _CLOCK = (
     ("SeriesDate", "SeriesTime"),
     ("InstanceCreationDate", "InstanceCreationTime"),
     ("PresentationCreationDate", "PresentationCreationTime"),
+    ("DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
 )
 
 
@@ -79,42 +80,42 @@ def settle(built: Dataset, stamp: Stamp) -> None:
         elif element.keyword == "ContributionDateTime":
             element.value = stamp.date + stamp.time
     for date, time in _CLOCK:
-        if date in built or date != "PresentationCreationDate":
+        if date in built or date == "SeriesDate":
             setattr(built, date, stamp.date)
             setattr(built, time, stamp.time)
 
 
 def refer(built: Dataset, image: Image, source: Source) -> None:
     """Name the file, and the frame in it, that each frame was made of: once each, and truly."""
-    kind = source.header.SOPClassUID
-    used = [_plane_of(frame, image) for frame in built.PerFrameFunctionalGroupsSequence]
-    for frame, number in zip(built.PerFrameFunctionalGroupsSequence, used, strict=True):
-        plane = image.planes[number]
+    frames = built.PerFrameFunctionalGroupsSequence
+    used = [_plane_of(frame, image) for frame in frames]
+    for frame, number in zip(frames, used, strict=True):
+        true = image_references(image, source, [number])[0]
         for item in frame.DerivationImageSequence[0].SourceImageSequence:
-            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = kind, plane.sop_uid
-            if is_multiframe(source):
-                item.ReferencedFrameNumber = plane.frame + 1
-    names = list(dict.fromkeys(image.planes[number].sop_uid for number in sorted(set(used))))
-    built.SourceImageSequence = references(kind, names)
+            item.update(true)
+    named = image_references(image, source, sorted(set(used)))
+    for item in named:
+        item.pop("ReferencedFrameNumber", None)
+    built.SourceImageSequence = named
     series = Dataset()
-    series.SeriesInstanceUID = image.series_uid
-    series.ReferencedInstanceSequence = references(kind, names)
+    series.SeriesInstanceUID, series.ReferencedInstanceSequence = image.series_uid, named
     built.ReferencedSeriesSequence = DicomSequence([series])
 
 
-def references(kind: str, uids: Sequence[str]) -> DicomSequence:
-    """Return references to instances of one class."""
+def image_references(image: Image, source: Source, planes: Sequence[int]) -> DicomSequence:
+    """Return references to the files of planes; to frames where they lie in one file."""
+    frames: dict[str, list[int]] = {}
+    for plane in (image.planes[number] for number in planes):
+        frames.setdefault(plane.sop_uid, []).append(plane.frame + 1)
     items = []
-    for uid in uids:
+    for uid, numbers in frames.items():
         item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = kind, uid
+        item.ReferencedSOPClassUID = source.header.SOPClassUID
+        item.ReferencedSOPInstanceUID = uid
+        if "PerFrameFunctionalGroupsSequence" in source.header:
+            item.ReferencedFrameNumber = numbers
         items.append(item)
     return DicomSequence(items)
-
-
-def is_multiframe(source: Source) -> bool:
-    """Tell whether planes are frames of one object."""
-    return "PerFrameFunctionalGroupsSequence" in source.header
 
 
 def _plane_of(frame: Dataset, image: Image) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from calcilens.imaging.headers import code_string
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.sources import Source
 from calcilens.inference.export.identity import NOTICE
@@ -78,6 +80,17 @@ def side(image: Image, source: Source) -> str:
         return image.side or ""
     stated = (source.header.get(k) for k in ("ImageLaterality", "Laterality"))
     return next((str(s) for s in stated if s in ("L", "R")), "")
+
+
+def place_in_body(built: Dataset, image: Image, source: Source) -> None:
+    """Say which part of the body, and which side, an object without frames shows.
+
+    One of the two has to be there (PS3.3 C.7.3.1); an empty side is one that is not known.
+    """
+    part = code_string(source.header, "BodyPartExamined")
+    if part is not None:
+        built.BodyPartExamined = part
+    built.Laterality = side(image, source)
 
 
 def _concern(lesion: Lesion) -> str:

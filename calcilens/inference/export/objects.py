@@ -48,7 +48,12 @@ class Shown:
 
 
 Builder = Callable[[Shown], list[Dataset]]
-BUILDERS = {"seg": "calcilens.inference.export.lesion_seg"}
+BUILDERS = {
+    "seg": "calcilens.inference.export.lesion_seg",
+    "saliency": "calcilens.inference.export.saliency",
+    "presentation": "calcilens.inference.export.presentation",
+    "capture": "calcilens.inference.export.capture",
+}
 """Module of each format; its `build` makes the objects of one image."""
 
 
