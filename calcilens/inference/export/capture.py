@@ -67,6 +67,8 @@ def sheet(shown: Shown, lesion: Lesion) -> Pillow.Image:
 def _write_head(pen: ImageDraw.ImageDraw, shown: Shown, lesion: Lesion) -> None:
     first, *rest = lines(lesion, shown.number(lesion))
     at = plain(where(lesion, shown.report.study))
+    if isinstance(shown.image, Volume):
+        at += f" - shown: {lesion.key_plane + 1}"
     _write(pen, (_EDGE, _EDGE), first, _LARGE, _WHITE)
     _write(pen, (_EDGE, _EDGE + _LARGE + 6), " - ".join(rest), _LARGE, colour(lesion))
     program = f"Calcilens {__version__}, lesion {lesion.id}"
@@ -95,7 +97,11 @@ def _write(
     size: int,
     ink: tuple[int, int, int],
 ) -> None:
+    """Write a line, smaller where it would be longer than the sheet is wide."""
     font = ImageFont.load_default(size)
+    room, need = pen.im.size[0] - at[0] - _EDGE, pen.textlength(text, font)
+    if need > room:
+        font = ImageFont.load_default(size * room / need)
     pen.text(at, text, fill=ink, font=font, stroke_width=1, stroke_fill=(0, 0, 0))
 
 

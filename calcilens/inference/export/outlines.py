@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from calcilens.inference.lesions import Lesion
 
 Points = NDArray[np.float64]
+_MOST = 8000
 
 
 def outlines(lesion: Lesion) -> list[Points]:
-    """Return the closed outlines of a lesion in its key plane; of its box where it has no mask.
+    """Return the outlines of a lesion in its key plane; that of its box where it has no mask.
 
     Returns:
-        Points (N, 2) as (x, y), the last of each being its first. The corner of the image is
-        (0, 0) and the middle of its first pixel (0.5, 0.5), as in DICOM PS3.3 C.10.5.1.
+        Points (N, 2) as (x, y) of closed lines; a very long one comes in parts. The corner of the
+        image is (0, 0) and the middle of its first pixel (0.5, 0.5), as in DICOM PS3.3 C.10.5.1.
     """
     mask, box = lesion.candidate.mask, lesion.candidate.box
     if mask is None:
@@ -25,4 +26,9 @@ def outlines(lesion: Lesion) -> list[Points]:
     padded = np.pad(mask[lesion.key_plane - box[0, 0]], 1).astype(float)
     found = contourpy.contour_generator(z=padded).lines(0.5)
     # Index 1 of the padded mask is the first pixel of the box, whose middle lies at one half.
-    return [line + box[0, :0:-1] - 0.5 for line in found]
+    return [part + box[0, :0:-1] - 0.5 for line in found for part in _parts(line)]
+
+
+def _parts(line: Points) -> list[Points]:
+    """Cut a line where it has more points than one value of 16-bit length holds (PS3.5 7.1.2)."""
+    return [line[start : start + _MOST + 1] for start in range(0, len(line) - 1, _MOST)]
