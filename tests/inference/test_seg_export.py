@@ -43,7 +43,9 @@ def segments(shape: tuple[int, ...] = SHAPE, overlap: bool = False) -> list[Segm
     masks = np.zeros((2, *shape), bool)
     masks[0, :2, 3:6, 4:9] = True
     masks[1, :2, 5 if overlap else 6 : 8, 4:9] = True
-    return [Segment(f"lesion-{i}", "a lesion", (f"L{i}", f"1.3.{i}"), m) for i, m in enumerate(masks)]
+    return [
+        Segment(f"lesion-{i}", "a lesion", (f"L{i}", f"1.3.{i}"), m) for i, m in enumerate(masks)
+    ]
 
 
 def ct_sources() -> list[Dataset]:

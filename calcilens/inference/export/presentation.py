@@ -45,9 +45,7 @@ def build(shown: Shown) -> list[Dataset]:
     if not shown.lesions:
         return []
     planes = sorted({lesion.key_plane for lesion in shown.lesions})
-    headers = dict(
-        zip(planes, frame_sources(shown.image, shown.source, planes), strict=True)
-    )
+    headers = dict(zip(planes, frame_sources(shown.image, shown.source, planes), strict=True))
     layers = _layers(shown)
     given = stamp(shown, "presentation")
     built: Dataset = highdicom.pr.GrayscaleSoftcopyPresentationState(
@@ -175,7 +173,9 @@ def _refer(built: Dataset, shown: Shown, planes: list[int]) -> None:
     drawn = [[lesion.key_plane] for lesion in shown.lesions]
     for item, seen in zip(built.GraphicAnnotationSequence, [*drawn, planes], strict=True):
         item.ReferencedImageSequence = image_references(shown.image, shown.source, seen)
-    built.ReferencedSeriesSequence[0].ReferencedImageSequence = image_references(shown.image, shown.source, planes)
+    built.ReferencedSeriesSequence[0].ReferencedImageSequence = image_references(
+        shown.image, shown.source, planes
+    )
     for area in built.DisplayedAreaSelectionSequence:
         if "ReferencedImageSequence" in area:
             area.ReferencedImageSequence = image_references(shown.image, shown.source, planes)
