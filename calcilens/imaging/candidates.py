@@ -15,7 +15,6 @@ from calcilens.imaging.grouping import group_pieces
 from calcilens.imaging.images import Image, Radiograph, Volume
 from calcilens.imaging.pieces import Piece, find_pieces
 
-
 GIVEN = "given in"
 """How `why` begins where a lesion was not found here, but named by the user."""
 

@@ -79,7 +79,11 @@ def lesion_on(image: Image, box: np.ndarray, mask: np.ndarray | None, **changes:
     planes = (0,) if flat else tuple(range(z, int(box[1, 0])))
     place = PatchLocation((planes[0], *planes), (y - 4, x - 6), size)
     seen = SaliencyMap(values, place, ATTENTION, 0.9, True)
-    facts = {"measured": Measurement(max_diameter_mm=12.34), "answer": ANSWER, "saliency": seen}
+    facts: dict[str, Any] = {
+        "measured": Measurement(max_diameter_mm=12.34),
+        "answer": ANSWER,
+        "saliency": seen,
+    }
     return Lesion(image, candidate(image, box, mask, "2 dense pieces"), **(facts | changes))
 
 

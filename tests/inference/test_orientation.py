@@ -36,7 +36,7 @@ def turned(axis: list[float], degrees: float) -> Points:
     u = np.asarray(axis) / np.linalg.norm(axis)
     k = np.array([[0, -u[2], u[1]], [u[2], 0, -u[0]], [-u[1], u[0], 0]])
     a = np.radians(degrees)
-    return np.eye(3) + np.sin(a) * k + (1 - np.cos(a)) * k @ k
+    return np.asarray(np.eye(3) + np.sin(a) * k + (1 - np.cos(a)) * k @ k)
 
 
 def axes() -> Iterator[tuple[str, Points, Points]]:
@@ -73,7 +73,7 @@ def cases(found: list[tuple[str, Points, Points]]) -> pytest.MarkDecorator:
 
 def scanned(folder: Path, plane: Points, step: Points) -> Shown:
     objects = factory.ct_slices(
-        stored(), orientation=plane.ravel(), origin=ORIGIN, step=step, spacing=SPACING
+        stored(), orientation=plane.ravel().tolist(), origin=ORIGIN, step=step, spacing=SPACING
     )
     return made(folder, objects)
 
@@ -81,12 +81,8 @@ def scanned(folder: Path, plane: Points, step: Points) -> Shown:
 def truth(plane: Points, step: Points) -> Points:
     """Where the lesion's voxels were written, mm (PS3.3 C.7.6.2.1.1)."""
     z, y, x = np.argwhere(stored() == DENSE).T
-    return (
-        ORIGIN
-        + z[:, None] * step
-        + y[:, None] * plane[1] * SPACING[0]
-        + x[:, None] * plane[0] * SPACING[1]
-    )
+    in_plane = y[:, None] * plane[1] * SPACING[0] + x[:, None] * plane[0] * SPACING[1]
+    return np.asarray(ORIGIN + z[:, None] * step + in_plane)
 
 
 def places(built: Dataset, frames: NDArray[np.generic]) -> Points:
@@ -138,7 +134,7 @@ def check_map(image: Shown, plane: Points, step: Points) -> None:
     assert frames.max() == whole.max()
     inverse = np.linalg.inv(np.stack([step, plane[1] * SPACING[0], plane[0] * SPACING[1]], 1))
     index = (places(built, frames) - ORIGIN) @ inverse.T
-    nearest = np.rint(index).astype(int)
+    nearest = np.asarray(np.rint(index), np.int64)
     assert np.abs(index - nearest).max() < 0.01
     np.testing.assert_array_equal(frames, whole[nearest[..., 1], nearest[..., 2]])
     planes = set(np.argwhere(stored() == DENSE)[:, 0])
@@ -161,7 +157,7 @@ def test_planes_in_left_handed_order_stay_where_they_are(
     """The reader sorts planes along their normal; a volume made elsewhere may run against it."""
     study = read(
         factory.ct_slices(
-            stored(), orientation=plane.ravel(), origin=ORIGIN, step=step, spacing=SPACING
+            stored(), orientation=plane.ravel().tolist(), origin=ORIGIN, step=step, spacing=SPACING
         ),
         tmp_path,
     )

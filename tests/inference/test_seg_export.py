@@ -70,8 +70,8 @@ def test_masks_come_back_from_the_file_with_their_names(
     uids = [ds.SOPInstanceUID for ds in sources]
     for number, segment in enumerate(stated, 1):
         found = seg.get_pixels_by_source_instance(
-            uids[:2], segment_numbers=[number], combine_segments=True, ignore_spatial_locations=True,
-            assert_missing_frames_are_empty=True,
+            uids[:2], segment_numbers=[number], combine_segments=True,
+            ignore_spatial_locations=True, assert_missing_frames_are_empty=True,
         )  # fmt: skip
         np.testing.assert_array_equal(np.asarray(found) > 0, segment.mask[:2])
         described = seg.get_segment_description(number)

@@ -24,7 +24,7 @@ def outlines(lesion: Lesion) -> list[Points]:
         (y0, x0), (y1, x1) = box[:, 1:].astype(float)
         return [np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]])]
     padded = np.pad(mask[lesion.key_plane - box[0, 0]], 1).astype(float)
-    found = contourpy.contour_generator(z=padded).lines(0.5)
+    found = [np.asarray(line) for line in contourpy.contour_generator(z=padded).lines(0.5)]
     # Index 1 of the padded mask is the first pixel of the box, whose middle lies at one half.
     return [part + box[0, :0:-1] - 0.5 for line in found for part in _parts(line)]
 

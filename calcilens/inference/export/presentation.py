@@ -8,9 +8,9 @@ import highdicom
 import numpy as np
 from highdicom.pr import GraphicAnnotation, GraphicLayer, GraphicObject, TextObject
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as DicomSequence
 
 from calcilens import __version__
+from calcilens.imaging.display import window_of
 from calcilens.imaging.images import Volume
 from calcilens.imaging.sources import Source
 from calcilens.inference.export.frames import (
@@ -46,6 +46,8 @@ def build(shown: Shown) -> list[Dataset]:
         return []
     planes = sorted({lesion.key_plane for lesion in shown.lesions})
     headers = dict(zip(planes, frame_sources(shown.image, shown.source, planes), strict=True))
+    if not isinstance(shown.image, Volume):
+        headers = {plane: _as_read(header) for plane, header in headers.items()}
     layers = _layers(shown)
     given = stamp(shown, "presentation")
     built: Dataset = highdicom.pr.GrayscaleSoftcopyPresentationState(
@@ -75,7 +77,7 @@ def build(shown: Shown) -> list[Dataset]:
 
 
 def _layers(shown: Shown) -> dict[str, GraphicLayer]:
-    """Return a layer for each level of concern that occurs, in its colour, and one for the notice."""
+    """Return a layer for each level of concern that occurs, in its colour, and the notice's."""
     found = {lesion.answer.concern.level for lesion in shown.lesions}
     layers = {
         str(level): GraphicLayer(level.upper(), order, "Level of concern", _lab(COLOURS[level]))
@@ -103,7 +105,7 @@ def _drawn(
             TextObject(
                 "\r\n".join(lines(lesion, number)),
                 "PIXEL",
-                bounding_box=_beside(lesion, (header.Rows, header.Columns)),
+                bounding_box=beside(lesion, (header.Rows, header.Columns)),
                 text_justification="LEFT",
                 **tracked,
             )
@@ -111,7 +113,7 @@ def _drawn(
     )
 
 
-def _beside(lesion: Lesion, shape: tuple[int, int]) -> tuple[float, float, float, float]:
+def beside(lesion: Lesion, shape: tuple[int, int]) -> tuple[float, float, float, float]:
     """Return room for words (x0, y0, x1, y1) beside a lesion: where the image has it, pixels."""
     (y0, x0), (y1, x1) = lesion.candidate.box[:, 1:].astype(float)
     height, width = _TEXT * np.array(shape)
@@ -150,6 +152,22 @@ def _transformations(shown: Shown) -> dict[str, Any]:
     inverse = shown.source.header.get("PhotometricInterpretation") == "MONOCHROME1"
     shape = highdicom.PresentationLUTTransformation("INVERSE" if inverse else "IDENTITY")
     return {"presentation_lut_transformation": shape}
+
+
+def _as_read(header: Dataset) -> Dataset:
+    """Leave of a film's header what its pictures are drawn by: highdicom would refuse the rest."""
+    if any(header.get(k) in (None, "") for k in ("RescaleSlope", "RescaleIntercept")):
+        _drop(header, "RescaleSlope", "RescaleIntercept", "RescaleType")
+    found = None if header.get("VOILUTSequence") else window_of(header)
+    _drop(header, "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
+    if found is not None:
+        header.WindowCenter, header.WindowWidth, header.VOILUTFunction = found
+    return header
+
+
+def _drop(header: Dataset, *keywords: str) -> None:
+    for keyword in keywords:
+        header.pop(keyword, None)
 
 
 def rescale(source: Source) -> tuple[float, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import highdicom
 import numpy as np
 from numpy.typing import NDArray

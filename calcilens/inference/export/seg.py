@@ -11,7 +11,6 @@ import numpy as np
 from highdicom.seg import SegmentationFractionalTypeValues, SegmentationTypeValues
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from calcilens import __version__
