@@ -155,7 +155,7 @@ def converted(path: Path, program: str, out: Path, *more: str) -> None:
 def test_highdicom_reads_every_object_that_it_knows(tmp_path: Path) -> None:
     files = written(made(tmp_path / "in").report, tmp_path / "out")
     assert highdicom.seg.segread(str(files["seg"][0])).number_of_segments == 1
-    assert highdicom.pm.pmread(str(files["saliency"][0])).number_of_frames == 4
+    assert highdicom.imread(str(files["saliency"][0])).number_of_frames == 4
 
 
 def test_all_objects_of_a_lesion_share_its_tracking_uid(tmp_path: Path) -> None:
@@ -171,3 +171,12 @@ def test_the_same_report_gives_the_same_files(tmp_path: Path) -> None:
     first = make(whole, KINDS)
     assert {kind for kind, _ in first.files} == set(KINDS)
     assert make(whole, KINDS) == first
+
+
+def test_a_name_that_libraries_dislike_is_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    objects = factory.ct_slices(stored(), PatientName="SECRETNAME")
+    written(made(tmp_path / "in", objects).report, tmp_path / "out")
+    assert "SECRETNAME" not in "".join(capfd.readouterr())
+    assert [w for w in recwarn if "SECRETNAME" in str(w.message)] == []

@@ -98,10 +98,9 @@ def _write(
     ink: tuple[int, int, int],
 ) -> None:
     """Write a line, smaller where it would be longer than the sheet is wide."""
-    font = ImageFont.load_default(size)
-    room, need = pen.im.size[0] - at[0] - _EDGE, pen.textlength(text, font)
-    if need > room:
-        font = ImageFont.load_default(size * room / need)
+    room = pen.im.size[0] - at[0] - _EDGE
+    fonts = (ImageFont.load_default(points) for points in range(size, 0, -1))
+    font = next(f for f in fonts if pen.textlength(text, f) <= room)
     pen.text(at, text, fill=ink, font=font, stroke_width=1, stroke_fill=(0, 0, 0))
 
 

@@ -25,6 +25,65 @@ COLOURS = {
 """Red, green and blue of each level of concern: those of the page."""
 _PLAIN = str.maketrans({"·": "-", "–": "-", "×": "x", "²": "2", "³": "3"})
 _ALIASES = {"LEG": "LOWERLEG", "ARM": "UPPERARM", "FEMUR": "THIGH", "SPINE": "VERTEBRALCOLUMN"}
+_UNPAIRED = frozenset(
+    [
+        "ABDOMEN",
+        "ABDOMENPELVIS",
+        "AORTA",
+        "BLADDER",
+        "BRAIN",
+        "CHEST",
+        "CHESTABDOMEN",
+        "CHESTABDPELVIS",
+        "COCCYX",
+        "COLON",
+        "CSPINE",
+        "CTSPINE",
+        "DUODENUM",
+        "ESOPHAGUS",
+        "FACE",
+        "GALLBLADDER",
+        "HEAD",
+        "HEADNECK",
+        "HEART",
+        "ILEUM",
+        "JAW",
+        "JEJUNUM",
+        "LARYNX",
+        "LIVER",
+        "LSPINE",
+        "LSSPINE",
+        "MEDIASTINUM",
+        "MOUTH",
+        "NECK",
+        "NECKCHEST",
+        "NECKCHESTABDOMEN",
+        "NECKCHESTABDPELV",
+        "NOSE",
+        "PANCREAS",
+        "PELVIS",
+        "PENIS",
+        "PHARYNX",
+        "PROSTATE",
+        "RECTUM",
+        "SKULL",
+        "SPINE",
+        "SPLEEN",
+        "SSPINE",
+        "STERNUM",
+        "STOMACH",
+        "THYMUS",
+        "THYROID",
+        "TLSPINE",
+        "TONGUE",
+        "TRACHEA",
+        "TSPINE",
+        "UTERUS",
+        "VAGINA",
+        "WHOLEBODY",
+    ]
+)
+"""Defined terms of Body Part Examined that have no sides (PS3.16 annex L)."""
 ANYWHERE = Code("123037004", "SCT", "Body structure")
 """Region of an image whose file names none that is known."""
 
@@ -85,12 +144,14 @@ def side(image: Image, source: Source) -> str:
 def place_in_body(built: Dataset, image: Image, source: Source) -> None:
     """Say which part of the body, and which side, an object without frames shows.
 
-    One of the two has to be there (PS3.3 C.7.3.1); an empty side is one that is not known.
+    A paired part, or one that is not named, has a side, empty where it is not known; an unpaired
+    part has none (PS3.3 C.7.3.1, Laterality).
     """
     part = code_string(source.header, "BodyPartExamined")
     if part is not None:
         built.BodyPartExamined = part
-    built.Laterality = side(image, source)
+    if part not in _UNPAIRED:
+        built.Laterality = side(image, source)
 
 
 def _concern(lesion: Lesion) -> str:

@@ -12,6 +12,7 @@ from typing import cast
 from pydicom.dataset import Dataset
 
 from calcilens.errors import unexpected
+from calcilens.imaging.decode import quiet
 from calcilens.imaging.images import Image
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.sources import Source
@@ -78,7 +79,8 @@ def make(report: StudyReport, formats: Sequence[str]) -> Made:
         for name in formats:
             build = cast(Builder, import_module(BUILDERS[name]).build)
             try:
-                files += [(name, _bytes(dataset)) for dataset in build(shown)]
+                with quiet():  # highdicom prints patients' names in warnings
+                    files += [(name, _bytes(dataset)) for dataset in build(shown)]
             except Exception as error:  # highdicom raises anything on headers that it dislikes
                 if os.environ.get("CALCILENS_DEBUG"):
                     raise
