@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
@@ -25,63 +26,12 @@ COLOURS = {
 """Red, green and blue of each level of concern: those of the page."""
 _PLAIN = str.maketrans({"·": "-", "–": "-", "×": "x", "²": "2", "³": "3"})
 _ALIASES = {"LEG": "LOWERLEG", "ARM": "UPPERARM", "FEMUR": "THIGH", "SPINE": "VERTEBRALCOLUMN"}
-_UNPAIRED = frozenset(
-    [
-        "ABDOMEN",
-        "ABDOMENPELVIS",
-        "AORTA",
-        "BLADDER",
-        "BRAIN",
-        "CHEST",
-        "CHESTABDOMEN",
-        "CHESTABDPELVIS",
-        "COCCYX",
-        "COLON",
-        "CSPINE",
-        "CTSPINE",
-        "DUODENUM",
-        "ESOPHAGUS",
-        "FACE",
-        "GALLBLADDER",
-        "HEAD",
-        "HEADNECK",
-        "HEART",
-        "ILEUM",
-        "JAW",
-        "JEJUNUM",
-        "LARYNX",
-        "LIVER",
-        "LSPINE",
-        "LSSPINE",
-        "MEDIASTINUM",
-        "MOUTH",
-        "NECK",
-        "NECKCHEST",
-        "NECKCHESTABDOMEN",
-        "NECKCHESTABDPELV",
-        "NOSE",
-        "PANCREAS",
-        "PELVIS",
-        "PENIS",
-        "PHARYNX",
-        "PROSTATE",
-        "RECTUM",
-        "SKULL",
-        "SPINE",
-        "SPLEEN",
-        "SSPINE",
-        "STERNUM",
-        "STOMACH",
-        "THYMUS",
-        "THYROID",
-        "TLSPINE",
-        "TONGUE",
-        "TRACHEA",
-        "TSPINE",
-        "UTERUS",
-        "VAGINA",
-        "WHOLEBODY",
-    ]
+_UNPAIRED = re.compile(
+    "ABDOMEN(PELVIS)?|CHEST(ABDOMEN|ABDPELVIS)?|NECK(CHEST(ABDOMEN|ABDPELV)?)?|HEAD(NECK)?|PELVIS|"
+    "(C|CT|L|LS|S|T|TL)?SPINE|COCCYX|STERNUM|SKULL|BRAIN|FACE|JAW|MOUTH|NOSE|TONGUE|WHOLEBODY|"
+    "AORTA|HEART|MEDIASTINUM|LARYNX|PHARYNX|TRACHEA|THYMUS|THYROID|ESOPHAGUS|STOMACH|DUODENUM|"
+    "JEJUNUM|ILEUM|COLON|RECTUM|LIVER|GALLBLADDER|PANCREAS|SPLEEN|BLADDER|PENIS|PROSTATE|UTERUS|"
+    "VAGINA"
 )
 """Defined terms of Body Part Examined that have no sides (PS3.16 annex L)."""
 ANYWHERE = Code("123037004", "SCT", "Body structure")
@@ -150,7 +100,7 @@ def place_in_body(built: Dataset, image: Image, source: Source) -> None:
     part = code_string(source.header, "BodyPartExamined")
     if part is not None:
         built.BodyPartExamined = part
-    if part not in _UNPAIRED:
+    if not _UNPAIRED.fullmatch(part or ""):
         built.Laterality = side(image, source)
 
 
