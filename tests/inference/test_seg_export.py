@@ -12,12 +12,15 @@ from highdicom.color import CIELabColor
 from pydicom.dataset import Dataset
 
 from calcilens.imaging.images import Volume
+from calcilens.imaging.sources import Source
 from calcilens.inference.export import lesion_seg
 from calcilens.inference.export.frames import Stamp, depth_mm
 from calcilens.inference.export.identity import NOTICE
-from calcilens.inference.export.labels import COLOURS
+from calcilens.inference.export.labels import ANYWHERE, COLOURS, region
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.seg import About, Segment, build_seg
+from calcilens.inference.roi.reading import read_rois
+from calcilens.inference.roi.region import place
 from calcilens.vocabulary import PRIVATE_SCHEME, Code, ConcernLevel
 from tests import dicom_factory as factory
 from tests.inference.shown import (
@@ -191,3 +194,34 @@ def test_the_same_image_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
 
 def test_without_a_lesion_there_is_no_object(tmp_path: Path) -> None:
     assert lesion_seg.build(shown(read(ct_sources(), tmp_path), [])) == []
+
+
+@pytest.mark.parametrize("kind", ["ct", "enhanced", "tilted", "radiograph"])
+def test_a_seg_given_back_as_roi_is_the_same_lesions(kind: str, tmp_path: Path) -> None:
+    values = stored(number=2)
+    objects = {
+        "ct": factory.ct_slices(values),
+        "enhanced": [factory.enhanced_ct(values)],
+        "tilted": factory.ct_slices(values, step=(0.0, 0.5, 2.0)),
+        "radiograph": [factory.radiograph(values.max(0), FrameOfReferenceUID=None)],
+    }[kind]
+    image = made(tmp_path / "in", objects, 2)
+    path = factory.save(lesion_seg.build(image)[0], tmp_path / "seg.dcm")
+    regions, refused = read_rois(path)
+    assert not refused
+    found, refused = place(regions, [image.image])
+    assert not refused
+    for (_, given), lesion in zip(found, image.lesions, strict=True):
+        np.testing.assert_array_equal(given.box, lesion.candidate.box)
+        np.testing.assert_array_equal(given.mask, lesion.candidate.mask)
+
+
+@pytest.mark.parametrize(
+    ("stated", "code"),
+    [("LEG", "30021000"), ("KNEE", "72696002"), ("ABDOMEN", "818981001"), ("X Y", None)],
+)
+def test_parts_of_the_body_have_their_public_code(stated: str, code: str | None) -> None:
+    header = Dataset()
+    header.BodyPartExamined = stated
+    found = region(Source(header))
+    assert found == ANYWHERE if code is None else (found.value, found.scheme) == (code, "SCT")

@@ -72,7 +72,7 @@ def parameters(models: Sequence[Described]) -> dict[str, str]:
     return {plain(_name(m)): f"sha256 {m.sha256}" for m in models}
 
 
-def region(image: Image, source: Source) -> Code:
+def region(source: Source) -> Code:
     """Return the region of the body that the files name (CID 4031), or that none is known."""
     stated = "".join(str(source.header.get("BodyPartExamined") or "").upper().split())
     known = {name.upper(): name for name in codes.cid4031.dir()}

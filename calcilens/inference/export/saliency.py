@@ -114,7 +114,7 @@ def _mapping(found: SaliencyMap) -> highdicom.pm.RealWorldValueMapping:
 
 def _anatomy(built: Dataset, shown: Shown) -> None:
     """Say where in the body it lies: dcmqi reads no map without it, and dciodvfy passes none."""
-    where = region(shown.image, shown.source)
+    where = region(shown.source)
     item = Dataset()
     item.AnatomicRegionSequence = DicomSequence([concept(where)])
     item.FrameLaterality = side(shown.image, shown.source) or "U"
