@@ -37,9 +37,13 @@ _DESCRIPTION = f"Saliency, {NOTICE}"
 
 def build(shown: Shown) -> list[Dataset]:
     """Return one object for each lesion whose map is shown."""
-    make = _film if isinstance(shown.image, Radiograph) else _map
+    image = shown.image
     seen = [(x, x.saliency) for x in shown.lesions]
-    return [make(shown, lesion, found) for lesion, found in seen if found and found.shown]
+    if isinstance(image, Volume):
+        return [
+            _map(shown, image, lesion, found) for lesion, found in seen if found and found.shown
+        ]
+    return [_film(shown, image, lesion, found) for lesion, found in seen if found and found.shown]
 
 
 def method_code(method: str) -> Code:
@@ -56,11 +60,9 @@ def cropped(found: SaliencyMap, shape: tuple[int, int]) -> tuple[NDArray[np.floa
     return np.ascontiguousarray(part, np.float32), top, left
 
 
-def _map(shown: Shown, lesion: Lesion, found: SaliencyMap) -> Dataset:
+def _map(shown: Shown, image: Volume, lesion: Lesion, found: SaliencyMap) -> Dataset:
     """Make the Parametric Map of a lesion's patch: a plane of it for each of its planes."""
-    image, planes = shown.image, sorted(set(found.location.planes))
-    if not isinstance(image, Volume):
-        raise TypeError("a Parametric Map needs a volume")
+    planes = sorted(set(found.location.planes))
     values, top, left = cropped(found, (image.hu.shape[1], image.hu.shape[2]))
     place = image.affine.shifted((0, top, left))
     given = stamp(shown, "saliency", lesion.id)
@@ -126,10 +128,9 @@ def _track(built: Dataset, lesion: Lesion) -> None:
     built.TrackingID, built.TrackingUID = lesion.id, lesion.tracking_uid
 
 
-def _film(shown: Shown, lesion: Lesion, found: SaliencyMap) -> Dataset:
+def _film(shown: Shown, image: Radiograph, lesion: Lesion, found: SaliencyMap) -> Dataset:
     """Make the fractional Segmentation of a map: the whole film, which has no place in space."""
-    shape = shown.image.pixels.shape if isinstance(shown.image, Radiograph) else ()
-    values, top, left = cropped(found, (shape[0], shape[1]))
+    values, top, left = cropped(found, (image.pixels.shape[0], image.pixels.shape[1]))
     number = shown.number(lesion)
     segment = Segment(
         label=f"{number}: saliency",
@@ -149,8 +150,8 @@ def _film(shown: Shown, lesion: Lesion, found: SaliencyMap) -> Dataset:
         parameters=parameters(shown.report.models),
     )
     given = stamp(shown, "saliency", lesion.id)
-    sources = frame_sources(shown.image, shown.source, [0])
+    sources = frame_sources(image, shown.source, [0])
     seg = build_seg(sources, [segment], about, given)
-    refer(seg, shown.image, shown.source)
+    refer(seg, image, shown.source)
     seg.InstanceNumber, seg.ContentQualification = number, "RESEARCH"
     return seg
