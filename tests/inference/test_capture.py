@@ -26,8 +26,8 @@ def test_the_pictures_of_the_report_stand_in_it_pixel_for_pixel(
     for name in ("image", "overlay"):
         picture = np.asarray(drawn(image.lesions[0])[name])
         found = np.lib.stride_tricks.sliding_window_view(pixels[..., 0], picture.shape[:2])
-        first = (found[:, :, 0, 0] == picture[0, 0, 0]).nonzero()
-        assert any((found[y, x] == picture[..., 0]).all() for y, x in zip(*first, strict=True))
+        like = (found[:, :, ::64, ::64] == picture[::64, ::64, 0]).all((2, 3)).nonzero()
+        assert any((found[y, x] == picture[..., 0]).all() for y, x in zip(*like, strict=True))
 
 
 def test_words_are_burnt_in_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
