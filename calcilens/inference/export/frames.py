@@ -74,11 +74,14 @@ def depth_mm(image: Volume) -> float:
 
 def settle(built: Dataset, stamp: Stamp) -> None:
     """Put stated values where highdicom takes the clock or draws a UID."""
-    for element in built.iterall():
-        if element.keyword == "DimensionOrganizationUID":
-            element.value = stamp.dimension_uid
-        elif element.keyword == "ContributionDateTime":
-            element.value = stamp.date + stamp.time
+    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in built.get(sequence, []):
+            item.DimensionOrganizationUID = stamp.dimension_uid
+    for item in built.get("ContributingEquipmentSequence", []):
+        if (
+            item.get("ManufacturerModelName") == "highdicom"
+        ):  # the scanner's part is the source's own
+            item.ContributionDateTime = stamp.date + stamp.time
     for date, time in _CLOCK:
         if date in built or date == "SeriesDate":
             setattr(built, date, stamp.date)
@@ -89,10 +92,10 @@ def refer(built: Dataset, image: Image, source: Source) -> None:
     """Name the file, and the frame in it, that each frame was made of: once each, and truly."""
     frames = built.PerFrameFunctionalGroupsSequence
     used = [_plane_of(frame, image) for frame in frames]
+    true = {number: image_references(image, source, [number])[0] for number in set(used)}
     for frame, number in zip(frames, used, strict=True):
-        true = image_references(image, source, [number])[0]
         for item in frame.DerivationImageSequence[0].SourceImageSequence:
-            item.update(true)
+            item.update(true[number])
     named = image_references(image, source, sorted(set(used)))
     for item in named:
         item.pop("ReferencedFrameNumber", None)

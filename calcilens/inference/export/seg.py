@@ -156,7 +156,7 @@ def _pixels(
     (P, Y, X, segments).
     """
     if segments[0].mask.dtype == bool:
-        labels = np.zeros((len(planes), *shape), np.uint16)
+        labels = np.zeros((len(planes), *shape), np.uint8 if len(segments) < 256 else np.uint16)
         if all(_put(labels, planes, segment, number) for number, segment in enumerate(segments, 1)):
             return labels
     kind = np.uint8 if segments[0].mask.dtype == bool else np.float32
