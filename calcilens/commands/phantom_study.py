@@ -85,27 +85,35 @@ def write_whole(out: Path, plan: Plan) -> None:
 def _write_seg(series: Series) -> None:
     import pydicom
 
-    from calcilens.inference.export.seg import SegIdentity, Segment, build_seg
+    from calcilens.inference.export.frames import Stamp
+    from calcilens.inference.export.seg import About, Segment, build_seg
     from calcilens.vocabulary import PRIVATE_SCHEME, Code
 
     visit = series.visit
     sources = [pydicom.dcmread(path) for path in series.files]
     patterns = [lesion["patterns"] for lesion in visit.lesions]
     segments = [
-        Segment(name, f"Simulated: {', '.join(keys)}", visit.plan.uid("lesion", name), mask)
+        Segment(
+            label=name,
+            description=f"Simulated: {', '.join(keys)}",
+            tracking=(name, visit.plan.uid("lesion", name)),
+            mask=mask,
+        )
         for (name, mask), keys in zip(series.masks.items(), patterns, strict=True)
     ]
-    identity = SegIdentity(
+    about = About(
+        algorithm="Phantom",
+        family=Code("SIMULATION", PRIVATE_SCHEME, "Simulation"),
+        description="True extent of simulated mineral",
+    )
+    stamp = Stamp(
         series_uid=visit.uid("seg", series.name, "series"),
         sop_uid=visit.uid("seg", series.name),
         dimension_uid=visit.uid("seg", series.name, "dimensions"),
         date=visit.date,
         time=str(sources[0].ContentTime),
-        algorithm="Phantom",
-        family=Code("SIMULATION", PRIVATE_SCHEME, "Simulation"),
-        description="True extent of simulated mineral",
     )
     folder = series.folder / "seg"
     folder.mkdir(exist_ok=True)
-    seg = build_seg(sources, segments, identity)
+    seg = build_seg(sources, segments, about, stamp)
     seg.save_as(folder / f"{series.name}.dcm", enforce_file_format=True)

@@ -11,12 +11,11 @@ import typer
 from calcilens.commands.console import PlainCommand, print_json, say
 from calcilens.commands.reporting import Job, report_on
 from calcilens.errors import UsageError, compose
+from calcilens.inference.formats import ALL, FORMATS, USUAL
 
 if TYPE_CHECKING:
     from calcilens.imaging.records import Skipped
     from calcilens.inference.batch import Outcome
-
-FORMATS = ("json", "html")
 
 
 def register(app: typer.Typer) -> None:
@@ -62,10 +61,10 @@ def predict(
         help="Bones of a CT, NIfTI or DICOM SEG, taken in place of those found.",
     ),
     formats: str = typer.Option(
-        "json,html",
+        ",".join(USUAL),
         "--formats",
         metavar="LIST",
-        help="What to write of json and html, with commas between.",
+        help=f"What to write of {', '.join(FORMATS)}, with commas between; or {ALL}.",
     ),
     force: bool = typer.Option(False, "--force", help="Make reports again that are up to date."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Read and check; write nothing."),
@@ -110,12 +109,13 @@ def predict(
 
 
 def _formats(text: str) -> tuple[str, ...]:
+    if text.strip() == ALL:
+        return tuple(FORMATS)
     wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
     unknown = [f for f in wanted if f not in FORMATS]
     if unknown or not wanted:
-        raise UsageError(
-            compose(f"some of {','.join(FORMATS)}", ",".join(unknown) or "none", where="--formats")
-        )
+        expected = f"{ALL}, or some of {','.join(FORMATS)}"
+        raise UsageError(compose(expected, ",".join(unknown) or "none", where="--formats"))
     return wanted
 
 
@@ -124,7 +124,7 @@ def _facts(outcomes: list[Outcome], refused: list[Skipped]) -> dict[str, Any]:
     return {"studies": [asdict(o) for o in outcomes], "refused_lesions": entries}
 
 
-def became(outcome: Outcome, formats: tuple[str, ...] = FORMATS) -> str:
+def became(outcome: Outcome, formats: tuple[str, ...] = USUAL) -> str:
     """Return what became of a study, in words."""
     if outcome.state == "failed":
         return f"failed: {outcome.why}"

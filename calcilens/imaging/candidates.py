@@ -15,6 +15,9 @@ from calcilens.imaging.grouping import group_pieces
 from calcilens.imaging.images import Image, Radiograph, Volume
 from calcilens.imaging.pieces import Piece, find_pieces
 
+GIVEN = "given in"
+"""How `why` begins where a lesion was not found here, but named by the user."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -44,6 +47,11 @@ class Candidate:
         area = self.mask.sum((1, 2))
         fullest = np.flatnonzero(area == area.max())
         return start + int(fullest[(len(fullest) - 1) // 2])
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it was named by the user."""
+        return self.why.startswith(GIVEN)
 
     @property
     def members(self) -> list[Mask]:

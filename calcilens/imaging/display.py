@@ -25,13 +25,13 @@ def displayed(values: Float, tags: Dataset) -> tuple[NDArray[np.uint8], str]:
     """
     if tags.get("VOILUTSequence"):
         return in_strips(lambda rows: _looked_up(rows, tags), values, np.uint8), "VOI LUT"
-    window = _window(tags)
-    if window is None:
+    found = window_of(tags)
+    if found is None:
         low, high = np.percentile(values[:: max(1, values.shape[0] // 512)], (0.5, 99.5))
         span = max(high - low, 1e-6)
         grey = in_strips(lambda rows: _grey((rows - low) / span), values, np.uint8)
         return grey, "robust range: no window is given"
-    centre, width, function = window
+    centre, width, function = found
     grey = in_strips(lambda rows: _grey(windowed(rows, centre, width, function)), values, np.uint8)
     return grey, f"window ({function})"
 
@@ -61,7 +61,7 @@ def windowed(values: Float, centre: float, width: float, function: str) -> Float
     return np.asarray((values - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, np.float32)
 
 
-def _window(tags: Dataset) -> tuple[float, float, str] | None:
+def window_of(tags: Dataset) -> tuple[float, float, str] | None:
     """Return centre, width and function of the first window, or None if it makes no sense."""
     function = str(tags.get("VOILUTFunction") or "LINEAR").upper()
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from calcilens.imaging.pool import DecoderPool
 from calcilens.imaging.radiographs import build_radiograph
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.imaging.selection import why_left_out
+from calcilens.imaging.sources import Source, read_source
 from calcilens.imaging.stacks import Stack, build_stack
 from calcilens.imaging.terms import number
 from calcilens.imaging.volumes import build_volume
@@ -52,11 +53,16 @@ class SeriesPlan:
 
 @dataclass(frozen=True, eq=False)
 class SeriesResult:
-    """The images of a series, its line in the list of series, and what was left out."""
+    """The images of a series, its line in the list of series, and what was left out.
+
+    Args:
+        sources: Headers of the files that the images come from, by the UID of the first plane.
+    """
 
     images: tuple[Image, ...]
     info: SeriesInfo
     skipped: tuple[Skipped, ...]
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 def plan_series(headers: Sequence[Header]) -> SeriesPlan:
@@ -129,7 +135,8 @@ def _read_ct(
         what = stack.planes[0].name if len(stack.planes) == 1 else first.series_uid
         skipped = (*plan.skipped, Skipped(what, why))
         return SeriesResult((), _info(plan, (), why), skipped)
-    return SeriesResult((volume,), _info(plan, (volume,), None), (*plan.skipped, *skipped))
+    skipped = (*plan.skipped, *skipped)
+    return SeriesResult((volume,), _info(plan, (volume,), None), skipped, _sources(plan, [volume]))
 
 
 def _no_memory(stack: Stack) -> str:
@@ -157,7 +164,15 @@ def _read_radiographs(
         except MemoryError:
             skipped.append(Skipped(header.name, compose("memory for its pixels", "not enough")))
     why = None if images else skipped[-1].reason
-    return SeriesResult(tuple(images), _info(plan, tuple(images), why), tuple(skipped))
+    info, sources = _info(plan, tuple(images), why), _sources(plan, images)
+    return SeriesResult(tuple(images), info, tuple(skipped), sources)
+
+
+def _sources(plan: SeriesPlan, images: Sequence[Image]) -> dict[str, Source]:
+    """Return the headers that objects made from these images begin with."""
+    wanted = {image.planes[0].sop_uid for image in images}
+    found = {h.sop_uid: read_source(h) for h in plan.headers if h.sop_uid in wanted}
+    return {uid: source for uid, source in found.items() if source is not None}
 
 
 def _another(header: Header, pixels: dict[int, NDArray[Any]], index: int) -> Header:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calcilens.errors import StudyError, compose
@@ -16,6 +16,7 @@ from calcilens.imaging.pool import DecoderPool
 from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.imaging.scan import Found, opened
 from calcilens.imaging.series import SeriesPlan, plan_series, read_series
+from calcilens.imaging.sources import Source
 from calcilens.patients import patient_key
 
 __all__ = ["SeriesInfo", "Skipped", "Study", "read_studies", "read_study"]
@@ -35,6 +36,8 @@ class Study:
         skipped: One entry for each file or series that was left out.
         patient: Tells patients apart while the program runs, and nothing more: a hash under a
             key that is never kept. None where the files name no patient.
+        sources: Headers of the files that the images come from, by the UID of the first plane.
+            They name the patient: for DICOM objects alone.
     """
 
     study_uid: str
@@ -44,6 +47,7 @@ class Study:
     series: tuple[SeriesInfo, ...]
     skipped: tuple[Skipped, ...]
     patient: str | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict, repr=False)
 
 
 def read_study(
@@ -145,6 +149,7 @@ def _study(
         series=tuple(result.info for result in results),
         skipped=tuple(s for result in results for s in result.skipped),
         patient=_patient(plans[0].headers[0]),
+        sources={uid: one for result in results for uid, one in result.sources.items()},
     )
 
 

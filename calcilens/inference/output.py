@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,14 +21,14 @@ from calcilens.files import part_folder, usual_mode
 from calcilens.imaging.pool import cores
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
+from calcilens.inference.export.objects import Made
 from calcilens.inference.export.pictures import pictures
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.provenance import folder_name, kept
 from calcilens.inference.report import StudyReport, schema, to_json
 from calcilens.inference.stopwatch import Stopwatch
 
-FORMATS = ("json", "html")
-OURS = {"report.html", "report.json", "run.json", "lesions"}
+OURS = {"report.html", "report.json", "run.json", "lesions", "dicom", "fhir.json"}
 """What a study's folder holds that a new report replaces; anything else in it is the user's."""
 _OLD = ".old"
 
@@ -38,6 +39,7 @@ def write_study(
     formats: tuple[str, ...],
     facts: dict[str, Any],
     watch: Stopwatch,
+    made: Made | None = None,
 ) -> Path:
     """Write everything of one study and put it in place at once.
 
@@ -47,6 +49,7 @@ def write_study(
         formats: Of `FORMATS`; lesions and run.json are always written.
         facts: Content of run.json; timings are added.
         watch: Takes the time of writing and has that of the other stages.
+        made: DICOM objects of the report; None for none.
 
     Returns:
         The study's folder.
@@ -57,10 +60,13 @@ def write_study(
         exports = []
         if "html" in formats:
             exports.append(watch.time("html", lambda: _write_html(report, part)))
+        exports += _write_objects(made, part) if made else []
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
-        _write_json(part / "run.json", {**facts, **kept(report)._asdict(), "seconds": seconds})
+        files = [e["path"] for e in exports] + ["report.json"] * ("json" in formats)
+        run = {**facts, **kept(report)._asdict(), "files": files, "seconds": seconds}
+        _write_json(part / "run.json", run)
     return target
 
 
@@ -81,6 +87,19 @@ def _write_html(report: StudyReport, part: Path) -> dict[str, str]:
     data = build(report).encode()
     (part / "report.html").write_bytes(data)
     return {"format": "html", "path": "report.html", "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _write_objects(made: Made, part: Path) -> list[dict[str, str]]:
+    count: Counter[str] = Counter()
+    exports = []
+    for name, data in made.files:
+        count[name] += 1
+        path = Path("dicom", f"{name}-{count[name]}.dcm")
+        (part / path.parent).mkdir(exist_ok=True)
+        (part / path).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        exports.append({"format": name, "path": str(path), "sha256": digest})
+    return exports
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:

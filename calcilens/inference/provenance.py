@@ -138,7 +138,7 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def done(out: Path, study_uid: str, formats: Sequence[str], wanted: str) -> Kept | None:
+def done(out: Path, study_uid: str, wanted: str) -> Kept | None:
     """Return what is known of the report with that fingerprint.
 
     None where the folder of the study holds no such report, or not all of its files.
@@ -150,9 +150,9 @@ def done(out: Path, study_uid: str, formats: Sequence[str], wanted: str) -> Kept
         return None
     if not isinstance(run, dict) or run.get("fingerprint") != wanted:
         return None
-    if not all((folder / f"report.{name}").is_file() for name in formats):
-        return None
     try:
+        if not all((folder / name).is_file() for name in run["files"]):
+            return None
         return Kept(run["lesions"], run["skipped"], run["compared"], tuple(run["notes"]))
     except (KeyError, TypeError):  # of a version that kept less
         return None

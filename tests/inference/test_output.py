@@ -23,7 +23,7 @@ from calcilens.inference.export.codes import CODE_KNOTS, HU_KNOTS, to_codes
 from calcilens.inference.export.html import build
 from calcilens.inference.export.viewer import letters, payload
 from calcilens.inference.export.words import percent
-from calcilens.inference.output import FORMATS
+from calcilens.inference.formats import USUAL
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.provenance import folder_name
 from calcilens.inference.report import schema, to_json
@@ -35,7 +35,7 @@ def run(out: Path, *images: object, given: bool = False, force: bool = False) ->
     whole = study(*(images or (ct(),)))  # type: ignore[arg-type]
     lesions = {STUDY_UID: [(i, lesion_in(i)) for i in whole.images]} if given else None
     models = Models(ct=FakeModel())
-    return list(run_all([whole], models, lesions, Wishes(out, FORMATS, force), seconds={}))
+    return list(run_all([whole], models, lesions, Wishes(out, USUAL, force), seconds={}))
 
 
 def test_a_study_gives_the_files_of_the_contract(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_link_to_nothing_in_the_place_of_the_report_folder_is_named(tmp_path: 
 
 def test_a_file_name_never_reaches_a_report(tmp_path: Path) -> None:
     whole = study(ct(), skipped=(Skipped("Secret_Name.dcm", "cannot be read"),))
-    list(run_all([whole], Models(), None, Wishes(tmp_path, FORMATS), seconds={}))
+    list(run_all([whole], Models(), None, Wishes(tmp_path, USUAL), seconds={}))
     files = [f for f in tmp_path.rglob("*") if f.is_file()]
     assert {"report.html", "report.json", "run.json"} <= {f.name for f in files}
     assert not [f for f in files if b"Secret" in f.read_bytes()]
@@ -224,7 +224,7 @@ def test_a_study_too_large_for_memory_is_said_to_be_that(
 def test_one_broken_study_does_not_stop_the_others(tmp_path: Path) -> None:
     broken, sound = study(ct()), study(film())
     object.__setattr__(broken.images[0], "hu", None)
-    wishes = Wishes(tmp_path, FORMATS)
+    wishes = Wishes(tmp_path, USUAL)
     found = list(run_all([broken, sound], Models(), None, wishes, seconds={}))
     assert [o.state for o in found] == ["failed", "written"]
     assert "a fault of the program: run again with CALCILENS_DEBUG=1" in str(found[0].why)

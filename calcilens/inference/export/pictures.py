@@ -56,17 +56,22 @@ def colours(values: NDArray[np.float32]) -> Grey:
 
 def pictures(lesion: Lesion) -> dict[str, bytes]:
     """Return the PNG files of a lesion by name; no saliency where it failed its test."""
+    return {name: png(picture) for name, picture in drawn(lesion).items()}
+
+
+def drawn(lesion: Lesion) -> dict[str, Pillow.Image]:
+    """Draw the pictures of a lesion: image, saliency and overlay, the last two where shown."""
     part = frame(lesion)
     grey = np.repeat(display_plane(lesion, lesion.key_plane)[part][..., None], 3, 2)
-    drawn = {"image": _with_box(grey, lesion, part)}
+    made = {"image": _with_box(grey, lesion, part)}
     seen = lesion.saliency
     if seen is not None and seen.shown:
         values = seen.in_plane(_plane_shape(lesion))[part]
         tint = colours(values)
         alpha = 0.6 * values[..., None]
         both = ((1 - alpha) * grey + alpha * tint).astype(np.uint8)
-        drawn |= {"saliency": _enlarged(tint), "overlay": _with_box(both, lesion, part)}
-    return {name: png(picture) for name, picture in drawn.items()}
+        made |= {"saliency": _enlarged(tint), "overlay": _with_box(both, lesion, part)}
+    return made
 
 
 def png(picture: Pillow.Image) -> bytes:

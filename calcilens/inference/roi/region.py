@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calcilens.errors import RoiError, compose
-from calcilens.imaging.candidates import Candidate, candidate
+from calcilens.imaging.candidates import GIVEN, Candidate, candidate
 from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.records import Skipped
 
@@ -92,4 +92,4 @@ def _candidate(image: Image, box: Box, mask: NDArray[np.bool_] | None, where: st
         )
     if mask is not None:
         mask = mask[tuple(slice(a, b) for a, b in zip(lo - box[0], hi - box[0], strict=True))]
-    return candidate(image, np.stack([lo, hi]), mask, f"given in {where}")
+    return candidate(image, np.stack([lo, hi]), mask, f"{GIVEN} {where}")

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from calcilens.errors import RoiError, compose
 from calcilens.imaging.geometry import Affine
 from calcilens.imaging.images import Image, Radiograph
+from calcilens.inference.roi.leaning import leaning_grid
 from calcilens.inference.roi.region import Box, shape_of
 
 
@@ -86,7 +87,7 @@ def read_seg(
 ) -> list[tuple[str, Callable[[], GridRegion | PlaneRegion]]]:
     """List the segments of a SEG, each with the function that reads it."""
     seg = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
-    in_space = "FrameOfReferenceUID" in dataset and seg.get_volume_geometry() is not None
+    in_space = "FrameOfReferenceUID" in dataset and _has_grid(seg)
     entries: list[tuple[str, Callable[[], GridRegion | PlaneRegion]]] = []
     for number in (int(n) for n in seg.segment_numbers):
         where = f"{path.name} segment {number}"
@@ -105,23 +106,30 @@ def read_grid(where: str, dataset: Dataset, numbers: Sequence[int]) -> GridRegio
         RoiError: The SEG is no volume in space, or the segments are empty.
     """
     seg = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
-    if seg.get_volume_geometry() is None:
+    if not _has_grid(seg):
         raise RoiError(compose("a SEG of evenly spaced planes", "another"))
     return _grid(where, seg, numbers)
 
 
+def _has_grid(seg: highdicom.seg.Segmentation) -> bool:
+    return seg.get_volume_geometry() is not None or leaning_grid(seg, ()) is not None
+
+
 def _grid(where: str, seg: highdicom.seg.Segmentation, numbers: Sequence[int]) -> GridRegion:
     """Return segments as one mask; where they overlap does not matter for that."""
-    volume = seg.get_volume(
-        segment_numbers=list(numbers), combine_segments=True, skip_overlap_checks=True
-    )
-    mask = np.asarray(volume.array) > 0
+    leaning = None if seg.get_volume_geometry() is not None else leaning_grid(seg, numbers)
+    if leaning is None:
+        volume = seg.get_volume(
+            segment_numbers=list(numbers), combine_segments=True, skip_overlap_checks=True
+        )
+        leaning = np.asarray(volume.array) > 0, Affine(np.asarray(volume.affine))
+    mask, affine = leaning
     if not mask.any():
         raise RoiError(compose("a segment with at least one voxel", "none"))
     items = seg.get("ReferencedSeriesSequence", [])
     series = frozenset(str(i.SeriesInstanceUID) for i in items if "SeriesInstanceUID" in i)
     uids = series or frozenset({str(seg.FrameOfReferenceUID)})
-    return GridRegion(where, uids, mask, Affine(np.asarray(volume.affine)))
+    return GridRegion(where, uids, mask, affine)
 
 
 def _plane(where: str, seg: highdicom.seg.Segmentation, number: int, uid: str) -> PlaneRegion:

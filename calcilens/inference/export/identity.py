@@ -1,0 +1,68 @@
+"""What makes the objects of a report the same each time that they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from calcilens import __version__
+from calcilens.inference.report import StudyReport, to_json
+
+MANUFACTURER, MODEL_NAME = "Calcilens", "Calcilens"
+NOTICE = "RESEARCH, not for diagnosis"
+"""Stands in the description of every series; `DISCLAIMER` says it in full where there is room."""
+SERIES_NUMBERS = {
+    "sr": 9100,
+    "sr-plain": 9110,
+    "seg": 9120,
+    "saliency": 9130,
+    "presentation": 9140,
+    "capture": 9150,
+    "key-objects": 9160,
+}
+"""Of the first series of each format: past those that scanners give."""
+_DATES = (
+    ("ContentDate", "ContentTime"),
+    ("AcquisitionDate", "AcquisitionTime"),
+    ("SeriesDate", "SeriesTime"),
+    ("StudyDate", "StudyTime"),
+)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Of the objects of one report.
+
+    An archive takes an object once. Objects made again of the same input by the same models must be
+    the same, byte for byte: so UIDs come from the report's content, and dates from the images.
+
+    Args:
+        digest: SHA-256 of the report's content and the program's version.
+    """
+
+    digest: str
+
+    @classmethod
+    def of(cls, report: StudyReport) -> Identity:
+        """Return that of a report."""
+        content = json.dumps([__version__, to_json(report, [])], sort_keys=True)
+        return cls(hashlib.sha256(content.encode()).hexdigest())
+
+    def uid(self, *part: object) -> str:
+        """Return a UID made of a UUID (PS3.5 B.2): the same for the same report and part."""
+        name = f"calcilens:{self.digest}:{'/'.join(map(str, part))}"
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+
+
+def date_time(source: Dataset) -> tuple[str, str]:
+    """Return date and time of an image, as DICOM writes them, for the objects made from it."""
+    for date, time in _DATES:
+        day = str(source.get(date) or "")
+        if len(day) == 8 and day.isdigit():
+            clock = str(source.get(time) or "")[:6]
+            return day, clock if len(clock) == 6 and clock.isdigit() else "000000"
+    return "19000101", "000000"

@@ -1,0 +1,113 @@
+"""What DICOM objects say of a lesion: short text, codes and colours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from calcilens.imaging.headers import code_string
+from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.sources import Source
+from calcilens.inference.export.identity import NOTICE
+from calcilens.inference.export.words import headline
+from calcilens.inference.lesions import Lesion
+from calcilens.inference.predictor import Described
+from calcilens.vocabulary import Code, ConcernLevel
+
+COLOURS = {
+    ConcernLevel.LOW: (79, 178, 134),
+    ConcernLevel.INTERMEDIATE: (240, 180, 41),
+    ConcernLevel.HIGH: (255, 107, 94),
+    ConcernLevel.UNKNOWN: (138, 153, 168),
+}
+"""Red, green and blue of each level of concern: those of the page."""
+_PLAIN = str.maketrans({"·": "-", "–": "-", "×": "x", "²": "2", "³": "3"})
+_ALIASES = {"LEG": "LOWERLEG", "ARM": "UPPERARM", "FEMUR": "THIGH", "SPINE": "VERTEBRALCOLUMN"}
+_UNPAIRED = re.compile(
+    "ABDOMEN(PELVIS)?|CHEST(ABDOMEN|ABDPELVIS)?|NECK(CHEST(ABDOMEN|ABDPELV)?)?|HEAD(NECK)?|PELVIS|"
+    "(C|CT|L|LS|S|T|TL)?SPINE|COCCYX|STERNUM|SKULL|BRAIN|FACE|JAW|MOUTH|NOSE|TONGUE|WHOLEBODY|"
+    "AORTA|HEART|MEDIASTINUM|LARYNX|PHARYNX|TRACHEA|THYMUS|THYROID|ESOPHAGUS|STOMACH|DUODENUM|"
+    "JEJUNUM|ILEUM|COLON|RECTUM|LIVER|GALLBLADDER|PANCREAS|SPLEEN|BLADDER|PENIS|PROSTATE|UTERUS|"
+    "VAGINA"
+)
+"""Defined terms of Body Part Examined that have no sides (PS3.16 annex L)."""
+ANYWHERE = Code("123037004", "SCT", "Body structure")
+"""Region of an image whose file names none that is known."""
+
+
+def colour(lesion: Lesion) -> tuple[int, int, int]:
+    """Return the colour of a lesion's level of concern."""
+    return COLOURS[ConcernLevel(lesion.answer.concern.level)]
+
+
+def plain(text: str) -> str:
+    """Return text in ASCII, which every character set of DICOM holds."""
+    return text.translate(_PLAIN).encode("ascii", "replace").decode()
+
+
+def lines(lesion: Lesion, number: int) -> list[str]:
+    """Return what a lesion is in three short lines: verdict, concern, size."""
+    return [plain(x) for x in (f"{number}: {headline(lesion)}", _concern(lesion), size(lesion))]
+
+
+def size(lesion: Lesion) -> str:
+    """Return the size of a lesion: mm where they are known, pixels of its box otherwise."""
+    diameter = lesion.measured.max_diameter_mm
+    if diameter is not None:
+        return f"{diameter:.1f} mm"
+    height, width = (lesion.candidate.box[1] - lesion.candidate.box[0])[1:]
+    return f"{width} x {height} pixels"
+
+
+def described(lesion: Lesion, number: int) -> str:
+    """Return all that there is room for in the description of a segment."""
+    return f"{'; '.join(lines(lesion, number))}; {plain(lesion.candidate.why)}. {NOTICE}"
+
+
+def parameters(models: Sequence[Described]) -> dict[str, str]:
+    """Return name, version and hash of the models that had a part in a report."""
+    return {plain(_name(m)): f"sha256 {m.sha256}" for m in models}
+
+
+def region(source: Source) -> Code:
+    """Return the region of the body that the files name (CID 4031), or that none is known."""
+    stated = "".join(str(source.header.get("BodyPartExamined") or "").upper().split())
+    known = {name.upper(): name for name in codes.cid4031.dir()}
+    name = known.get(_ALIASES.get(stated, stated))
+    if name is None:
+        return ANYWHERE
+    code = getattr(codes.cid4031, name)
+    return Code(code.value, code.scheme_designator, code.meaning)
+
+
+def side(image: Image, source: Source) -> str:
+    """Return L or R of a paired part of the body, or nothing where the files do not say it."""
+    if not isinstance(image, Radiograph):
+        return image.side or ""
+    stated = (source.header.get(k) for k in ("ImageLaterality", "Laterality"))
+    return next((str(s) for s in stated if s in ("L", "R")), "")
+
+
+def place_in_body(built: Dataset, image: Image, source: Source) -> None:
+    """Say which part of the body, and which side, an object without frames shows.
+
+    A paired part, or one that is not named, has a side, empty where it is not known; an unpaired
+    part has none (PS3.3 C.7.3.1, Laterality).
+    """
+    part = code_string(source.header, "BodyPartExamined")
+    if part is not None:
+        built.BodyPartExamined = part
+    if not _UNPAIRED.fullmatch(part or ""):
+        built.Laterality = side(image, source)
+
+
+def _concern(lesion: Lesion) -> str:
+    level = ConcernLevel(lesion.answer.concern.level)
+    return "concern: no answer" if level is ConcernLevel.UNKNOWN else f"{level.value} concern"
+
+
+def _name(model: Described) -> str:
+    return f"{model.card.get('name', 'unnamed')} {model.card.get('version', 'unknown')}"

@@ -1,0 +1,157 @@
+"""Where the models looked, as DICOM: Parametric Maps of a CT, fractional SEG on radiographs."""
+
+from __future__ import annotations
+
+import highdicom
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.sr.codedict import codes
+
+from calcilens import __version__
+from calcilens.imaging.images import Radiograph, Volume
+from calcilens.imaging.sources import decimal
+from calcilens.inference.export.frames import depth_mm, frame_sources, refer, settle
+from calcilens.inference.export.identity import (
+    MANUFACTURER,
+    MODEL_NAME,
+    NOTICE,
+    SERIES_NUMBERS,
+)
+from calcilens.inference.export.labels import described, parameters, region, side
+from calcilens.inference.export.lesion_seg import BY_NETWORK, stamp
+from calcilens.inference.export.objects import Shown
+from calcilens.inference.export.seg import About, Segment, build_seg, concept
+from calcilens.inference.lesions import Lesion, SaliencyMap
+from calcilens.models.saliency import HIRESCAM
+from calcilens.vocabulary import Code
+
+GRADIENTS = Code("130403", "DCM", "Gradient-weighted class activation")
+SALIENCY = Code("130404", "DCM", "Saliency")
+"""Visual explanations (CID 217): of the kinds of maps, the first is HiResCAM's, and an attention
+map, which needs no gradient and no class, is a saliency map like any other."""
+RELATION = Code("309825002", "SCT", "Spatial and Relational Concept")
+_DESCRIPTION = f"Saliency, {NOTICE}"
+
+
+def build(shown: Shown) -> list[Dataset]:
+    """Return one object for each lesion whose map is shown."""
+    image = shown.image
+    seen = [(x, x.saliency) for x in shown.lesions]
+    if isinstance(image, Volume):
+        return [
+            _map(shown, image, lesion, found) for lesion, found in seen if found and found.shown
+        ]
+    return [_film(shown, image, lesion, found) for lesion, found in seen if found and found.shown]
+
+
+def method_code(method: str) -> Code:
+    """Return the code of a method (CID 217)."""
+    return GRADIENTS if method == HIRESCAM else SALIENCY
+
+
+def cropped(found: SaliencyMap, shape: tuple[int, int]) -> tuple[NDArray[np.float32], int, int]:
+    """Return the part of a map that lies in its plane (Y, X), and its first row and column."""
+    (y, x), size = found.location.origin, found.location.size
+    top, left = max(y, 0), max(x, 0)
+    bottom, right = min(y + size, shape[0]), min(x + size, shape[1])
+    part = found.values[top - y : bottom - y, left - x : right - x]
+    return np.ascontiguousarray(part, np.float32), top, left
+
+
+def _map(shown: Shown, image: Volume, lesion: Lesion, found: SaliencyMap) -> Dataset:
+    """Make the Parametric Map of a lesion's patch: a plane of it for each of its planes."""
+    planes = sorted(set(found.location.planes))
+    values, top, left = cropped(found, (image.hu.shape[1], image.hu.shape[2]))
+    place = image.affine.shifted((0, top, left))
+    given = stamp(shown, "saliency", lesion.id)
+    built: Dataset = highdicom.pm.ParametricMap(
+        source_images=frame_sources(image, shown.source, planes),
+        pixel_array=np.repeat(values[None], len(planes), 0),
+        plane_positions=[_position(place.to_mm((plane, 0, 0))) for plane in planes],
+        pixel_measures=highdicom.PixelMeasuresSequence(image.spacing_mm[1:], depth_mm(image)),
+        series_instance_uid=given.series_uid,
+        series_number=SERIES_NUMBERS["saliency"],
+        sop_instance_uid=given.sop_uid,
+        instance_number=shown.number(lesion),
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MODEL_NAME,
+        software_versions=__version__,
+        device_serial_number="1",
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[_mapping(found)],
+        voi_lut_transformations=[
+            highdicom.VOILUTTransformation(window_center=0.5, window_width=1.0)
+        ],
+        content_label="SALIENCY",
+        content_description=described(lesion, shown.number(lesion))[:64],
+        series_description=_DESCRIPTION,
+        derivation=concept(method_code(found.method)),
+    )
+    settle(built, given)
+    refer(built, image, shown.source)
+    _anatomy(built, shown)
+    _track(built, lesion)
+    return built
+
+
+def _position(place: NDArray[np.float64]) -> highdicom.PlanePositionSequence:
+    return highdicom.PlanePositionSequence(
+        highdicom.CoordinateSystemNames.PATIENT, [float(v) for v in decimal(place)]
+    )
+
+
+def _mapping(found: SaliencyMap) -> highdicom.pm.RealWorldValueMapping:
+    return highdicom.pm.RealWorldValueMapping(
+        lut_label="SALIENCY",
+        lut_explanation=found.method[:64],
+        unit=codes.UCUM.NoUnits,
+        value_range=(0.0, 1.0),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=concept(method_code(found.method)),
+    )
+
+
+def _anatomy(built: Dataset, shown: Shown) -> None:
+    """Say where in the body it lies: dcmqi reads no map without it, and dciodvfy passes none."""
+    where = region(shown.source)
+    item = Dataset()
+    item.AnatomicRegionSequence = DicomSequence([concept(where)])
+    item.FrameLaterality = side(shown.image, shown.source) or "U"
+    built.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = DicomSequence([item])
+
+
+def _track(built: Dataset, lesion: Lesion) -> None:
+    """Name the lesion: the same UID stands in every object that shows it."""
+    built.TrackingID, built.TrackingUID = lesion.id, lesion.tracking_uid
+
+
+def _film(shown: Shown, image: Radiograph, lesion: Lesion, found: SaliencyMap) -> Dataset:
+    """Make the fractional Segmentation of a map: the whole film, which has no place in space."""
+    values, top, left = cropped(found, (image.pixels.shape[0], image.pixels.shape[1]))
+    number = shown.number(lesion)
+    segment = Segment(
+        label=f"{number}: saliency",
+        description=f"{found.method}; {described(lesion, number)}",
+        tracking=(lesion.id, lesion.tracking_uid),
+        mask=values[None],
+        start=(0, top, left),
+        category=RELATION,
+        kind=method_code(found.method),
+    )
+    about = About(
+        algorithm=MODEL_NAME,
+        family=BY_NETWORK,
+        description=_DESCRIPTION,
+        series_number=SERIES_NUMBERS["saliency"],
+        label="SALIENCY",
+        parameters=parameters(shown.report.models),
+    )
+    given = stamp(shown, "saliency", lesion.id)
+    sources = frame_sources(image, shown.source, [0])
+    seg = build_seg(sources, [segment], about, given)
+    refer(seg, image, shown.source)
+    seg.InstanceNumber, seg.ContentQualification = number, "RESEARCH"
+    return seg

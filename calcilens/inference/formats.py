@@ -1,0 +1,19 @@
+"""What a report can be written as; light, so that the command line can name them."""
+
+from __future__ import annotations
+
+FORMATS = {
+    "json": "report.json, for programs",
+    "html": "report.html, for people",
+    "sr": "DICOM Comprehensive 3D SR by TID 1500; Comprehensive SR of radiographs",
+    "sr-plain": "DICOM Comprehensive SR by TID 1500, for viewers that know no 3D SR",
+    "seg": "DICOM Segmentation of the lesions",
+    "saliency": "DICOM Parametric Map of a CT's saliency; fractional Segmentation on radiographs",
+    "presentation": "DICOM Presentation State with outlines and text",
+    "capture": "DICOM Secondary Capture of each lesion",
+    "key-objects": "DICOM Key Object Selection of the planes that matter",
+    "fhir": "FHIR R4 DiagnosticReport with its Observations",
+}
+"""Name and what it is, in the order of writing."""
+USUAL = ("json", "html")
+ALL = "all"
