@@ -14,7 +14,7 @@ from calcilens.inference.export.seg import SegIdentity, Segment, build_seg
 from calcilens.inference.lesions import Lesion
 from calcilens.vocabulary import Code
 
-FAMILY = Code("123109", "DCM", "Artificial Intelligence")
+FAMILY = Code("123110", "DCM", "Artificial Intelligence")
 
 
 def build(shown: Shown) -> list[Dataset]:
