@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from pydicom.dataset import Dataset
 
 from calcilens.errors import unexpected
+from calcilens.imaging.decode import quiet
 from calcilens.imaging.images import Image
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.sources import Source
@@ -75,7 +76,8 @@ def make(report: StudyReport, formats: Sequence[str]) -> Made:
     for name, part, of in _parts(images, formats):
         build: Callable[..., list[Dataset]] = resolve_name(_HERE + BUILDERS[name])
         try:
-            files += [(name, _bytes(dataset)) for dataset in build(part)]
+            with quiet():  # highdicom prints patients' names in warnings
+                files += [(name, _bytes(dataset)) for dataset in build(part)]
         except Exception as error:  # highdicom raises anything on headers that it dislikes
             if os.environ.get("CALCILENS_DEBUG"):
                 raise
