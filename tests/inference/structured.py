@@ -59,12 +59,16 @@ def sourced(report: StudyReport, **tags: Any) -> StudyReport:
     return replace(report, study=replace(report.study, sources=found))
 
 
-def written(report: StudyReport, name: str) -> bytes:
-    """The one object of a format, as a file."""
+def files(report: StudyReport, name: str) -> list[bytes]:
+    """The objects of a format: of structured reports first that of CT."""
     made = make(report, [name])
     assert made.failed == ()
-    ((_, data),) = made.files
-    return data
+    return [data for _, data in made.files]
+
+
+def written(report: StudyReport, name: str) -> bytes:
+    """The first of them."""
+    return files(report, name)[0]
 
 
 def read(data: bytes) -> Dataset:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from pydicom.sr._concepts_dict import concepts as dictionary
 
@@ -23,10 +24,11 @@ def public() -> list[Code]:
 
 
 def test_every_public_code_is_in_the_dictionary_under_its_meaning() -> None:
+    names: dict[str, dict[str, Any]] = dictionary
     known = {
         (scheme, value, meaning)
-        for scheme, names in dictionary.items()
-        for values in names.values()
+        for scheme, by_name in names.items()
+        for values in by_name.values()
         for value, (meaning, _) in values.items()
     }
     stated = [(c.scheme, c.value, c.meaning) for c in public() if c.scheme != "UCUM"]

@@ -27,21 +27,22 @@ from calcilens.inference.export.remarks import clean
 from calcilens.vocabulary import PRIVATE_SCHEME
 
 
-def heading(images: Sequence[Shown], name: str, title: str) -> dict[str, Any]:
+def heading(images: Sequence[Shown], name: str, title: str, number: int = 1) -> dict[str, Any]:
     """Return series, instance, equipment and time of a study's document.
 
     Args:
-        images: Of the study.
+        images: That it is about.
         name: Format.
         title: Of the series, short.
+        number: Of the document in its series.
     """
     identity = images[0].identity
     date, time = date_time(images[0].source.header)
     return {
         "series_instance_uid": identity.uid(name, "series"),
         "series_number": SERIES_NUMBERS[name],
-        "sop_instance_uid": identity.uid(name),
-        "instance_number": 1,
+        "sop_instance_uid": identity.uid(name, number),
+        "instance_number": number,
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": MODEL_NAME,
         "software_versions": __version__,

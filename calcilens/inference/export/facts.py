@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from calcilens.imaging.images import Image
+from calcilens.imaging.images import Image, Volume
 from calcilens.inference.change import Change
 from calcilens.inference.export import concepts as c
 from calcilens.inference.lesions import Lesion
@@ -90,6 +91,12 @@ def figures_of(lesion: Lesion) -> list[Figure]:
         ends = (c.LONG_AXIS, taken.axes_mm[0]), (c.SHORT_AXIS, taken.axes_mm[-1])
         found += [Figure(name, _rounded(length), c.MM) for name, length in ends]
     return found + ([] if lesion.change is None else _changes(lesion.change))
+
+
+def procedure_of(images: Sequence[Image]) -> Code:
+    """Return what a study is: a CT, or an imaging procedure where it has films."""
+    solid = all(isinstance(image, Volume) for image in images)
+    return c.CT_PROCEDURE if solid and images else c.IMAGING_PROCEDURE
 
 
 def site_of(image: Image, header: Dataset | None) -> tuple[Code, Code | None] | None:

@@ -13,13 +13,13 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from calcilens import DISCLAIMER, __version__
-from calcilens.imaging.images import Volume
 from calcilens.inference.export import concepts as c
 from calcilens.inference.export.facts import (
     Figure,
     Statement,
     figures_of,
     finding_of,
+    procedure_of,
     site_of,
     statements_of,
 )
@@ -120,17 +120,16 @@ def _common(report: StudyReport, header: Dataset | None, identity: Identity) -> 
 
 def _diagnostic_report(context: _Context) -> Resource:
     report, common = context.report, context.common
-    solid = any(isinstance(image, Volume) for image in report.study.images)
     return {
         "resourceType": "DiagnosticReport",
         "identifier": [_uid(context.identity.uid("fhir", "report"))],
         "status": "preliminary",
         "category": [{"coding": [_RADIOLOGY]}],
-        "code": _concept(c.CT_PROCEDURE if solid else c.IMAGING_PROCEDURE),
+        "code": _concept(procedure_of(report.study.images)),
         **{k: common[k] for k in ("subject", "effectiveDateTime") if k in common},
         "imagingStudy": [_study(report)],
         **({"result": results} if (results := _results(context)) else {}),
-        "conclusion": clean("\n".join(remark.text for remark in remarks(report))),
+        "conclusion": clean("\n".join(remark.text for remark in remarks(report, report.lesions))),
     }
 
 

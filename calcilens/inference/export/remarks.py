@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from calcilens import DISCLAIMER
 from calcilens.inference.export import concepts as c
 from calcilens.inference.export.words import tally
+from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import Comparison, StudyReport, model_facts
 from calcilens.vocabulary import Code
 
@@ -23,9 +25,9 @@ class Remark(NamedTuple):
     text: str
 
 
-def remarks(report: StudyReport) -> list[Remark]:
-    """Return the texts of a study, in the order of their weight."""
-    found = f"Found: {tally(report.lesions)}." if report.lesions else _NONE
+def remarks(report: StudyReport, lesions: Sequence[Lesion]) -> list[Remark]:
+    """Return the texts of a study, in the order of their weight; `lesions` are those told of."""
+    found = f"Found: {tally(lesions)}." if lesions else _NONE
     return [
         Remark(c.own("NOTICE"), DISCLAIMER),
         Remark(c.own("NOTICE"), found),

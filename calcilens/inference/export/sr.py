@@ -22,6 +22,7 @@ from calcilens.inference.export.documents import (
     segmentations,
     settle,
 )
+from calcilens.inference.export.facts import procedure_of
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.remarks import left_out, remarks
 from calcilens.inference.export.sr_group import lesion_group
@@ -37,24 +38,30 @@ _MODIFIER = sr.RelationshipTypeValues.HAS_CONCEPT_MOD
 
 
 def build(images: Sequence[Shown]) -> list[Dataset]:
-    """Return the report: a Comprehensive 3D SR, or a Comprehensive SR of radiographs alone."""
-    solid = any(isinstance(shown.image, Volume) for shown in images)
-    kind = sr.Comprehensive3DSR if solid else sr.ComprehensiveSR
-    return [_document(images, "sr", kind)]
+    """Return the report: a Comprehensive 3D SR of CT, a Comprehensive SR of radiographs."""
+    return _documents(images, "sr")
 
 
 def build_plain(images: Sequence[Shown]) -> list[Dataset]:
-    """Return the report as a Comprehensive SR with outlines, which needs no Segmentation."""
-    return [_document(images, "sr-plain", sr.ComprehensiveSR)]
+    """Return the report as Comprehensive SR with outlines, which needs no Segmentation."""
+    return _documents(images, "sr-plain")
 
 
-def _document(images: Sequence[Shown], name: str, kind: Any) -> Dataset:
-    plain = name == "sr-plain"
+def _documents(images: Sequence[Shown], name: str) -> list[Dataset]:
+    solid = [shown for shown in images if isinstance(shown.image, Volume)]
+    films = [shown for shown in images if not isinstance(shown.image, Volume)]
+    parts = [part for part in (solid, films) if part]
+    return [_document(part, name, number) for number, part in enumerate(parts, 1)]
+
+
+def _document(images: Sequence[Shown], name: str, number: int) -> Dataset:
+    plain = name == "sr-plain" or not isinstance(images[0].image, Volume)
+    kind = sr.ComprehensiveSR if plain else sr.Comprehensive3DSR
     made: Dataset = kind(
         evidence=evidence(images) + ([] if plain else segmentations(images)),
         content=_content(images, plain),
         is_complete=not left_out(images[0].report),
-        **heading(images, name, "Calcification report"),
+        **heading(images, name, "Calcification report", number),
     )
     settle(made)
     return made
@@ -72,7 +79,7 @@ def _content(images: Sequence[Shown], plain: bool) -> Dataset:
         [
             *sr.LanguageOfContentItemAndDescendants(sr.CodedConcept("en", "RFC5646", "English")),
             *sr.ObservationContext(observer_device_context=observer()),
-            *(code_item(_PROCEDURE, code, _MODIFIER) for code in _procedures(images)),
+            code_item(_PROCEDURE, procedure_of([s.image for s in images]), _MODIFIER),
             library(images),
             *([container(_MEASUREMENTS, groups)] if groups else []),
             container(_EVALUATIONS, _study_level(images)),
@@ -82,12 +89,7 @@ def _content(images: Sequence[Shown], plain: bool) -> Dataset:
 
 
 def _study_level(images: Sequence[Shown]) -> list[Any]:
-    report = images[0].report
-    result = c.own("PROPOSED" if report.lesions else "NONE_PROPOSED")
-    texts = [text_item(remark.name, remark.text) for remark in remarks(report)]
+    lesions = [lesion for shown in images for lesion in shown.lesions]
+    result = c.own("PROPOSED" if lesions else "NONE_PROPOSED")
+    texts = [text_item(said.name, said.text) for said in remarks(images[0].report, lesions)]
     return [code_item(c.own("SEARCH"), result), *texts]
-
-
-def _procedures(images: Sequence[Shown]) -> list[Code]:
-    solid = [isinstance(shown.image, Volume) for shown in images]
-    return [c.CT_PROCEDURE] * any(solid) + [c.IMAGING_PROCEDURE] * (not all(solid))
