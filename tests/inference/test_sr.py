@@ -15,13 +15,18 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from calcilens.imaging.candidates import candidate
+from calcilens.imaging.decode import quiet
 from calcilens.imaging.images import Plane
 from calcilens.imaging.records import SeriesInfo, Skipped
+from calcilens.imaging.study import read_study
 from calcilens.inference.change import Change, Kind, Level
 from calcilens.inference.export.facts import figures_of
 from calcilens.inference.export.objects import make
 from calcilens.inference.lesions import Concern, Finding, OutOfDomain, Patterns
+from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.report import StudyReport
+from tests import dicom_factory as factory
 from tests.inference import structured
 from tests.inference.made import STUDY_UID, ct, film
 from tests.inference.reports import PRIOR_UID, comparison, judged, reported
@@ -278,6 +283,30 @@ def test_whatever_a_report_holds_the_document_is_valid(report: StudyReport, name
             file.flush()
             assert faults(Path(file.name)) == set()
     assert sorted(told) == sorted(lesion.id for lesion in report.lesions)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PatientSex": "UNKNOWN", "PatientBirthDate": "hash", "StudyTime": "25"},
+        {"PatientName": "no caret", "StudyID": "longer than the 16 characters of it"},
+        {"PatientName": None, "PatientID": None, "StudyDate": None, "SpecificCharacterSet": "?"},
+        {"PatientName": "a=b=c=d", "AccessionNumber": ["1", "2"], "SeriesInstanceUID": "1.2.003"},
+    ],
+)
+def test_headers_as_archives_have_them_still_give_results(
+    tags: dict[str, object], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4095, (90, 80)).astype(np.uint16)
+    with quiet():
+        factory.save(factory.radiograph(pixels, **tags), tmp_path / "film.dcm")
+    study = read_study(tmp_path)
+    place = candidate(study.images[0], [[0, 20, 10], [1, 60, 40]], None, "given in a test")
+    report = run_study(study, Models(), [(study.images[0], place)])
+    made = make(report, [*DOCUMENTS, "key-objects"])
+    assert made.failed == ()
+    assert len(made.files) == 3
+    assert "no caret" not in "".join(capfd.readouterr())
 
 
 def test_titles_are_those_that_viewers_look_for() -> None:
