@@ -6,6 +6,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -295,7 +296,7 @@ def test_whatever_a_report_holds_the_document_is_valid(report: StudyReport, name
     ],
 )
 def test_headers_as_archives_have_them_still_give_results(
-    tags: dict[str, object], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tags: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 4095, (90, 80)).astype(np.uint16)
     with quiet():
