@@ -49,8 +49,12 @@ class Pattern:
 
     @property
     def code(self) -> Code:
-        """Private code: no public one was verified for the whole list."""
-        return Code(self.key.upper(), PRIVATE_SCHEME, self.label)
+        """Private code: no public one was verified for the whole list; see `PUBLIC_CODES`."""
+        return Code(_SHORT.get(self.key, self.key.upper()), PRIVATE_SCHEME, self.label)
+
+
+_SHORT = {"vascular_tram_track": "TRAM_TRACK", "nodular_subcutaneous": "NODULAR_SUBCUT"}
+"""Codes of keys longer than the 16 characters of a code value (PS3.3 8.1)."""
 
 
 _B, _E, _D = Reading.BENIGN, Reading.EVALUATE, Reading.DEPENDS
@@ -75,6 +79,25 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("plaque_like", "Plaque-like", "fusiform mass with plates at its edge", _D),
 )
 PATTERN_KEYS: tuple[str, ...] = tuple(p.key for p in PATTERNS)
+CALCIFICATION_TYPE = Code("111009", "DCM", "Calcification Type")
+CALCIFICATION_DESCRIPTOR = Code("112030", "DCM", "Calcification Descriptor")
+PUBLIC_CODES: dict[str, tuple[Code, Code]] = {
+    "laminated": (CALCIFICATION_DESCRIPTOR, Code("88446008", "SCT", "Laminated")),
+    "popcorn": (
+        CALCIFICATION_TYPE,
+        Code("129749001", "SCT", "Coarse (popcorn-like) calcification"),
+    ),
+    "vascular_tram_track": (
+        CALCIFICATION_TYPE,
+        Code("129759000", "SCT", "Vascular calcification"),
+    ),
+    "nodular_subcutaneous": (CALCIFICATION_DESCRIPTOR, Code("255288007", "SCT", "Nodular")),
+}
+"""Patterns that DICOM has a code for: what is said, and what of it (PS3.16 CID 6010 and 6132).
+
+Others are like a code in name alone: those of CID 6010 and 6012 are defined for the breast, where
+"diffuse" is spread through it and "punctate" below 0.5 mm.
+"""
 ABSENT = "absent"
 """Vote of a reader who sees no calcification."""
 

@@ -11,7 +11,7 @@ import typer
 from calcilens.commands.console import PlainCommand, print_json, say
 from calcilens.commands.reporting import Job, report_on
 from calcilens.errors import UsageError, compose
-from calcilens.inference.formats import ALL, FORMATS, USUAL
+from calcilens.inference.formats import ALL, FORMATS, USUAL, with_needed
 
 if TYPE_CHECKING:
     from calcilens.imaging.records import Skipped
@@ -116,7 +116,7 @@ def _formats(text: str) -> tuple[str, ...]:
     if unknown or not wanted:
         expected = f"{ALL}, or some of {','.join(FORMATS)}"
         raise UsageError(compose(expected, ",".join(unknown) or "none", where="--formats"))
-    return wanted
+    return with_needed(wanted)
 
 
 def _facts(outcomes: list[Outcome], refused: list[Skipped]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ STAGES = (
     "pictures and masks",
     "html",
     "DICOM objects",
+    "fhir",
 )
 """Of one study, as the bar shows them; a test holds them to those that are timed."""
 

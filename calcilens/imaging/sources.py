@@ -26,6 +26,8 @@ _NEEDED = (
     "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
 )  # fmt: skip
 """Of patient and study: every object has these, perhaps empty (type 2 in PS3.3 C.7.1 and C.7.2)."""
+_SEXES = ("", "F", "M", "O")
+"""Enumerated values of PatientSex (PS3.3 C.7.1.1)."""
 _FORMATTED = ("AS", "DA", "DT", "TM")
 _FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
@@ -59,10 +61,12 @@ def read_source(header: Header) -> Source | None:
 
 
 def _blank_invalid(tags: Dataset) -> None:
-    """Empty dates, times and ages that are none: anonymisers write hashes there."""
+    """Empty dates, times, ages and sexes that are none: anonymisers write hashes there."""
     for element in tags:
         if element.VR in _FORMATTED and not is_valid(element):
             element.value = None
+    if str(tags.get("PatientSex") or "") not in _SEXES:
+        tags.PatientSex = None
 
 
 def is_valid(element: DataElement) -> bool:

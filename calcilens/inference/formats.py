@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 FORMATS = {
     "json": "report.json, for programs",
     "html": "report.html, for people",
@@ -17,3 +19,12 @@ FORMATS = {
 """Name and what it is, in the order of writing."""
 USUAL = ("json", "html")
 ALL = "all"
+_NEEDED = {"sr": "seg"}
+"""What a format refers to: the report names segments, which must be there too."""
+
+
+def with_needed(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Return formats and those that they refer to, in the order of writing."""
+    names = set(wanted)
+    names |= {needed for name, needed in _NEEDED.items() if name in names}
+    return tuple(name for name in FORMATS if name in names)

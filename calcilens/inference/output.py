@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from calcilens.errors import InputError, compose
 from calcilens.files import part_folder, usual_mode
 from calcilens.imaging.pool import cores
+from calcilens.inference.export.fhir import bundle
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
 from calcilens.inference.export.objects import Made
@@ -61,6 +62,8 @@ def write_study(
         if "html" in formats:
             exports.append(watch.time("html", lambda: _write_html(report, part)))
         exports += _write_objects(made, part) if made else []
+        if "fhir" in formats:
+            exports.append(watch.time("fhir", lambda: _write_fhir(report, part)))
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
@@ -84,9 +87,11 @@ def _write_lesion(lesion: Lesion, part: Path) -> None:
 
 
 def _write_html(report: StudyReport, part: Path) -> dict[str, str]:
-    data = build(report).encode()
-    (part / "report.html").write_bytes(data)
-    return {"format": "html", "path": "report.html", "sha256": hashlib.sha256(data).hexdigest()}
+    return _export("html", Path("report.html"), build(report).encode(), part)
+
+
+def _write_fhir(report: StudyReport, part: Path) -> dict[str, str]:
+    return _export("fhir", Path("fhir.json"), _text(bundle(report)).encode(), part)
 
 
 def _write_objects(made: Made, part: Path) -> list[dict[str, str]]:
@@ -94,12 +99,15 @@ def _write_objects(made: Made, part: Path) -> list[dict[str, str]]:
     exports = []
     for name, data in made.files:
         count[name] += 1
-        path = Path("dicom", f"{name}-{count[name]}.dcm")
-        (part / path.parent).mkdir(exist_ok=True)
-        (part / path).write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        exports.append({"format": name, "path": str(path), "sha256": digest})
+        exports.append(_export(name, Path("dicom", f"{name}-{count[name]}.dcm"), data, part))
     return exports
+
+
+def _export(name: str, path: Path, data: bytes, part: Path) -> dict[str, str]:
+    """Write a file of the report and return what report.json says of it."""
+    (part / path.parent).mkdir(exist_ok=True)
+    (part / path).write_bytes(data)
+    return {"format": name, "path": str(path), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
@@ -112,8 +120,11 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(_text(content), encoding="utf-8")
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 @contextmanager

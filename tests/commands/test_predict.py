@@ -220,15 +220,20 @@ def test_the_bar_names_every_stage_that_takes_time(films: Path, roi: Path, tmp_p
     assert set(run["seconds"]) - untold == set(reporting.STAGES) - untold
 
 
+def test_a_report_brings_the_segmentation_that_it_refers_to(
+    films: Path, roi: Path, tmp_path: Path
+) -> None:
+    assert app("predict", films, "--out", tmp_path / "out", "--roi", roi, "--formats", "sr") == 0
+    folder = tmp_path / "out" / factory.STUDY_UID
+    assert sorted(p.name for p in (folder / "dicom").iterdir()) == ["seg-1.dcm", "sr-1.dcm"]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (["predict"], "expected a PATH"),
         (["predict", "."], "expected --out FOLDER"),
-        (
-            ["predict", ".", "--out", "o", "--formats", "json,pdf"],
-            "--formats: expected all, or some of",
-        ),
+        (["predict", ".", "--out", "o", "--formats", "json,pdf"], "expected all, or some of"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

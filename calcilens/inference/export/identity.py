@@ -15,6 +15,16 @@ from calcilens.inference.report import StudyReport, to_json
 MANUFACTURER, MODEL_NAME = "Calcilens", "Calcilens"
 NOTICE = "RESEARCH, not for diagnosis"
 """Stands in the description of every series; `DISCLAIMER` says it in full where there is room."""
+
+
+def _uuid(*part: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_OID, ":".join(("calcilens", *part)))
+
+
+DEVICE_UID = f"2.25.{_uuid('device', __version__).int}"
+"""Of this program as an observer."""
+CODES_UID = f"2.25.{_uuid('codes').int}"
+"""Of the private coding scheme."""
 SERIES_NUMBERS = {
     "sr": 9100,
     "sr-plain": 9110,
@@ -54,8 +64,14 @@ class Identity:
 
     def uid(self, *part: object) -> str:
         """Return a UID made of a UUID (PS3.5 B.2): the same for the same report and part."""
-        name = f"calcilens:{self.digest}:{'/'.join(map(str, part))}"
-        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+        return f"2.25.{self._uuid(*part).int}"
+
+    def urn(self, *part: object) -> str:
+        """Return the same UUID as a URN."""
+        return self._uuid(*part).urn
+
+    def _uuid(self, *part: object) -> uuid.UUID:
+        return _uuid(self.digest, "/".join(map(str, part)))
 
 
 def date_time(source: Dataset) -> tuple[str, str]:

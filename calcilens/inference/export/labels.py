@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from calcilens.imaging.headers import code_string
-from calcilens.imaging.images import Image, Radiograph
+from calcilens.imaging.images import Image
 from calcilens.imaging.sources import Source
+from calcilens.imaging.terms import body_part
 from calcilens.inference.export.identity import NOTICE
 from calcilens.inference.export.words import headline
 from calcilens.inference.lesions import Lesion
@@ -83,25 +83,17 @@ def region(source: Source) -> Code:
     return Code(code.value, code.scheme_designator, code.meaning)
 
 
-def side(image: Image, source: Source) -> str:
-    """Return L or R of a paired part of the body, or nothing where the files do not say it."""
-    if not isinstance(image, Radiograph):
-        return image.side or ""
-    stated = (source.header.get(k) for k in ("ImageLaterality", "Laterality"))
-    return next((str(s) for s in stated if s in ("L", "R")), "")
-
-
 def place_in_body(built: Dataset, image: Image, source: Source) -> None:
     """Say which part of the body, and which side, an object without frames shows.
 
     A paired part, or one that is not named, has a side, empty where it is not known; an unpaired
     part has none (PS3.3 C.7.3.1, Laterality).
     """
-    part = code_string(source.header, "BodyPartExamined")
+    part = body_part(source.header)
     if part is not None:
         built.BodyPartExamined = part
     if not _UNPAIRED.fullmatch(part or ""):
-        built.Laterality = side(image, source)
+        built.Laterality = image.side if image.side in ("L", "R") else ""
 
 
 def _concern(lesion: Lesion) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from io import BytesIO
-from typing import cast
+from pkgutil import resolve_name
 
 from pydicom.dataset import Dataset
 
@@ -48,14 +47,21 @@ class Shown:
         return self.report.lesions.index(lesion) + 1
 
 
-Builder = Callable[[Shown], list[Dataset]]
-BUILDERS = {
-    "seg": "calcilens.inference.export.lesion_seg",
-    "saliency": "calcilens.inference.export.saliency",
-    "presentation": "calcilens.inference.export.presentation",
-    "capture": "calcilens.inference.export.capture",
+_HERE = "calcilens.inference.export."
+IMAGE_BUILDERS = {
+    "seg": "lesion_seg:build",
+    "saliency": "saliency:build",
+    "presentation": "presentation:build",
+    "capture": "capture:build",
 }
-"""Module of each format; its `build` makes the objects of one image."""
+"""Formats that have objects of their own for each image: function of a `Shown`."""
+STUDY_BUILDERS = {
+    "sr": "sr:build",
+    "sr-plain": "sr:build_plain",
+    "key-objects": "key_objects:build",
+}
+"""Formats that gather a study: function of all its `Shown`."""
+BUILDERS = IMAGE_BUILDERS | STUDY_BUILDERS
 
 
 @dataclass(frozen=True)
@@ -73,20 +79,30 @@ class Made:
 
 def make(report: StudyReport, formats: Sequence[str]) -> Made:
     """Make the DICOM objects of a report; what fails takes nothing else with it."""
+    images = tuple(shown_images(report))
     files: list[tuple[str, bytes]] = []
     failed = []
-    for shown in shown_images(report):
-        for name in formats:
-            build = cast(Builder, import_module(BUILDERS[name]).build)
-            try:
-                with quiet():  # highdicom prints patients' names in warnings
-                    files += [(name, _bytes(dataset)) for dataset in build(shown)]
-            except Exception as error:  # highdicom raises anything on headers that it dislikes
-                if os.environ.get("CALCILENS_DEBUG"):
-                    raise
-                why = f"no {name} could be made: {unexpected(error)}"
-                failed.append(Skipped(shown.image.series_uid, why))
+    for name, part, of in _parts(images, formats):
+        build: Callable[..., list[Dataset]] = resolve_name(_HERE + BUILDERS[name])
+        try:
+            with quiet():  # highdicom prints patients' names in warnings
+                files += [(name, _bytes(dataset)) for dataset in build(part)]
+        except Exception as error:  # highdicom raises anything on headers that it dislikes
+            if os.environ.get("CALCILENS_DEBUG"):
+                raise
+            failed.append(Skipped(of, f"no {name} could be made: {unexpected(error)}"))
     return Made(tuple(files), tuple(failed))
+
+
+def _parts(
+    images: tuple[Shown, ...], formats: Sequence[str]
+) -> Iterator[tuple[str, Shown | tuple[Shown, ...], str]]:
+    """Yield each format with what an object of it is made of, and the UID of that."""
+    for name in formats if images else ():
+        if name in IMAGE_BUILDERS:
+            yield from ((name, shown, shown.image.series_uid) for shown in images)
+        else:
+            yield name, images, images[0].report.study.study_uid
 
 
 def _bytes(dataset: Dataset) -> bytes:

@@ -19,7 +19,7 @@ from calcilens.inference.export.identity import (
     NOTICE,
     SERIES_NUMBERS,
 )
-from calcilens.inference.export.labels import described, parameters, region, side
+from calcilens.inference.export.labels import described, parameters, region
 from calcilens.inference.export.lesion_seg import BY_NETWORK, stamp
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.seg import About, Segment, build_seg, concept
@@ -119,7 +119,7 @@ def _anatomy(built: Dataset, shown: Shown) -> None:
     where = region(shown.source)
     item = Dataset()
     item.AnatomicRegionSequence = DicomSequence([concept(where)])
-    item.FrameLaterality = side(shown.image, shown.source) or "U"
+    item.FrameLaterality = shown.image.side or "U"
     built.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = DicomSequence([item])
 
 
