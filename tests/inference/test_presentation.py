@@ -43,14 +43,14 @@ def test_outlines_hold_the_mask_and_nothing_else(bits: int) -> None:
     flat[2, 3] = True
     image, box = ct(), np.array([[4, 50, 70], [5, 55, 76]])
     lesion = lesion_on(image, box, flat[None])
-    found = inside(outlines(lesion), (160, 160))
+    found = inside(outlines(lesion, lesion.key_plane), (160, 160))
     np.testing.assert_array_equal(found[50:55, 70:76], flat)
     assert found.sum() == flat.sum()
 
 
 def test_a_box_is_drawn_where_there_is_no_mask() -> None:
     box = np.array([[4, 50, 70], [7, 55, 76]])
-    (line,) = outlines(lesion_on(ct(), box, None))
+    (line,) = outlines(lesion_on(ct(), box, None), 0)
     assert (line.min(0).tolist(), line.max(0).tolist()) == ([70, 50], [76, 55])
 
 
@@ -58,7 +58,7 @@ def test_no_outline_is_longer_than_a_value_can_be() -> None:
     comb = np.zeros((1, 150, 150), bool)
     comb[:, ::2] = comb[:, :, 0] = True
     lesion = lesion_on(ct((3, 160, 160)), np.array([[1, 0, 0], [2, 150, 150]]), comb)
-    parts = outlines(lesion)
+    parts = outlines(lesion, lesion.key_plane)
     assert len(parts) > 1
     assert max(8 * len(part) for part in parts) < 2**16
     assert all((a[-1] == b[0]).all() for a, b in pairwise(parts))

@@ -12,11 +12,10 @@ from highdicom.color import CIELabColor
 from pydicom.dataset import Dataset
 
 from calcilens.imaging.images import Volume
-from calcilens.imaging.sources import Source
 from calcilens.inference.export import lesion_seg
 from calcilens.inference.export.frames import Stamp, depth_mm
 from calcilens.inference.export.identity import NOTICE
-from calcilens.inference.export.labels import ANYWHERE, COLOURS, region
+from calcilens.inference.export.labels import COLOURS
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.seg import About, Segment, build_seg
 from calcilens.inference.roi.reading import read_rois
@@ -214,14 +213,3 @@ def test_a_seg_given_back_as_roi_is_the_same_lesions(kind: str, tmp_path: Path) 
     for (_, given), lesion in zip(found, image.lesions, strict=True):
         np.testing.assert_array_equal(given.box, lesion.candidate.box)
         np.testing.assert_array_equal(given.mask, lesion.candidate.mask)
-
-
-@pytest.mark.parametrize(
-    ("stated", "code"),
-    [("LEG", "30021000"), ("KNEE", "72696002"), ("ABDOMEN", "818981001"), ("X Y", None)],
-)
-def test_parts_of_the_body_have_their_public_code(stated: str, code: str | None) -> None:
-    header = Dataset()
-    header.BodyPartExamined = stated
-    found = region(Source(header))
-    assert found == ANYWHERE if code is None else (found.value, found.scheme) == (code, "SCT")

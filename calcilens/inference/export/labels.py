@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 
 from calcilens.imaging.images import Image
 from calcilens.imaging.sources import Source
@@ -15,7 +14,7 @@ from calcilens.inference.export.identity import NOTICE
 from calcilens.inference.export.words import headline
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.predictor import Described
-from calcilens.vocabulary import Code, ConcernLevel
+from calcilens.vocabulary import ConcernLevel
 
 COLOURS = {
     ConcernLevel.LOW: (79, 178, 134),
@@ -25,7 +24,6 @@ COLOURS = {
 }
 """Red, green and blue of each level of concern: those of the page."""
 _PLAIN = str.maketrans({"·": "-", "–": "-", "×": "x", "²": "2", "³": "3"})
-_ALIASES = {"LEG": "LOWERLEG", "ARM": "UPPERARM", "FEMUR": "THIGH", "SPINE": "VERTEBRALCOLUMN"}
 _UNPAIRED = re.compile(
     "ABDOMEN(PELVIS)?|CHEST(ABDOMEN|ABDPELVIS)?|NECK(CHEST(ABDOMEN|ABDPELV)?)?|HEAD(NECK)?|PELVIS|"
     "(C|CT|L|LS|S|T|TL)?SPINE|COCCYX|STERNUM|SKULL|BRAIN|FACE|JAW|MOUTH|NOSE|TONGUE|WHOLEBODY|"
@@ -34,8 +32,6 @@ _UNPAIRED = re.compile(
     "VAGINA"
 )
 """Defined terms of Body Part Examined that have no sides (PS3.16 annex L)."""
-ANYWHERE = Code("123037004", "SCT", "Body structure")
-"""Region of an image whose file names none that is known."""
 
 
 def colour(lesion: Lesion) -> tuple[int, int, int]:
@@ -70,17 +66,6 @@ def described(lesion: Lesion, number: int) -> str:
 def parameters(models: Sequence[Described]) -> dict[str, str]:
     """Return name, version and hash of the models that had a part in a report."""
     return {plain(_name(m)): f"sha256 {m.sha256}" for m in models}
-
-
-def region(source: Source) -> Code:
-    """Return the region of the body that the files name (CID 4031), or that none is known."""
-    stated = "".join(str(source.header.get("BodyPartExamined") or "").upper().split())
-    known = {name.upper(): name for name in codes.cid4031.dir()}
-    name = known.get(_ALIASES.get(stated, stated))
-    if name is None:
-        return ANYWHERE
-    code = getattr(codes.cid4031, name)
-    return Code(code.value, code.scheme_designator, code.meaning)
 
 
 def place_in_body(built: Dataset, image: Image, source: Source) -> None:

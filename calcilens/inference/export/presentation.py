@@ -99,7 +99,8 @@ def _drawn(
         referenced_images=[header],
         graphic_layer=layers[lesion.answer.concern.level],
         graphic_objects=[
-            GraphicObject("POLYLINE", line, "PIXEL", **tracked) for line in outlines(lesion)
+            GraphicObject("POLYLINE", line, "PIXEL", **tracked)
+            for line in outlines(lesion, lesion.key_plane)
         ],
         text_objects=[
             TextObject(

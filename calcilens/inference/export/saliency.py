@@ -12,6 +12,7 @@ from pydicom.sr.codedict import codes
 from calcilens import __version__
 from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.sources import decimal
+from calcilens.inference.export.concepts import ANYWHERE, site
 from calcilens.inference.export.frames import depth_mm, frame_sources, refer, settle
 from calcilens.inference.export.identity import (
     MANUFACTURER,
@@ -19,7 +20,7 @@ from calcilens.inference.export.identity import (
     NOTICE,
     SERIES_NUMBERS,
 )
-from calcilens.inference.export.labels import described, parameters, region
+from calcilens.inference.export.labels import described, parameters
 from calcilens.inference.export.lesion_seg import BY_NETWORK, stamp
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.seg import About, Segment, build_seg, concept
@@ -116,9 +117,8 @@ def _mapping(found: SaliencyMap) -> highdicom.pm.RealWorldValueMapping:
 
 def _anatomy(built: Dataset, shown: Shown) -> None:
     """Say where in the body it lies: dcmqi reads no map without it, and dciodvfy passes none."""
-    where = region(shown.source)
     item = Dataset()
-    item.AnatomicRegionSequence = DicomSequence([concept(where)])
+    item.AnatomicRegionSequence = DicomSequence([concept(site(shown.image.body_part) or ANYWHERE)])
     item.FrameLaterality = shown.image.side or "U"
     built.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = DicomSequence([item])
 

@@ -10,7 +10,7 @@ from pydicom.uid import SegmentationStorage
 from calcilens.imaging.images import Radiograph
 from calcilens.inference.export.facts import figures_of, finding_of, site_of, statements_of
 from calcilens.inference.export.objects import Shown
-from calcilens.inference.export.regions import outline, planes_of
+from calcilens.inference.export.outlines import outline, planes_of
 from calcilens.inference.export.sr_items import algorithm, concept, evaluation, measurement
 from calcilens.inference.lesions import Lesion
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.path import Path as Polygon
 
 from calcilens.imaging.candidates import candidate
-from calcilens.inference.export.regions import outline, planes_of
+from calcilens.inference.export.outlines import outline, planes_of
 from calcilens.inference.lesions import Lesion
 from tests.inference.made import ct, film
 from tests.inference.reports import reported
