@@ -152,7 +152,7 @@ SITES = {
     "WRIST": ("74670003", "Wrist joint"),
 }
 """SNOMED CT codes of values of BodyPartExamined (PS3.16 CID 4031 and annex L)."""
-ANYWHERE = Code("123037004", "SCT", "Anatomical Structure")
+ANYWHERE = Code("123037004", "SCT", "Body structure (body structure)")
 """Region of an image whose file names none that is known."""
 SIDES = {"L": Code("7771000", "SCT", "Left"), "R": Code("24028007", "SCT", "Right")}
 
