@@ -11,7 +11,7 @@ import typer
 from calcilens.commands.console import PlainCommand, print_json, say
 from calcilens.commands.reporting import Job, report_on
 from calcilens.errors import UsageError, compose
-from calcilens.inference.formats import ALL, FORMATS, USUAL, with_needed
+from calcilens.inference.formats import ALL, FORMATS, LARGE, USUAL, with_needed
 
 if TYPE_CHECKING:
     from calcilens.imaging.records import Skipped
@@ -110,7 +110,7 @@ def predict(
 
 def _formats(text: str) -> tuple[str, ...]:
     if text.strip() == ALL:
-        return tuple(FORMATS)
+        return tuple(name for name in FORMATS if name not in LARGE)
     wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
     unknown = [f for f in wanted if f not in FORMATS]
     if unknown or not wanted:

@@ -11,6 +11,7 @@ FORMATS = {
     "sr-plain": "DICOM Comprehensive SR by TID 1500, for viewers that know no 3D SR",
     "seg": "DICOM Segmentation of the lesions",
     "saliency": "DICOM Parametric Map of a CT's saliency; fractional Segmentation on radiographs",
+    "saliency-whole": "DICOM Parametric Map over all of a CT, large, for OHIF; not part of all",
     "presentation": "DICOM Presentation State with outlines and text",
     "capture": "DICOM Secondary Capture of each lesion",
     "key-objects": "DICOM Key Object Selection of the planes that matter",
@@ -19,6 +20,8 @@ FORMATS = {
 """Name and what it is, in the order of writing."""
 USUAL = ("json", "html")
 ALL = "all"
+LARGE = {"saliency-whole"}
+"""Written only where asked for by name."""
 _NEEDED = {"sr": "seg"}
 """What a format refers to: the report names segments, which must be there too."""
 

@@ -136,3 +136,24 @@ def test_the_whole_film_is_the_frame(tmp_path: Path) -> None:
     assert [(b.Rows, b.Columns) for b in built] == [image.image.pixels.shape] * 2
     assert [b.InstanceNumber for b in built] == [1, 2]
     assert len({b.SeriesInstanceUID for b in built}) == 1
+
+
+def test_the_whole_ct_has_every_plane_and_the_highest_of_all_maps(tmp_path: Path) -> None:
+    image = made(tmp_path, factory.ct_slices(stored(number=2)), 2)
+    (built,) = saliency.build_whole(image)
+    assert isinstance(image.image, Volume)
+    highest = np.zeros((len(image.image.planes), built.Rows, built.Columns), np.float32)
+    for lesion in image.lesions:
+        assert lesion.saliency is not None
+        for plane in set(lesion.saliency.location.planes):
+            seen = lesion.saliency.in_plane((built.Rows, built.Columns))
+            highest[plane] = np.maximum(highest[plane], seen)
+    assert (built.Rows, built.Columns) == SHAPE[1:]
+    for values, frame in zip(
+        values_of(reread(built)), built.PerFrameFunctionalGroupsSequence, strict=True
+    ):
+        where = frame.PlanePositionSequence[0].ImagePositionPatient
+        plane = round(float(image.image.affine.to_voxel([float(v) for v in where])[0]))
+        np.testing.assert_array_equal(values, highest[plane])
+    assert built.SeriesInstanceUID != saliency.build(image)[0].SeriesInstanceUID
+    assert saliency.build_whole(film(tmp_path / "film")) == []

@@ -18,6 +18,7 @@ from calcilens.inference.export.identity import NOTICE
 from calcilens.inference.export.labels import COLOURS
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.seg import About, Segment, build_seg
+from calcilens.inference.lesions import Answer
 from calcilens.inference.roi.reading import read_rois
 from calcilens.inference.roi.region import place
 from calcilens.vocabulary import PRIVATE_SCHEME, Code, ConcernLevel
@@ -134,6 +135,17 @@ def test_a_segment_says_what_it_is_who_made_it_and_how_it_should_look(tmp_path: 
     colour = CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue).to_rgb()
     assert np.abs(np.subtract(colour, COLOURS[ConcernLevel.HIGH])).max() <= 1
     assert (seg.ContentQualification, seg.SeriesDescription[-len(NOTICE) :]) == ("RESEARCH", NOTICE)
+
+
+def test_what_the_model_gives_no_verdict_on_is_called_a_lesion(tmp_path: Path) -> None:
+    image = made(tmp_path)
+    unsure = replace(image.lesions[0], answer=Answer.abstain("undecided"))
+    unsaid = replace(image, lesions=(unsure,), report=replace(image.report, lesions=(unsure,)))
+    kinds = [
+        seg_of(one).SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeMeaning
+        for one in (image, unsaid)
+    ]
+    assert kinds == ["Pathologic calcification", "Lesion"]
 
 
 def test_what_a_person_drew_is_not_said_to_be_our_work(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ SERIES_NUMBERS = {
     "sr-plain": 9110,
     "seg": 9120,
     "saliency": 9130,
+    "saliency-whole": 9135,
     "presentation": 9140,
     "capture": 9150,
     "key-objects": 9160,

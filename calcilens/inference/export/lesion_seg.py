@@ -6,11 +6,13 @@ from pydicom.dataset import Dataset
 
 from calcilens.imaging.images import Radiograph
 from calcilens.imaging.measure import lesion_mask
+from calcilens.inference.export.concepts import LESION
+from calcilens.inference.export.facts import finding_of
 from calcilens.inference.export.frames import Stamp, frame_sources, refer
 from calcilens.inference.export.identity import MODEL_NAME, NOTICE, SERIES_NUMBERS, date_time
 from calcilens.inference.export.labels import colour, described, lines, parameters
 from calcilens.inference.export.objects import Shown
-from calcilens.inference.export.seg import About, Segment, build_seg, used_planes
+from calcilens.inference.export.seg import CALCIFICATION, About, Segment, build_seg, used_planes
 from calcilens.inference.lesions import Lesion
 from calcilens.vocabulary import Code
 
@@ -57,6 +59,7 @@ def _segment(lesion: Lesion, number: int) -> Segment:
     return Segment(
         label=lines(lesion, number)[0][:64],
         description=described(lesion, number),
+        kind=LESION if finding_of(lesion) == LESION else CALCIFICATION,
         tracking=(lesion.id, lesion.tracking_uid),
         mask=lesion_mask(lesion.image, lesion.candidate)[0],
         start=(z, y, x),

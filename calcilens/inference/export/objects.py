@@ -51,6 +51,7 @@ _HERE = "calcilens.inference.export."
 IMAGE_BUILDERS = {
     "seg": "lesion_seg:build",
     "saliency": "saliency:build",
+    "saliency-whole": "saliency:build_whole",
     "presentation": "presentation:build",
     "capture": "capture:build",
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import highdicom
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +50,21 @@ def build(shown: Shown) -> list[Dataset]:
     return [_film(shown, image, lesion, found) for lesion, found in seen if found and found.shown]
 
 
+def build_whole(shown: Shown) -> list[Dataset]:
+    """Return one map over all of a CT: OHIF shows no other, and reads none that is compressed."""
+    image = shown.image
+    seen = [found for x in shown.lesions if (found := x.saliency) and found.shown]
+    if not isinstance(image, Volume) or not seen:
+        return []
+    values = np.zeros(image.hu.shape, np.float32)
+    for found in seen:
+        plane = found.in_plane((image.hu.shape[1], image.hu.shape[2]))
+        for z in set(found.location.planes):
+            np.maximum(values[z], plane, out=values[z])
+    part = _Part(values, range(len(values)))
+    return [_built(shown, image, part, seen[0].method, ("saliency-whole",))]
+
+
 def method_code(method: str) -> Code:
     """Return the code of a method (CID 217)."""
     return GRADIENTS if method == HIRESCAM else SALIENCY
@@ -61,39 +79,60 @@ def cropped(found: SaliencyMap, shape: tuple[int, int]) -> tuple[NDArray[np.floa
     return np.ascontiguousarray(part, np.float32), top, left
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A map of some planes of a CT: values (Z, Y, X), the planes, and its first row and column."""
+
+    values: NDArray[np.float32]
+    planes: Sequence[int]
+    top: int = 0
+    left: int = 0
+
+
 def _map(shown: Shown, image: Volume, lesion: Lesion, found: SaliencyMap) -> Dataset:
     """Make the Parametric Map of a lesion's patch: a plane of it for each of its planes."""
     planes = sorted(set(found.location.planes))
     values, top, left = cropped(found, (image.hu.shape[1], image.hu.shape[2]))
-    place = image.affine.shifted((0, top, left))
-    given = stamp(shown, "saliency", lesion.id)
+    part = _Part(np.repeat(values[None], len(planes), 0), planes, top, left)
+    built = _built(shown, image, part, found.method, ("saliency", lesion.id))
+    built.InstanceNumber = shown.number(lesion)
+    built.ContentDescription = described(lesion, shown.number(lesion))[:64]
+    _track(built, lesion)
+    return built
+
+
+def _built(
+    shown: Shown, image: Volume, part: _Part, method: str, named: tuple[str, ...]
+) -> Dataset:
+    """Build a map; it is named by its format and what tells it from others of that format."""
+    kind, given = named[0], stamp(shown, *named)
+    place = image.affine.shifted((0, part.top, part.left))
     built: Dataset = highdicom.pm.ParametricMap(
-        source_images=frame_sources(image, shown.source, planes),
-        pixel_array=np.repeat(values[None], len(planes), 0),
-        plane_positions=[_position(place.to_mm((plane, 0, 0))) for plane in planes],
+        source_images=frame_sources(image, shown.source, part.planes),
+        pixel_array=part.values,
+        plane_positions=[_position(place.to_mm((plane, 0, 0))) for plane in part.planes],
         pixel_measures=highdicom.PixelMeasuresSequence(image.spacing_mm[1:], depth_mm(image)),
         series_instance_uid=given.series_uid,
-        series_number=SERIES_NUMBERS["saliency"],
+        series_number=SERIES_NUMBERS[kind],
         sop_instance_uid=given.sop_uid,
-        instance_number=shown.number(lesion),
+        instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL_NAME,
         software_versions=__version__,
         device_serial_number="1",
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[_mapping(found)],
+        real_world_value_mappings=[_mapping(method)],
         voi_lut_transformations=[
             highdicom.VOILUTTransformation(window_center=0.5, window_width=1.0)
         ],
         content_label="SALIENCY",
-        content_description=described(lesion, shown.number(lesion))[:64],
+        content_description=_DESCRIPTION,
         series_description=_DESCRIPTION,
-        derivation=concept(method_code(found.method)),
+        derivation=concept(method_code(method)),
     )
     settle(built, given)
     refer(built, image, shown.source)
     _anatomy(built, shown)
-    _track(built, lesion)
     return built
 
 
@@ -103,15 +142,15 @@ def _position(place: NDArray[np.float64]) -> highdicom.PlanePositionSequence:
     )
 
 
-def _mapping(found: SaliencyMap) -> highdicom.pm.RealWorldValueMapping:
+def _mapping(method: str) -> highdicom.pm.RealWorldValueMapping:
     return highdicom.pm.RealWorldValueMapping(
         lut_label="SALIENCY",
-        lut_explanation=found.method[:64],
+        lut_explanation=method[:64],
         unit=codes.UCUM.NoUnits,
         value_range=(0.0, 1.0),
         slope=1.0,
         intercept=0.0,
-        quantity_definition=concept(method_code(found.method)),
+        quantity_definition=concept(method_code(method)),
     )
 
 
