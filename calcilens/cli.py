@@ -11,7 +11,18 @@ from pathlib import Path
 import typer
 
 from calcilens import DISCLAIMER, __version__
-from calcilens.commands import compare, doctor, evaluate, manifest, phantoms, predict, train
+from calcilens.commands import (
+    compare,
+    doctor,
+    evaluate,
+    listen,
+    manifest,
+    phantoms,
+    predict,
+    pull,
+    push,
+    train,
+)
 from calcilens.commands.console import guarded
 
 app = typer.Typer(
@@ -39,7 +50,7 @@ def root(
     """Hold options that stand before the command."""
 
 
-for module in (doctor, manifest, phantoms, train, evaluate, predict, compare):
+for module in (doctor, manifest, phantoms, train, evaluate, predict, compare, pull, push, listen):
     module.register(app)
 
 
