@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ from calcilens.commands.console import (
 from calcilens.errors import ArchiveError, UsageError, compose
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from calcilens.inference.network.archive import Archive, Node
     from calcilens.inference.network.pull import Pull, Pulled
 
@@ -123,17 +126,18 @@ def _fetch_all(
     failed: list[object] = []
     with progress_bar() as bar:
         for uid in studies:
-            task = bar.add_task("fetch", total=None)
-            job = Pull(
-                archive, out or Path(), node.patience, tell=say,
-                progress=lambda n, total, task=task: bar.update(task, completed=n, total=total),
-            )  # fmt: skip
+            shown = partial(_show, bar, bar.add_task("fetch", total=None))
+            job = Pull(archive, out or Path(), node.patience, tell=say, progress=shown)
             try:
                 done.append(_one(job, uid, look=out is None))
             except ArchiveError as error:
                 say(str(error))
                 failed.append({"study_uid": uid, "reason": str(error)})
     return {"studies": done, "failed": failed}
+
+
+def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
 
 
 def _one(job: Pull, uid: str, *, look: bool) -> dict[str, object]:

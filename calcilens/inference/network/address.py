@@ -30,7 +30,8 @@ class DimseAddress:
     tls: bool
 
     def __str__(self) -> str:
-        return f"{'dicoms://' if self.tls else ''}{self.title}@{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'dicoms://' if self.tls else ''}{self.title}@{host}:{self.port}"
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,6 @@ class DimseArchive:
     @contextmanager
     def _open(self, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
         with closing(associate(self._address, self._node, contexts)) as association:
-            if not association.accepted_contexts:
-                raise ArchiveError(f"{self._address}: the archive offers nothing of what is needed")
             yield association
 
 

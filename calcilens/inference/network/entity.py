@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 from typing import cast
 
 from pydicom.dataset import Dataset
@@ -14,6 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AssociationSocket
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
@@ -36,6 +38,18 @@ SYNTAXES = (
 """Transfer syntaxes of images that we read."""
 _TRANSIENT = 2
 """Result of a rejection that may pass (PS3.8 9.3.4)."""
+
+
+def _shut(self: AssociationSocket) -> None:
+    """End a connection, and give the socket back also where there was none to end."""
+    if self.socket is not None:
+        with suppress(OSError):
+            self.socket.shutdown(SHUT_RDWR)
+        self.socket.close()
+
+
+# pynetdicom 3.0 leaves the socket of a failed connection open: a night without archive, and many are
+AssociationSocket._shutdown_socket = _shut  # type: ignore[method-assign]
 
 
 def application_entity(title: str, timeout_s: float) -> AE:
@@ -80,6 +94,8 @@ def associate(
     )
     if found.is_established:
         return found
+    if found.rejected_contexts:
+        raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
     said = found.acceptor.primitive
     if not found.is_rejected or said is None:
         raise Unreachable(f"{address}: the archive cannot be reached, or broke off")

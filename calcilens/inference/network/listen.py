@@ -82,8 +82,9 @@ class Listener:
         self._spool.clear_incoming()
         self._queue.recover()
         for folder in self._spool.studies.iterdir():
-            if self._queue.study(folder.name) is None:
-                self._queue.arrived(folder.name, len(self._spool.objects(folder.name)))
+            row, objects = self._queue.study(folder.name), len(self._spool.objects(folder.name))
+            if row is None or row.objects != objects:
+                self._queue.arrived(folder.name, objects)
         left = [r for r in self._queue.studies() if r.state not in ("sent", "failed")]
         if left:
             self._tell(f"{len(left)} studies of an earlier run go on")

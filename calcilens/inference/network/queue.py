@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 STATES = ("receiving", "received", "predicting", "predicted", "sending", "sent", "failed")
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
+PRAGMA synchronous = NORMAL; -- a lost row is a step done again; objects themselves are synced
 CREATE TABLE IF NOT EXISTS studies (
     uid TEXT PRIMARY KEY, state TEXT NOT NULL, objects INTEGER NOT NULL, changed REAL NOT NULL,
     due REAL NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, why TEXT

@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from socketserver import TCPServer
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AllStoragePresentationContexts, _config, evt
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
@@ -88,34 +89,43 @@ class Receiver:
         Raises:
             UsageError: The address cannot be used.
         """
-        tempfile.tempdir = str(self._spool.incoming)  # where pynetdicom writes what comes in
         entity = application_entity(place.title, self._limits.idle_s)
-        _config.STORE_RECV_CHUNKED_DATASET = True  # to the disk, not through the memory
         entity.maximum_pdu_size = self._limits.pdu_bytes
         entity.maximum_associations = self._limits.associations
         entity.require_called_aet = True
         entity.require_calling_aet = list(place.allowed)
-        server = entity.make_server(
-            (place.host, place.port),
-            contexts=_contexts(),
-            ssl_context=place.tls,
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, self._opened),
-                (evt.EVT_REJECTED, self._rejected),
-                (evt.EVT_C_STORE, self._stored),
-                (evt.EVT_N_CREATE, self._announced),
-            ],
-            server_class=_made(place, self._limits),
-        )
-        thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-        thread.start()
+        with _to_disk(self._spool):
+            server = self._server(entity, place)
+            thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                server.shutdown()
+                for association in server.active_associations:
+                    association.abort()
+                thread.join()
+
+    def _server(self, entity: AE, place: Place) -> _Server:
+        handlers: list[Any] = [
+            (evt.EVT_CONN_OPEN, self._opened),
+            (evt.EVT_REJECTED, self._rejected),
+            (evt.EVT_C_STORE, self._stored),
+            (evt.EVT_N_CREATE, self._announced),
+        ]
         try:
-            yield
-        finally:
-            server.shutdown()
-            for association in server.active_associations:
-                association.abort()
-            thread.join()
+            return _Server(
+                entity,
+                (place.host, place.port),
+                place.title,
+                _contexts(),
+                ssl_context=place.tls,
+                evt_handlers=handlers,
+            )
+        except OSError as error:
+            where = f"--bind {place.host} --port {place.port}"
+            found = error.strerror or "none"
+            raise UsageError(compose("an address to listen on", found, where=where)) from error
 
     def _opened(self, event: Event) -> None:
         """Let the socket of an association refuse what is too long, or does not fit the disk."""
@@ -207,6 +217,17 @@ class _Measured:
         return self._read(size)
 
 
+@contextmanager
+def _to_disk(spool: Spool) -> Iterator[None]:
+    """Have pynetdicom write what comes in to the spool, and not hold it in memory."""
+    before = tempfile.tempdir
+    tempfile.tempdir, _config.STORE_RECV_CHUNKED_DATASET = str(spool.incoming), True
+    try:
+        yield
+    finally:
+        tempfile.tempdir, _config.STORE_RECV_CHUNKED_DATASET = before, False
+
+
 def _contexts() -> list[Any]:
     storage = [c.abstract_syntax or "" for c in AllStoragePresentationContexts]
     return [
@@ -216,33 +237,25 @@ def _contexts() -> list[Any]:
     ]
 
 
-def _made(place: Place, limits: Limits) -> Callable[..., ThreadedAssociationServer]:
-    """Return what makes the server, or says why it cannot listen there."""
+class _Server(ThreadedAssociationServer):
+    """Never waits for one sender alone: neither for its handshake nor for half a PDU."""
 
-    class Server(ThreadedAssociationServer):
-        """Never waits for one sender alone: neither for its handshake nor for half a PDU."""
+    request_queue_size = 64
+    daemon_threads = True
 
-        request_queue_size = 64
-        daemon_threads = True
+    def get_request(self) -> Any:
+        listening: Any = self.socket
+        client, address = listening.accept()
+        client.settimeout(self.ae.network_timeout)
+        if self.ssl_context is not None:
+            client = self.ssl_context.wrap_socket(
+                client, server_side=True, do_handshake_on_connect=False
+            )
+        return client, address
 
-        def get_request(self) -> Any:
-            client, address = self.socket.accept()
-            client.settimeout(limits.idle_s)
-            if self.ssl_context is not None:
-                client = self.ssl_context.wrap_socket(
-                    client, server_side=True, do_handshake_on_connect=False
-                )
-            return client, address
+    def shutdown(self) -> None:
+        TCPServer.shutdown(self)
+        self.server_close()
 
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """Pass over what a broken connection did: it concerns nobody else."""
-
-    def make(*args: Any, **how: Any) -> ThreadedAssociationServer:
-        try:
-            return Server(*args, **how)
-        except OSError as error:
-            where = f"--bind {place.host} --port {place.port}"
-            found = error.strerror or "none"
-            raise UsageError(compose("an address to listen on", found, where=where)) from error
-
-    return make
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over what a broken connection did: it concerns nobody else."""
