@@ -48,7 +48,7 @@ def _shut(self: AssociationSocket) -> None:
         self.socket.close()
 
 
-# pynetdicom 3.0 leaves the socket of a failed connection open: a night without archive, and many are
+# pynetdicom 3.0 leaves the socket of a failed connection open
 AssociationSocket._shutdown_socket = _shut  # type: ignore[method-assign]
 
 

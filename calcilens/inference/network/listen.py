@@ -79,8 +79,8 @@ class Listener:
 
     def _begin(self) -> None:
         """Take up what an earlier run left."""
-        self._spool.clear_incoming()
         self._queue.recover()
+        self._spool.clear(self._queue.is_result)
         for folder in self._spool.studies.iterdir():
             row, objects = self._queue.study(folder.name), len(self._spool.objects(folder.name))
             if row is None or row.objects != objects:
@@ -92,7 +92,7 @@ class Listener:
     def _work(self, stop: threading.Event) -> None:
         loops = [self._loop() for _ in range(self._settings.workers)]
         to, node = self._settings.to, self._settings.node
-        sender = SendLoop(self._queue, to, node, self._tell)
+        sender = SendLoop(self._spool, self._queue, to, node, self._tell)
         with ThreadPoolExecutor(len(loops) + 2) as threads:
             tasks = (self._watch, sender.run, *(loop.run for loop in loops))
             running = [threads.submit(task, stop) for task in tasks]
@@ -135,7 +135,9 @@ class Listener:
             with self._receiver.lock:
                 now = self._queue.study(row.uid)
                 if now is not None and now.state == "sent":
-                    self._spool.remove(row.uid, self._queue.remove(row.uid))
+                    results = [r.sop_uid for r in self._queue.results(row.uid)]
+                    self._queue.remove(row.uid)
+                    self._spool.remove(row.uid, results)
 
 
 def status(spool: Spool) -> dict[str, Any]:

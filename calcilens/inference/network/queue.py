@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS studies (
     due REAL NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, why TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS results (
-    sop_uid TEXT PRIMARY KEY, study TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL
+    sop_uid TEXT PRIMARY KEY, study TEXT NOT NULL, state TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS announced (
     study TEXT, sop_uid TEXT, PRIMARY KEY (study, sop_uid)
@@ -65,7 +65,6 @@ class Result(NamedTuple):
 
     sop_uid: str
     study: str
-    path: str
     state: str
 
 
@@ -141,17 +140,16 @@ class Queue:
             self._do("UPDATE studies SET state = ? WHERE uid = ?", (after, study.uid))
             return study
 
-    def predicted(self, uid: str, results: Sequence[tuple[str, Path]]) -> bool:
+    def predicted(self, uid: str, results: Iterable[str]) -> bool:
         """Note the objects of a report, by UID; those of an earlier one that were not sent go."""
         with self._lock, self._rows:
             self._rows.execute("BEGIN")
             if not self.move(uid, "predicting", "predicted"):
                 return False
             self._rows.execute("DELETE FROM results WHERE study = ? AND state != 'sent'", (uid,))
-            for sop_uid, path in results:
+            for sop_uid in results:
                 self._rows.execute(
-                    "INSERT OR IGNORE INTO results VALUES (?, ?, ?, 'waiting')",
-                    (sop_uid, uid, str(path)),
+                    "INSERT OR IGNORE INTO results VALUES (?, ?, 'waiting')", (sop_uid, uid)
                 )
         return True
 
@@ -164,7 +162,7 @@ class Queue:
 
     def results(self, study: str) -> list[Result]:
         """Return the objects of a study's report."""
-        rows = self._do("SELECT * FROM results WHERE study = ? ORDER BY path", (study,))
+        rows = self._do("SELECT * FROM results WHERE study = ? ORDER BY sop_uid", (study,))
         return [Result(*row) for row in rows]
 
     def is_result(self, sop_uid: str) -> bool:
@@ -176,12 +174,10 @@ class Queue:
         rows = self._do("SELECT * FROM studies WHERE uid = ?", (uid,))
         return StudyRow(*rows[0]) if rows else None
 
-    def remove(self, uid: str) -> list[Path]:
-        """Forget a study, but not which objects were made of it; return where those lie."""
-        paths = [Path(r.path) for r in self.results(uid)]
+    def remove(self, uid: str) -> None:
+        """Forget a study, but not which objects were made of it."""
         self._do("DELETE FROM announced WHERE study = ?", (uid,))
         self._do("DELETE FROM studies WHERE uid = ?", (uid,))
-        return paths
 
     def studies(self, state: str | None = None) -> list[StudyRow]:
         """Return the studies, or those in a state."""
@@ -191,12 +187,19 @@ class Queue:
         return [StudyRow(*row) for row in rows]
 
     def recover(self) -> None:
-        """Begin again what the end of the program broke off."""
-        for before, after in (("predicting", "received"), ("sending", "predicted")):
-            self._do(
-                "UPDATE studies SET state = ?, failures = failures + (? = 'received') "
-                "WHERE state = ?", (after, after, before),
-            )  # fmt: skip
+        """Begin again what the end of the program broke off.
+
+        A study that was coming in is given its time anew: its sender must find us again first.
+        """
+        now = time.time()
+        self._do("UPDATE studies SET changed = ? WHERE state = 'receiving'", (now,))
+        self._do("UPDATE studies SET state = 'predicted' WHERE state = 'sending'", ())
+        # A study that ends the program each time must not do so for ever
+        self._do(
+            "UPDATE studies SET state = 'received', failures = failures + 1 "
+            "WHERE state = 'predicting'",
+            (),
+        )
 
     def _do(
         self, text: str, values: dict[str, object] | tuple[object, ...]

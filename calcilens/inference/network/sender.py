@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from calcilens.errors import ArchiveError, InputError
 from calcilens.inference.network.address import Address
 from calcilens.inference.network.archive import Archive, Node, open_archive
 from calcilens.inference.network.objects import ObjectFile, read_object
 from calcilens.inference.network.queue import Queue, StudyRow
+from calcilens.inference.network.spool import Spool
 from calcilens.inference.network.workers import PAUSE_S
 
 
@@ -18,14 +18,23 @@ class SendLoop:
     """Sends the results of one study after the other.
 
     Args:
+        spool: Where the results lie.
         queue: Studies on their way.
         to: The archive.
         node: This end; an archive is never given up, `node.patience` says how long to wait.
         tell: Gets one line an event.
     """
 
-    def __init__(self, queue: Queue, to: Address, node: Node, tell: Callable[[str], None]) -> None:
-        self._queue, self._to, self._node, self._tell = queue, to, node, tell
+    def __init__(
+        self,
+        spool: Spool,
+        queue: Queue,
+        to: Address,
+        node: Node,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._spool, self._queue, self._tell = spool, queue, tell
+        self._to, self._node = to, node
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -80,4 +89,4 @@ class SendLoop:
 
     def _left(self, study_uid: str) -> list[ObjectFile]:
         results = self._queue.results(study_uid)
-        return [read_object(Path(r.path)) for r in results if r.state != "sent"]
+        return [read_object(self._spool.result(r.sop_uid)) for r in results if r.state != "sent"]

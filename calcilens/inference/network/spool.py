@@ -12,13 +12,17 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from calcilens.errors import UsageError, compose
 from calcilens.files import held, whole
 from calcilens.inference.network.objects import ObjectFile
+
+_PATIENCE = 10
+"""Tries to get hold of a spool."""
 
 
 class Spool:
@@ -48,13 +52,14 @@ class Spool:
         Raises:
             UsageError: Another one does.
         """
-        with held(self.root) as free:
-            if not free:
-                raise UsageError(
-                    compose("a spool of its own", "one in use", where=str(self.root),
-                            fix="stop the other calcilens listen, or give another --spool")
-                )  # fmt: skip
-            yield
+        for _ in range(_PATIENCE):
+            with held(self.root) as free:
+                if free:
+                    yield
+                    return
+            time.sleep(0.1)  # one that asks for the status holds it for a moment
+        fix = "stop the other calcilens listen, or give another --spool"
+        raise UsageError(compose("a spool of its own", "one in use", where=str(self.root), fix=fix))
 
     def in_use(self) -> bool:
         """Say whether a program works on the folder."""
@@ -90,28 +95,36 @@ class Spool:
         """Return the UIDs of the objects of a study."""
         return {path.name.removesuffix(".dcm") for path in (self.studies / study_uid).iterdir()}
 
-    def post(self, files: Sequence[ObjectFile]) -> list[tuple[str, Path]]:
-        """Copy result objects to the outbox; their UIDs and places."""
-        posted = []
+    def result(self, sop_uid: str) -> Path:
+        """Return where an object to be sent lies."""
+        return self.outbox / f"{sop_uid}.dcm"
+
+    def post(self, files: Sequence[ObjectFile]) -> list[str]:
+        """Copy result objects to the outbox; return their UIDs."""
         for file in files:
-            target = self.outbox / f"{file.instance.sop_uid}.dcm"
-            with whole(target) as part:
+            with whole(self.result(file.instance.sop_uid)) as part:
                 shutil.copyfile(file.path, part)
                 _sync(part)
-            posted.append((file.instance.sop_uid, target))
-        return posted
+        return [file.instance.sop_uid for file in files]
 
-    def clear_incoming(self) -> None:
-        """Remove what was never received whole: its senders were not told that it was."""
+    def clear(self, is_result: Callable[[str], bool]) -> None:
+        """Remove what the end of the program left.
+
+        Objects that never came whole, whose senders were not told that they did; and results of
+        reports that did not come to be.
+        """
         for left in self.incoming.iterdir():
             left.unlink(missing_ok=True)
+        for path in self.outbox.iterdir():
+            if not is_result(path.name.removesuffix(".dcm")):
+                path.unlink(missing_ok=True)
 
-    def remove(self, study_uid: str, results: Sequence[Path]) -> None:
+    def remove(self, study_uid: str, results: Iterable[str]) -> None:
         """Remove a study that is done."""
         for folder in (self.studies, self.reports):
             shutil.rmtree(folder / study_uid, ignore_errors=True)
-        for path in results:
-            path.unlink(missing_ok=True)
+        for sop_uid in results:
+            self.result(sop_uid).unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -139,6 +139,8 @@ class PredictLoop:
             return
         if self._queue.predicted(row.uid, posted):
             self._tell(f"study {row.uid}: predicted, {len(posted)} result objects")
+        else:
+            self._tell(f"study {row.uid}: more of it came meanwhile; it is predicted again")
 
     def _failed(self, row: StudyRow, error: InputError | OSError) -> None:
         why = str(error) if isinstance(error, InputError) else error.strerror or "cannot be written"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
+from pydicom.uid import UID, CTImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.events import Event
@@ -41,14 +41,14 @@ def ct_study(folder: Path, number: int = 1, planes: int = 6) -> list[ObjectFile]
     ball = ((z - middle) * 2.0) ** 2 + ((y - 40) * 0.5) ** 2 + ((x - 50 - number) * 0.75) ** 2
     stored[ball < 16] = 1524
     root = f"{factory.ROOT}.7.{number}"
-    uids = {
+    uids: dict[str, Any] = {
         "StudyInstanceUID": root,
         "SeriesInstanceUID": f"{root}.1",
         "FrameOfReferenceUID": f"{root}.2",
     }
     for plane, ds in enumerate(factory.ct_slices(stored, **uids)):
         uid = f"{root}.1.{plane + 1}"
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(uid)
         factory.save(complete(ds), folder / f"{plane}.dcm")
     return find_objects([folder])[0]
 
@@ -109,7 +109,8 @@ class FakeArchive:
     def _store(self, event: Event) -> int:
         status = self._next(event)
         if status == 0:
-            self.taken.append(str(event.request.AffectedSOPInstanceUID))
+            request: Any = event.request
+            self.taken.append(str(request.AffectedSOPInstanceUID))
         return 0xA700 if status is None else status
 
     def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:

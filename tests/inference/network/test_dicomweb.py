@@ -104,7 +104,8 @@ class FakeWeb:
         kind: str = "application/dicom+json",
     ) -> None:
         if status is None:
-            return request.connection.close()
+            request.connection.close()
+            return
         request.send_response(status)
         request.send_header("Content-Type", kind)
         request.end_headers()

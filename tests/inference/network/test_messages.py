@@ -116,7 +116,9 @@ def test_waits_grow_and_stay_below_the_longest(n: int, first: float, longest: fl
 
 
 def test_a_step_that_gains_something_each_time_is_never_given_up() -> None:
-    patience, told, done = Patience(attempts=2, first_s=0, longest_s=0), [], []
+    patience = Patience(attempts=2, first_s=0, longest_s=0)
+    told: list[str] = []
+    done: list[int] = []
 
     def step() -> None:
         done.append(1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -47,7 +48,8 @@ def receiving(
     tmp_path: Path, limits: Limits = LIMITS, allowed: tuple[str, ...] = (), tls: Tls | None = None
 ) -> Iterator[Running]:
     spool, port = Spool(tmp_path / "spool"), free_port()
-    queue, told = Queue(spool.queue), []
+    queue = Queue(spool.queue)
+    told: list[str] = []
     place = Place("US", "127.0.0.1", port, allowed, tls.server() if tls else None)
     with Receiver(spool, queue, limits, told.append).serving(place):
         address = DimseAddress("US", "localhost" if tls else "127.0.0.1", port, tls is not None)
@@ -124,7 +126,7 @@ def test_our_own_results_that_an_archive_sends_back_start_nothing(
     with receiving(tmp_path) as us:
         us.queue.arrived("1.2", 1)
         us.queue.move("1.2", "receiving", "predicting")
-        us.queue.predicted("1.2", [(files[0].instance.sop_uid, files[0].path)])
+        us.queue.predicted("1.2", [files[0].instance.sop_uid])
         assert send(us.address, files[:1]) == [files[0].instance.sop_uid]
         assert us.queue.study(files[0].instance.study_uid) is None
 
@@ -210,10 +212,9 @@ def test_a_sender_that_dies_in_an_object_leaves_nothing_confirmed(
         association = associate(
             us.address, NODE, [build_context(files[0].instance.sop_class_uid, files[0].syntax_uid)]
         )
-        association.dul.socket.socket.sendall(
-            b"\x04\x00\x00\x00\x40\x00\x00\x00\x3f\xfa\x01\x00half"
-        )  # type: ignore[union-attr]
-        association.dul.socket.socket.close()  # type: ignore[union-attr]
+        socket_: Any = association.dul.socket
+        socket_.socket.sendall(b"\x04\x00\x00\x00\x40\x00\x00\x00\x3f\xfa\x01\x00half")
+        socket_.socket.close()
         association.abort(block=False)
         assert len(send(us.address, files)) == 6
     assert len(us.queue.studies()) == 1
@@ -266,7 +267,7 @@ def certificates(folder: Path) -> Callable[[str], Tls]:
         (folder / "names").write_text("subjectAltName=DNS:localhost")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
                 "-CAcreateserial", "-days", "2",
-                 "-out", f"{name}.pem", "-extfile", "names")  # fmt: skip
+                "-out", f"{name}.pem", "-extfile", "names")  # fmt: skip
         return Tls(folder / "ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
 
     return issue
