@@ -102,9 +102,9 @@ def pull(
 
 
 def _filters(studies: list[str], date: str, modality: str) -> tuple[str, str]:
-    from pydicom.uid import UID
+    from calcilens.inference.network.objects import is_uid
 
-    wrong = [uid for uid in studies if not UID(uid).is_valid]
+    wrong = [uid for uid in studies if not is_uid(uid)]
     if wrong:
         raise UsageError(compose("a study UID", repr(wrong[0]), where="STUDY_UID"))
     days = date.split("-")

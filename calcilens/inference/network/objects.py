@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
 
 from calcilens.errors import InputError, compose
 from calcilens.imaging.records import Skipped
 
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
 
 
@@ -43,6 +44,11 @@ class ObjectFile(NamedTuple):
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def is_uid(text: str) -> bool:
+    """Say whether a text is a UID; leading zeros, which PS3.5 9.1 forbids, do occur."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
 def read_object(path: Path) -> ObjectFile:
     """Read which object a file holds.
 
@@ -59,13 +65,10 @@ def read_object(path: Path) -> ObjectFile:
     except Exception as error:  # pydicom has no end of errors for damaged files
         found_ = type(error).__name__
         raise InputError(compose("a DICOM file", found_, where=str(path), fix=fix)) from error
-    if not all(UID(uid).is_valid for uid in (*found, syntax)):
-        named = [
-            t
-            for t, uid in zip([*_TAGS, "TransferSyntaxUID"], [*found, syntax], strict=True)
-            if not UID(uid).is_valid
-        ]
-        raise InputError(compose("valid UIDs", f"no valid {', '.join(named)}", where=str(path)))
+    named = zip([*_TAGS, "TransferSyntaxUID"], [*found, syntax], strict=True)
+    bad = [tag for tag, uid in named if not is_uid(uid)]
+    if bad:
+        raise InputError(compose("valid UIDs", f"no valid {', '.join(bad)}", where=str(path)))
     sop_class, sop, study, series = found
     return ObjectFile(path, Instance(study, series, sop, sop_class), syntax)
 

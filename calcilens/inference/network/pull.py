@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.uid import UID
-
 from calcilens.errors import ArchiveError, InputError, Unreachable, compose
 from calcilens.files import whole
 from calcilens.inference.network.archive import Archive
-from calcilens.inference.network.objects import Instance, read_object
+from calcilens.inference.network.objects import Instance, is_uid, read_object
 from calcilens.inference.network.retries import Patience, persist
 
 
@@ -70,8 +68,7 @@ class Pull:
         persist(ask, lambda: 0, self._patience, self._tell)
         if not found:
             raise ArchiveError(f"study {study_uid}: the archive holds none of it")
-        wrong = [i for i in found if not (UID(i.sop_uid).is_valid and UID(i.series_uid).is_valid)]
-        if wrong:
+        if not all(is_uid(i.sop_uid) and is_uid(i.series_uid) for i in found):
             raise ArchiveError(f"study {study_uid}: the archive names objects by what is no UID")
         return found
 

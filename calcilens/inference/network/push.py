@@ -72,7 +72,14 @@ class Push:
             ArchiveError: The archive cannot be reached.
         """
         before = [f for f in files if self._ledger.has(f)]
-        held = self._held(before) if before else set()
+        held: set[str] | None = set()
+
+        def ask() -> None:
+            nonlocal held
+            held = self._held(before)
+
+        if before:
+            persist(ask, lambda: 0, self._patience, self._tell)
         known = tuple(f for f in before if held is None or f.instance.sop_uid in held)
         again = set(before) - set(known)
         if again:
