@@ -37,6 +37,7 @@ STAGES = (
     "comparison",
     "pictures and masks",
     "html",
+    "DICOM objects",
 )
 """Of one study, as the bar shows them; a test holds them to those that are timed."""
 

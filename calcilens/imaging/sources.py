@@ -21,6 +21,11 @@ from calcilens.imaging.images import Image, Volume
 
 _LARGEST = 64 * 1024
 """Longest value that is kept, bytes: no object of ours copies bulk data."""
+_NEEDED = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
+)  # fmt: skip
+"""Of patient and study: every object has these, perhaps empty (type 2 in PS3.3 C.7.1 and C.7.2)."""
 _FORMATTED = ("AS", "DA", "DT", "TM")
 _FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
@@ -46,6 +51,8 @@ def read_source(header: Header) -> Source | None:
             for tag in long:
                 del tags[tag]
             _blank_invalid(tags)
+            for keyword in set(_NEEDED) - set(tags.dir()):
+                setattr(tags, keyword, None)
     except Exception:  # pydicom raises anything on broken values
         return None
     return Source(tags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -150,11 +150,16 @@ def _run_one(
         folder = wishes.out / folder_name(uid)
         return Outcome(uid, "kept", str(folder), images, **before._asdict())
     loaded = watch.time("loading code and models", lambda: models.loaded)
+    from calcilens.inference.export.objects import BUILDERS, make
     from calcilens.inference.output import write_study
     from calcilens.inference.pipeline import run_study
 
     report = run_study(study, loaded, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
-    folder = write_study(report, wishes.out, wishes.formats, run, watch)
+    made = None
+    if wanted := [name for name in wishes.formats if name in BUILDERS]:
+        made = watch.time("DICOM objects", lambda: make(report, wanted))
+        report = replace(report, skipped=(*report.skipped, *made.failed))
+    folder = write_study(report, wishes.out, wishes.formats, run, watch, made)
     return Outcome(uid, "written", str(folder), images, **kept(report)._asdict())
 
 

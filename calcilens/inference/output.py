@@ -7,9 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from calcilens.errors import InputError, compose
 from calcilens.files import part_folder, usual_mode
 from calcilens.inference.export.html import build
 from calcilens.inference.export.mask import write_mask
-from calcilens.inference.export.objects import BUILDERS, objects
+from calcilens.inference.export.objects import Made
 from calcilens.inference.export.pictures import pictures
 from calcilens.inference.provenance import folder_name, kept
 from calcilens.inference.report import StudyReport, schema, to_json
@@ -36,6 +36,7 @@ def write_study(
     formats: tuple[str, ...],
     facts: dict[str, Any],
     watch: Stopwatch,
+    made: Made | None = None,
 ) -> Path:
     """Write everything of one study and put it in place at once.
 
@@ -45,6 +46,7 @@ def write_study(
         formats: Of `FORMATS`; lesions and run.json are always written.
         facts: Content of run.json; timings are added.
         watch: Takes the time of writing and has that of the other stages.
+        made: DICOM objects of the report; None for none.
 
     Returns:
         The study's folder.
@@ -55,7 +57,7 @@ def write_study(
         exports = []
         if "html" in formats:
             exports.append(watch.time("html", lambda: _write_html(report, part)))
-        exports += watch.time("dicom", lambda: _write_objects(report, part, formats))
+        exports += _write_objects(made, part) if made else []
         if "json" in formats:
             _write_json(part / "report.json", _checked(to_json(report, exports)))
         seconds = {name: round(s, 3) for name, s in watch.seconds.items()}
@@ -80,19 +82,16 @@ def _write_html(report: StudyReport, part: Path) -> dict[str, str]:
     return {"format": "html", "path": "report.html", "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _write_objects(
-    report: StudyReport, part: Path, formats: tuple[str, ...]
-) -> list[dict[str, str]]:
+def _write_objects(made: Made, part: Path) -> list[dict[str, str]]:
+    count: Counter[str] = Counter()
     exports = []
-    for name in [f for f in formats if f in BUILDERS]:
-        for number, dataset in enumerate(objects(report, name), 1):
-            path = Path("dicom", f"{name}-{number}.dcm")
-            (part / path.parent).mkdir(exist_ok=True)
-            stream = BytesIO()
-            dataset.save_as(stream, enforce_file_format=True)
-            (part / path).write_bytes(stream.getvalue())
-            digest = hashlib.sha256(stream.getvalue()).hexdigest()
-            exports.append({"format": name, "path": str(path), "sha256": digest})
+    for name, data in made.files:
+        count[name] += 1
+        path = Path("dicom", f"{name}-{count[name]}.dcm")
+        (part / path.parent).mkdir(exist_ok=True)
+        (part / path).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        exports.append({"format": name, "path": str(path), "sha256": digest})
     return exports
 
 
