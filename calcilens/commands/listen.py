@@ -83,7 +83,9 @@ def listen(
     status: bool = typer.Option(False, "--status", help="Say how things stand, and leave."),
     as_json: bool = typer.Option(False, "--json", help="The status for a program."),
 ) -> None:
-    """Receive studies (C-STORE), report on them, and send the results to an archive.
+    """Report on studies that are sent here; send results on.
+
+    Studies come by C-STORE; what is made of them goes to an archive by C-STORE or STOW-RS.
 
     Stop it with SIGTERM or Ctrl-C; it goes on with what is left when it is started again, also
     after a crash. With --status: exit code 0, all is well; 1, it is not running; 3, some studies

@@ -189,7 +189,10 @@ def test_the_bar_names_every_stage_that_takes_time(films: Path, roi: Path, tmp_p
     [
         (["predict"], "expected a PATH"),
         (["predict", "."], "expected --out FOLDER"),
-        (["predict", ".", "--out", "o", "--formats", "json,pdf"], "--formats: expected all, or some of"),
+        (
+            ["predict", ".", "--out", "o", "--formats", "json,pdf"],
+            "--formats: expected all, or some of",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

@@ -53,8 +53,8 @@ class Predictor:
         self._options = options
         self._known: dict[tuple[bool, ...], Chosen] = {}
 
-    def report(self, folder: Path) -> str:
-        """Report on a study and return the folder of the report.
+    def report(self, folder: Path) -> dict[str, Any]:
+        """Report on a study; return the folder of the report, and how much was left out.
 
         Raises:
             CalcilensError: It cannot be done.
@@ -71,13 +71,13 @@ class Predictor:
         (outcome,) = run_all([study], models, None, wishes, seconds={})
         if outcome.folder is None:
             raise StudyError(outcome.why or "it failed")
-        return outcome.folder
+        return {"report": outcome.folder, "skipped": outcome.skipped}
 
 
 def answer(predictor: Predictor, folder: str) -> dict[str, Any]:
     """Return what to say of a study; no error of one study ends the worker."""
     try:
-        return {"report": predictor.report(Path(folder))}
+        return predictor.report(Path(folder))
     except CalcilensError as error:
         return {"error": str(error), "lasting": True}
     except OSError as error:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from calcilens.errors import InputError, StudyError
 from calcilens.inference.network.objects import ObjectFile, find_objects
@@ -19,6 +20,18 @@ from calcilens.inference.network.worker import Options
 
 PAUSE_S = 0.2
 """Between two looks at the queue."""
+
+
+class Reported(NamedTuple):
+    """What a worker made.
+
+    Args:
+        folder: Of the report.
+        skipped: Files, series, places and objects that were left out; report.json says why.
+    """
+
+    folder: Path
+    skipped: int
 
 
 class WorkerError(InputError):
@@ -37,8 +50,8 @@ class Worker:
         self._options, self._timeout_s = options, timeout_s
         self._process: subprocess.Popen[str] | None = None
 
-    def report(self, folder: Path) -> Path:
-        """Return the folder of the report on a study.
+    def report(self, folder: Path) -> Reported:
+        """Have a study reported on.
 
         Raises:
             StudyError: The study cannot be reported on.
@@ -61,7 +74,7 @@ class Worker:
         finally:
             timer.cancel()
         if "report" in said:
-            return Path(said["report"])
+            return Reported(Path(said["report"]), said["skipped"])
         raise (StudyError if said["lasting"] else WorkerError)(said["error"])
 
     def stop(self) -> None:
@@ -131,14 +144,14 @@ class PredictLoop:
         self._tell(f"study {row.uid}: predicting")
         try:
             report = self._worker.report(self._spool.studies / row.uid)
-            files = _results(report)
-            posted = self._spool.post(files)
+            posted = self._spool.post(_results(report.folder))
         except (InputError, OSError) as error:
             if not stop.is_set():
                 self._failed(row, error)
             return
         if self._queue.predicted(row.uid, posted):
-            self._tell(f"study {row.uid}: predicted, {len(posted)} result objects")
+            left = f"; {report.skipped} things left out" if report.skipped else ""
+            self._tell(f"study {row.uid}: predicted, {len(posted)} result objects{left}")
         else:
             self._tell(f"study {row.uid}: more of it came meanwhile; it is predicted again")
 

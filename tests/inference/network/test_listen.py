@@ -130,7 +130,7 @@ def test_a_worker_says_what_is_wrong_with_a_study_and_lives_on(
         with pytest.raises(StudyError, match="expected"):
             worker.report(tmp_path / "bad")
         first = worker._process
-        assert (worker.report(tmp_path / "good") / "run.json").exists()
+        assert (worker.report(tmp_path / "good").folder / "run.json").exists()
         assert worker._process is first
     finally:
         worker.stop()
