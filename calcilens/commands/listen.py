@@ -46,14 +46,18 @@ def listen(
     ),
     title: str = title_option(),
     bind: str = typer.Option("127.0.0.1", "--bind", metavar="ADDRESS", help="Where to listen."),
-    port: int = typer.Option(11112, "--port", min=1, max=65535, help="At which port."),
+    port: int = typer.Option(
+        11112, "--port", min=1, max=65535, metavar="PORT", help="At which port."
+    ),
     allow: list[str] | None = typer.Option(
         None, "--allow", metavar="TITLE", help="AE title that may send; can be repeated. Else any."
     ),
     formats: str = typer.Option(
         DEFAULT_FORMATS, "--formats", metavar="LIST", help="What to make, as of predict."
     ),
-    workers: int = typer.Option(1, "--workers", min=1, help="Studies predicted at once."),
+    workers: int = typer.Option(
+        1, "--workers", min=1, metavar="N", help="Studies predicted at once."
+    ),
     quiet: float = typer.Option(
         15.0, "--quiet", min=0, metavar="S", help="Silence after which a study is complete."
     ),
@@ -63,7 +67,9 @@ def listen(
     max_pdu: int = typer.Option(
         65536, "--max-pdu", min=4096, max=1 << 27, metavar="BYTES", help="Longest PDU."
     ),
-    max_associations: int = typer.Option(10, "--max-associations", min=1, help="Senders at once."),
+    max_associations: int = typer.Option(
+        10, "--max-associations", min=1, metavar="N", help="Senders at once."
+    ),
     reserve: int = typer.Option(
         2048, "--reserve", min=0, metavar="MB", help="Room to leave on the disk; then refuse."
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import ssl
 import tempfile
 import threading
@@ -166,8 +167,8 @@ class Receiver:
                 if new or row is None or row.state in ("receiving", "failed"):
                     count = len(self._spool.objects(one.study_uid))
                     self._queue.arrived(one.study_uid, count)
-        except OSError as error:
-            self._tell(f"object {one.sop_uid} refused: {error.strerror}")
+        except (OSError, sqlite3.Error) as error:
+            self._tell(f"object {one.sop_uid} refused: {getattr(error, 'strerror', error)}")
             return OUT_OF_RESOURCES
         if new and (row is None or row.state != "receiving"):
             again = "" if row is None else ", again"

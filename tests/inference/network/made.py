@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from pynetdicom.events import Event
 
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Node
+from calcilens.inference.network.credentials import Tls
 from calcilens.inference.network.entity import FIND, GET, SYNTAXES
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.retries import Patience
@@ -149,3 +151,24 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def certificates(folder: Path) -> Callable[[str], Tls]:
+    """Make an issuer and a certificate of it for each name."""
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+            "-days", "2", "-subj", "/CN=issuer")  # fmt: skip
+
+    def issue(name: str) -> Tls:
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out",
+                f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
+        (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-days", "2",
+                "-out", f"{name}.pem", "-extfile", "names")  # fmt: skip
+        return Tls(folder / "ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
+
+    return issue

@@ -16,13 +16,14 @@ import pytest
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import WebAddress
 from calcilens.inference.network.archive import Node, open_archive
+from calcilens.inference.network.credentials import Tls
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.multipart import FileMessage, only_part
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.pull import Pull
 from calcilens.inference.network.push import Push, Pushed
 from calcilens.inference.network.retries import Patience
-from tests.inference.network.made import HASTY, NODE, ct_study
+from tests.inference.network.made import HASTY, NODE, certificates, ct_study
 
 
 @dataclass
@@ -38,8 +39,12 @@ class FakeWeb:
     page: int = 4
 
     @contextmanager
-    def serving(self) -> Iterator[WebAddress]:
+    def serving(self, tls: Tls | None = None) -> Iterator[WebAddress]:
         fake = self
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Pass over clients that left."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -51,11 +56,14 @@ class FakeWeb:
             def log_message(self, *_: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", 0), Handler)
+        context = tls.server() if tls else None
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield WebAddress(f"http://127.0.0.1:{server.server_port}/dicom-web")
+            yield WebAddress(f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/dicom-web")
         finally:
             server.shutdown()
             thread.join()
@@ -210,3 +218,17 @@ def test_a_slow_archive_is_left_after_the_timeout(files: list[ObjectFile], tmp_p
         pytest.raises(Unreachable, match="does not answer in time"),
     ):
         push(address, files[:1], tmp_path, node)
+
+
+def test_an_encrypted_archive_is_trusted_by_its_issuer_alone(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    ours = certificates(tmp_path)("us")
+    theirs = Tls(cert=ours.cert, key=ours.key)
+    web = FakeWeb(files=files)
+    with web.serving(theirs) as address:
+        pushed = push(address, files, tmp_path, Node(tls=Tls(ca=ours.ca), patience=HASTY))
+        with open_archive(address, Node(patience=HASTY)) as stranger:
+            with pytest.raises(ArchiveError, match="not trusted; name its issuer with --tls-ca"):
+                stranger.instances(files[0].instance.study_uid)
+    assert pushed.sent == 6

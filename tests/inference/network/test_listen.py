@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -142,6 +143,20 @@ def test_a_worker_that_takes_too_long_is_ended(spool: Spool, tmp_path: Path) -> 
     with pytest.raises(WorkerError, match="took more than 0 s"):
         worker.report(tmp_path / "good")
     assert worker._process is None
+
+
+def test_a_worker_ends_with_the_program_that_started_it_also_within_a_study(
+    spool: Spool, tmp_path: Path
+) -> None:
+    ct_study(tmp_path / "good")
+    process = Worker(options(spool), timeout_s=200)._start()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdin.write(json.dumps(str(tmp_path / "good")) + "\n")
+        process.stdin.close()
+        assert process.wait(100) == 0
+        assert process.stdout.read() == ""
 
 
 def test_a_study_whose_worker_always_crashes_fails_after_as_many_tries_and_stays(

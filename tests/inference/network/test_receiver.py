@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +23,15 @@ from calcilens.inference.network.objects import ObjectFile, read_object
 from calcilens.inference.network.queue import Queue
 from calcilens.inference.network.receiver import Limits, Place, Receiver
 from calcilens.inference.network.spool import Spool
-from tests.inference.network.made import HASTY, NODE, SECRETS, content, ct_study, until
+from tests.inference.network.made import (
+    HASTY,
+    NODE,
+    SECRETS,
+    certificates,
+    content,
+    ct_study,
+    until,
+)
 
 LIMITS = Limits(reserve_bytes=0, idle_s=3)
 
@@ -250,27 +257,6 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         expected = "expected an address to listen on, found Address"
         with pytest.raises(UsageError, match=expected), other.serving(place):
             pass
-
-
-def certificates(folder: Path) -> Callable[[str], Tls]:
-    """Make an issuer and a certificate of it for each name."""
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
-            "-days", "2", "-subj", "/CN=issuer")  # fmt: skip
-
-    def issue(name: str) -> Tls:
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out",
-                f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
-        (folder / "names").write_text("subjectAltName=DNS:localhost")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                "-CAcreateserial", "-days", "2",
-                "-out", f"{name}.pem", "-extfile", "names")  # fmt: skip
-        return Tls(folder / "ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
-
-    return issue
 
 
 def test_with_tls_only_those_with_a_certificate_get_in(
