@@ -38,6 +38,8 @@ class WebArchive:
     def __init__(self, address: WebAddress, node: Node) -> None:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would log addresses of its own
         self._url, self._timeout_s = address.url, node.patience.timeout_s
+        # With each request: that of a session gives way to REQUESTS_CA_BUNDLE
+        self._trusted = str(node.tls.ca) if node.tls.ca else True
         self._session = _session(address, node)
 
     def __enter__(self) -> WebArchive:
@@ -126,7 +128,7 @@ class WebArchive:
         """Give the answer to a request; troubles of the connection are Unreachable."""
         try:
             with self._session.request(
-                method, self._url + path, timeout=self._timeout_s, **how
+                method, self._url + path, timeout=self._timeout_s, verify=self._trusted, **how
             ) as answer:
                 yield answer
         except requests.exceptions.SSLError as error:
@@ -147,7 +149,6 @@ def _session(address: WebAddress, node: Node) -> requests.Session:
     if user:
         session.auth = (user, read_secret("ARCHIVE_PASSWORD") or "")
     if urlsplit(address.url).scheme == "https":
-        session.verify = str(node.tls.ca) if node.tls.ca else True
         if node.tls.cert:
             session.cert = (str(node.tls.cert), str(node.tls.key or node.tls.cert))
         for file in (node.tls.ca, node.tls.cert, node.tls.key):

@@ -228,7 +228,7 @@ def test_an_encrypted_archive_is_trusted_by_its_issuer_alone(
     web = FakeWeb(files=files)
     with web.serving(theirs) as address:
         pushed = push(address, files, tmp_path, Node(tls=Tls(ca=ours.ca), patience=HASTY))
-        with open_archive(address, Node(patience=HASTY)) as stranger:
-            with pytest.raises(ArchiveError, match="not trusted; name its issuer with --tls-ca"):
-                stranger.instances(files[0].instance.study_uid)
+        stranger, said = Node(patience=HASTY), "not trusted; name its issuer with --tls-ca"
+        with open_archive(address, stranger) as it, pytest.raises(ArchiveError, match=said):
+            it.instances(files[0].instance.study_uid)
     assert pushed.sent == 6
