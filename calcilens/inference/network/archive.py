@@ -52,9 +52,6 @@ class Archive(Protocol):
     ) -> list[Refused]:
         """Send objects, `taken` being called after each that the archive took."""
 
-    def echo(self) -> None:
-        """Ask whether it is there."""
-
 
 @dataclass(frozen=True)
 class Node:

@@ -48,10 +48,6 @@ class WebArchive:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def echo(self) -> None:
-        """Ask for one study: DICOMweb has no echo."""
-        self._query("/studies", {"limit": "1"})
-
     def studies(self, filters: Filters) -> list[str]:
         """Return the UIDs of the studies that fit."""
         asked = {"StudyDate": filters.date, "ModalitiesInStudy": filters.modality}

@@ -1,4 +1,4 @@
-"""An archive behind DIMSE: C-ECHO, C-FIND, C-GET or C-MOVE, C-STORE (PS3.4, PS3.7)."""
+"""An archive behind DIMSE: C-FIND, C-GET or C-MOVE, C-STORE (PS3.4, PS3.7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Filters, Node, Refused, Store
 from calcilens.inference.network.entity import (
     FIND,
-    VERIFICATION,
     associate,
     closing,
     contexts_of,
@@ -45,11 +44,6 @@ class DimseArchive:
 
     def __exit__(self, *_: object) -> None:
         """Every association ends with the work that it was opened for."""
-
-    def echo(self) -> None:
-        """Ask whether it is there."""
-        with self._open([build_context(VERIFICATION)]) as association:
-            self._done(status_of(association.send_c_echo(), self._address), "C-ECHO")
 
     def studies(self, filters: Filters) -> list[str]:
         """Return the UIDs of the studies that fit."""

@@ -21,7 +21,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from calcilens.errors import InputError, UsageError, compose
 from calcilens.inference.network.entity import AVAILABILITY, VERIFICATION, application_entity
-from calcilens.inference.network.objects import ObjectFile, read_object
+from calcilens.inference.network.objects import ObjectFile, is_uid, read_object
 from calcilens.inference.network.queue import Queue
 from calcilens.inference.network.spool import Spool
 
@@ -188,6 +188,8 @@ class Receiver:
                 for item in series.ReferencedSOPSequence
             ]
         except (AttributeError, ValueError):
+            return INVALID_ATTRIBUTE, None
+        if not all(is_uid(uid) for uid in (study, *uids)):
             return INVALID_ATTRIBUTE, None
         self._queue.announce(study, uids)
         self._tell(f"study {study}: {len(uids)} objects announced")

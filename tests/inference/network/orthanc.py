@@ -19,6 +19,7 @@ import pytest
 
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of Linux."""
+IN_CI = bool(os.environ.get("CALCILENS_CI"))
 DIMSE, HTTP, MOVE = 4242, 8042, 11113
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
@@ -33,7 +34,8 @@ def own_network() -> Iterator[None]:
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         if system.unshare(_NEW_NETWORK):
-            pytest.skip("no right to make a network namespace: these tests need root on Linux")
+            why = "no right to make a network namespace: these tests need root on Linux"
+            pytest.fail(why) if IN_CI else pytest.skip(why)
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             yield
@@ -71,7 +73,9 @@ class Orthanc:
 
 
 def why_not() -> str | None:
-    """Return what is missing for these tests."""
+    """Return what is missing for these tests; in CI they run whatever it is."""
+    if IN_CI:
+        return None
     if os.name != "posix" or not hasattr(os, "geteuid") or os.geteuid():
         return "they need root, for a network namespace"
     missing = [p for p in ("Orthanc", "ip") if shutil.which(p) is None]

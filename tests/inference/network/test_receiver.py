@@ -169,6 +169,7 @@ def test_more_senders_than_allowed_are_asked_to_come_again(
 ) -> None:
     with receiving(tmp_path, replace(LIMITS, associations=1)) as us:
         first = associate(us.address, NODE, [build_context(VERIFICATION)])
+        assert first.send_c_echo().Status == 0
         with pytest.raises(Unreachable, match="rejects the association"):
             send(us.address, files)
         first.release()
