@@ -57,9 +57,7 @@ def application_entity(title: str, timeout_s: float) -> AE:
 
     Logs of pynetdicom show what is in objects and queries, so they are turned off.
     """
-    logger = logging.getLogger("pynetdicom")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
+    logging.getLogger("pynetdicom").propagate = False
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     _config.STORE_SEND_CHUNKED_DATASET = True  # from the file to the network as it is

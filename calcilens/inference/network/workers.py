@@ -49,6 +49,7 @@ class Worker:
     def __init__(self, options: Options, timeout_s: float) -> None:
         self._options, self._timeout_s = options, timeout_s
         self._process: subprocess.Popen[str] | None = None
+        self._closed = False
 
     def report(self, folder: Path) -> Reported:
         """Have a study reported on.
@@ -58,6 +59,9 @@ class Worker:
             WorkerError: The process crashed, or took too long.
         """
         process = self._process = self._process or self._start()
+        if self._closed:  # looked at after the start: `close` has seen the process, or we see this
+            self.stop()
+            raise WorkerError("the process that predicts was stopped")
         timer = threading.Timer(self._timeout_s, process.kill)
         timer.start()
         try:
@@ -90,6 +94,11 @@ class Worker:
                     stream.close()
                 except OSError:
                     continue
+
+    def close(self) -> None:
+        """End the process for good."""
+        self._closed = True
+        self.stop()
 
     def _start(self) -> subprocess.Popen[str]:
         debug = os.environ.get("CALCILENS_DEBUG")
@@ -138,7 +147,7 @@ class PredictLoop:
 
     def end(self) -> None:
         """End the worker, whatever it does; its study is begun again at the next start."""
-        self._worker.stop()
+        self._worker.close()
 
     def _predict(self, row: StudyRow, stop: threading.Event) -> None:
         self._tell(f"study {row.uid}: predicting")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, CTImageStorage
+from pydicom.uid import UID, CTImageStorage, SegmentationStorage
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.events import Event
@@ -73,6 +74,7 @@ class FakeArchive:
     tried: int = 0
     associations: int = 0
     finds: bool = True
+    syntaxes: Sequence[str] = SYNTAXES
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -82,7 +84,8 @@ class FakeArchive:
             setattr(entity, name, value)
         for model in (FIND, GET) if self.finds else ():
             entity.add_supported_context(model)
-        entity.add_supported_context(CTImageStorage, list(SYNTAXES), scu_role=True, scp_role=True)
+        for kind in (CTImageStorage, SegmentationStorage):
+            entity.add_supported_context(kind, list(self.syntaxes), scu_role=True, scp_role=True)
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
@@ -172,3 +175,9 @@ def certificates(folder: Path) -> Callable[[str], Tls]:
         return Tls(folder / "ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
 
     return issue
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -22,9 +22,10 @@ from calcilens.inference.network.sender import SendLoop
 from calcilens.inference.network.spool import Spool
 from calcilens.inference.network.worker import Options
 from calcilens.inference.network.workers import PredictLoop, Worker, WorkerError
-from tests.inference.network.made import NODE, FakeArchive, ct_study, until
+from tests.inference.network.made import NODE, FakeArchive, ct_study, free_port, until
 
 STUDY = "1.2"
+ROOMY = Limits(reserve_bytes=0)
 
 
 @pytest.fixture
@@ -176,10 +177,35 @@ def test_a_study_whose_worker_always_crashes_fails_after_as_many_tries_and_stays
     assert len(spool.objects(file.instance.study_uid)) == 6
 
 
+def test_a_listener_that_is_stopped_in_the_middle_goes_on_at_the_next_start(
+    spool: Spool, queue: Queue, tmp_path: Path
+) -> None:
+    (file, *_) = ct_study(tmp_path / "in")
+    study = file.instance.study_uid
+    shutil.copytree(tmp_path / "in", spool.studies / study)  # the queue does not know of it yet
+    archive = FakeArchive()
+    with archive.serving() as address:
+        for end in ("predicting", "sent"):
+            told: list[str] = []
+            place = Place("US", "127.0.0.1", free_port())
+            settings = Settings(place, address, NODE, options(spool), quiet_s=0, limits=ROOMY)
+            stop = threading.Event()
+            listener = Listener(spool, settings, told.append)
+            thread = threading.Thread(target=listener.run, args=(stop,))
+            thread.start()
+            until(lambda end=end: state(queue, study) == end, 120)  # type: ignore[misc]
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+            assert state(queue, study) == end
+            assert "stopped; what is not done" in told[-1]
+    assert len(archive.taken) == 1
+
+
 def test_two_listeners_do_not_share_a_spool(spool: Spool) -> None:
     place = Place("US", "127.0.0.1", 1)
     settings = Settings(
-        place, DimseAddress("X", "127.0.0.1", 1, False), NODE, options(spool), limits=Limits()
+        place, DimseAddress("X", "127.0.0.1", 1, False), NODE, options(spool), limits=ROOMY
     )
     with spool.ours():
         assert spool.in_use()

@@ -30,6 +30,7 @@ from tests.inference.network.made import (
     certificates,
     content,
     ct_study,
+    free_port,
     until,
 )
 
@@ -42,12 +43,6 @@ class Running:
     spool: Spool
     queue: Queue
     told: list[str] = field(default_factory=list)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
@@ -148,6 +150,21 @@ def test_an_archive_that_does_not_know_us_says_so_at_once(
     ):
         push(address, files, tmp_path)
     assert archive.taken == []
+
+
+def test_an_archive_of_the_simplest_kind_gets_what_can_be_written_for_it(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    ds = dcmread(files[0].path)
+    ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    ds.save_as(files[0].path)
+    archive = FakeArchive(files=files, syntaxes=[ImplicitVRLittleEndian])
+    with archive.serving() as address:
+        pushed, _ = push(address, find_objects([tmp_path / "study"])[0], tmp_path)
+    assert sorted(archive.taken) == uids(files[1:])
+    assert [r.why for r in pushed.refused] == [
+        "the archive takes no CT Image Storage in JPEG-LS Lossless Image Compression"
+    ]
 
 
 def test_the_ledger_holds_no_patient_data(files: list[ObjectFile], tmp_path: Path) -> None:
