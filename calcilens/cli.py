@@ -14,7 +14,18 @@ from typing import NoReturn
 import typer
 
 from calcilens import DISCLAIMER, __version__
-from calcilens.commands import compare, doctor, evaluate, manifest, phantoms, predict, train
+from calcilens.commands import (
+    compare,
+    doctor,
+    evaluate,
+    listen,
+    manifest,
+    phantoms,
+    predict,
+    pull,
+    push,
+    train,
+)
 from calcilens.commands.console import EXIT_FAILED, guarded
 
 _GARBAGE = 50_000
@@ -45,7 +56,7 @@ def root(
     """Hold options that stand before the command."""
 
 
-for module in (doctor, manifest, phantoms, train, evaluate, predict, compare):
+for module in (doctor, manifest, phantoms, train, evaluate, predict, compare, pull, push, listen):
     module.register(app)
 
 

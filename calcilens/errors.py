@@ -10,6 +10,8 @@
         +-- ManifestError       a manifest breaks its schema or its promises
         |   +-- LeakageError    the same patient or image on both sides of a split
         +-- ModelError          weights or card are missing, changed or of another kind
+        +-- ArchiveError        an archive refuses, or answers what cannot be used
+            +-- Unreachable     it does not answer, or breaks off: worth another try
 
 The command line prints the message of any of these as one line, without a traceback.
 Messages say what was expected, what was found, where, and what to do. They carry UIDs,
@@ -87,3 +89,11 @@ class LeakageError(ManifestError):
 
 class ModelError(InputError):
     """Weights or card are missing, changed or of another kind."""
+
+
+class ArchiveError(InputError):
+    """An archive refuses, or answers what cannot be used."""
+
+
+class Unreachable(ArchiveError):  # noqa: N818 - it names a state, not a fault
+    """An archive does not answer, breaks off or is overloaded: worth another try."""

@@ -46,11 +46,11 @@ def part_folder(parent: Path, name: str) -> Iterator[Path]:
     Those of the same name that killed programs left there are removed first.
     """
     for left in [entry for entry in parent.iterdir() if _is_part(entry, name)]:
-        with _held(left) as ours:
+        with held(left) as ours:
             if ours:
                 shutil.rmtree(left, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix=PART, suffix=f"-{name}", dir=parent))
-    with _held(part):
+    with held(part):
         try:
             yield part
         finally:
@@ -84,7 +84,7 @@ def _is_part(entry: Path, name: str) -> bool:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[bool]:
+def held(folder: Path) -> Iterator[bool]:
     """Hold a folder until the end, or the end of the program; tell whether nobody else does."""
     if sys.platform == "win32":  # has no such locks: what is left there stays
         yield False

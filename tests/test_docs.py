@@ -11,13 +11,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from calcilens.inference.network.objects import find_objects
 from calcilens.vocabulary import PATTERNS
 from tests.documented_data import write_documented_data
+from tests.inference.network.made import until
+from tests.inference.network.orthanc import own_network, running, why_not
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -79,18 +83,59 @@ def folder(documented_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A folder of its own with what a reader has at hand."""
     shutil.copytree(documented_data, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_shown_command_works(document: Path, folder: Path) -> None:
-    for command in commands(document):
-        if command.words[0] == "make" or command.not_run:
-            continue
-        done = run(command.words, folder)
-        where = f"{document.name}:{command.line}: {shlex.join(command.words)}"
-        assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    shown = [c for c in commands(document) if c.words[0] != "make" and not c.not_run]
+    archive = {word for c in shown for word in c.words[1:2]} & {"push", "pull", "listen"}
+    with beside_an_archive(folder) if archive else nullcontext():
+        run_all(shown, document, folder)
+
+
+def run_all(shown: list[Command], document: Path, folder: Path) -> None:
+    study = find_objects([folder / "my-study"])[0][0].instance.study_uid
+    with ExitStack() as background:
+        for command in shown:
+            where = f"{document.name}:{command.line}: {shlex.join(command.words)}"
+            words = [study if word == "STUDY_UID" else word for word in command.words]
+            if words[1] == "listen" and "--status" not in words:
+                background.enter_context(listening(words, folder))
+                continue
+            done = run(words, folder)
+            assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@contextmanager
+def beside_an_archive(folder: Path) -> Iterator[None]:
+    """Run the archive that the documentation speaks of, where nothing else can be reached."""
+    if why_not():
+        pytest.skip(why_not() or "")
+    (folder / ".archive").mkdir()
+    with own_network(), running(folder / ".archive"):
+        yield
+
+
+@contextmanager
+def listening(words: list[str], folder: Path) -> Iterator[None]:
+    """Run `calcilens listen` beside the commands that follow it."""
+    log = folder / "listen.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "calcilens.cli", *words[1:]], cwd=folder, stderr=stream
+        )
+    try:
+        until(lambda: "listening as" in log.read_text(), 120)
+        yield
+        until(lambda: ": sent" in log.read_text(), 120)
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)

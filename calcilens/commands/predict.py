@@ -84,7 +84,7 @@ def predict(
         from calcilens.inference.report import schema
 
         return print_json(schema())
-    wanted = _formats(formats)
+    wanted = formats_of(formats)
     if not paths or (out is None and not dry_run):
         missing = "a PATH" if not paths else "--out FOLDER"
         raise UsageError(compose(missing, "none", fix="see calcilens predict --help"))
@@ -108,7 +108,12 @@ def predict(
     raise typer.Exit(code)
 
 
-def _formats(text: str) -> tuple[str, ...]:
+def formats_of(text: str) -> tuple[str, ...]:
+    """Return what --formats names.
+
+    Raises:
+        UsageError: It names what there is not.
+    """
     if text.strip() == ALL:
         return tuple(name for name in FORMATS if name not in LARGE)
     wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))

@@ -41,7 +41,15 @@ def test_a_list_of_commands_fits_a_terminal_of_80_columns(group: list[str]) -> N
 
 @pytest.mark.parametrize(
     "words",
-    [["predict"], ["compare"], ["evaluate"], *(["phantoms", name] for name in PHANTOMS)],
+    [
+        ["predict"],
+        ["compare"],
+        ["evaluate"],
+        ["pull"],
+        ["push"],
+        ["listen"],
+        *(["phantoms", name] for name in PHANTOMS),
+    ],
     ids=" ".join,
 )
 def test_arguments_and_options_are_named_as_a_reader_would(words: list[str]) -> None:

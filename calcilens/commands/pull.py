@@ -1,0 +1,155 @@
+"""`calcilens pull`: studies from an archive into a folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from calcilens.commands.archive_options import (
+    ARCHIVE,
+    NodeOptions,
+    ca_option,
+    cert_option,
+    key_option,
+    retries_option,
+    timeout_option,
+    title_option,
+)
+from calcilens.commands.console import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PARTLY,
+    print_json,
+    progress_bar,
+    say,
+)
+from calcilens.errors import ArchiveError, UsageError, compose
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from calcilens.inference.network.archive import Archive, Node
+    from calcilens.inference.network.pull import Pull, Pulled
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("pull")(pull)
+
+
+def pull(
+    archive: str = typer.Argument(..., metavar="ARCHIVE", help=ARCHIVE),
+    studies: list[str] | None = typer.Argument(None, metavar="STUDY_UID", help="Which studies."),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", metavar="FOLDER", help="Folder for one folder a study."
+    ),
+    date: str = typer.Option(
+        "", "--date", metavar="YYYYMMDD[-YYYYMMDD]", help="All studies of these days."
+    ),
+    modality: str = typer.Option(
+        "", "--modality", metavar="CT|DX|...", help="Of them, those with it."
+    ),
+    title: str = title_option(),
+    move_port: int | None = typer.Option(
+        None,
+        "--move-port",
+        min=1,
+        max=65535,
+        metavar="PORT",
+        help="Use C-MOVE: the archive sends to this port of ours.",
+    ),
+    bind: str = typer.Option("127.0.0.1", "--bind", metavar="ADDRESS", help="Where that port is."),
+    timeout: float = timeout_option(),
+    tries: int = retries_option(),
+    tls_ca: Path | None = ca_option(),
+    tls_cert: Path | None = cert_option(),
+    tls_key: Path | None = key_option(),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what is there; fetch nothing."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result for a program."),
+) -> None:
+    """Fetch studies from an archive, by DICOMweb or DIMSE.
+
+    FOLDER/<study_uid>/ then holds one file an object, as the archive sent it. A run that broke off
+    goes on where it ended.
+
+    Exit codes: 0 done; 1 failed; 2 wrong use; 3 done, but some studies could not be had whole.
+    """
+    from calcilens.inference.network.address import parse_address
+    from calcilens.inference.network.archive import Filters, open_archive
+
+    address = parse_address(archive)
+    filters = _filters(studies or [], date, modality)
+    if out is None and not dry_run:
+        raise UsageError(compose("--out FOLDER", "none", fix="or give --dry-run"))
+    move = None if move_port is None else (bind, move_port)
+    options = NodeOptions(title, timeout, tries, (tls_ca, tls_cert, tls_key), move)
+    node = options.node()
+    with open_archive(address, node) as opened:
+        found = list(dict.fromkeys(studies or [])) or opened.studies(Filters(*filters))
+        if not found:
+            raise ArchiveError("the archive holds no study of that date and modality")
+        done = _fetch_all(opened, found, node, out)
+    if as_json:
+        print_json({"archive": str(address), "dry_run": dry_run, **done})
+    failed = len(done["failed"])
+    raise typer.Exit(
+        EXIT_DONE if not failed else EXIT_PARTLY if failed < len(found) else EXIT_FAILED
+    )
+
+
+def _filters(studies: list[str], date: str, modality: str) -> tuple[str, str]:
+    from calcilens.inference.network.objects import is_uid
+
+    wrong = [uid for uid in studies if not is_uid(uid)]
+    if wrong:
+        raise UsageError(compose("a study UID", repr(wrong[0]), where="STUDY_UID"))
+    days = date.split("-")
+    if date and not (len(days) <= 2 and all(len(d) == 8 and d.isdigit() for d in days)):
+        raise UsageError(compose("YYYYMMDD or YYYYMMDD-YYYYMMDD", repr(date), where="--date"))
+    if bool(studies) == bool(date or modality):
+        found = "both" if studies else "none"
+        raise UsageError(compose("STUDY_UID, or --date and --modality", found))
+    return date, modality
+
+
+def _fetch_all(
+    archive: Archive, studies: list[str], node: Node, out: Path | None
+) -> dict[str, list[object]]:
+    """Fetch each study, or only look where `out` is None; one that fails does not stop others."""
+    from calcilens.inference.network.pull import Pull
+
+    done: list[object] = []
+    failed: list[object] = []
+    with progress_bar() as bar:
+        for uid in studies:
+            shown = partial(_show, bar, bar.add_task("fetch", total=None))
+            job = Pull(archive, out or Path(), node.patience, tell=say, progress=shown)
+            try:
+                done.append(_one(job, uid, look=out is None))
+            except ArchiveError as error:
+                say(str(error))
+                failed.append({"study_uid": uid, "reason": str(error)})
+    return {"studies": done, "failed": failed}
+
+
+def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _one(job: Pull, uid: str, *, look: bool) -> dict[str, object]:
+    if look:
+        objects = len(job.look(uid))
+        say(f"{uid}: {objects} objects; nothing was fetched")
+        return {"study_uid": uid, "objects": objects}
+    pulled = job.fetch(uid)
+    say(f"{uid}: {_words(pulled)}")
+    return asdict(pulled)
+
+
+def _words(pulled: Pulled) -> str:
+    before = f", {pulled.kept} were there" if pulled.kept else ""
+    return f"{pulled.fetched} objects fetched{before}; {pulled.folder}"

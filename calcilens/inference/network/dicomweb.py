@@ -1,0 +1,219 @@
+"""An archive behind DICOMweb: QIDO-RS, WADO-RS and STOW-RS (PS3.18).
+
+The bytes of an object pass as they are: libraries for DICOMweb decode and write them anew, and hold
+a whole study in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from calcilens.errors import ArchiveError, Unreachable, UsageError
+from calcilens.inference.network.address import WebAddress
+from calcilens.inference.network.archive import Filters, Node, Refused, Store
+from calcilens.inference.network.credentials import read_secret
+from calcilens.inference.network.multipart import FileMessage, only_part
+from calcilens.inference.network.objects import Instance, ObjectFile
+
+_WADO = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_JSON = "application/dicom+json"
+_CHUNK = 1 << 18
+_STUDY, _SERIES, _SOP, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
+_FAILED, _TAKEN, _REASON = "00081198", "00081199", "00081197"
+_REFERENCED = "00081155"
+_OVERLOADED = {408, 425, 429, 500, 502, 503, 504, 507}
+_FULL = range(0xA700, 0xA800)
+_DUPLICATE = 0x0111
+
+
+class WebArchive:
+    """An archive behind DICOMweb."""
+
+    def __init__(self, address: WebAddress, node: Node) -> None:
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it would log addresses of its own
+        self._url, self._timeout_s = address.url, node.patience.timeout_s
+        # With each request: that of a session gives way to REQUESTS_CA_BUNDLE
+        self._trusted = str(node.tls.ca) if node.tls.ca else True
+        self._session = _session(address, node)
+
+    def __enter__(self) -> WebArchive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def studies(self, filters: Filters) -> list[str]:
+        """Return the UIDs of the studies that fit."""
+        asked = {"StudyDate": filters.date, "ModalitiesInStudy": filters.modality}
+        rows = self._all("/studies", {k: v for k, v in asked.items() if v}, _STUDY)
+        return [_first(row, _STUDY) for row in rows]
+
+    def instances(self, study_uid: str) -> list[Instance]:
+        """Return what the archive holds of a study."""
+        rows = self._all(f"/studies/{study_uid}/instances", {}, _SOP)
+        return [
+            Instance(study_uid, _first(r, _SERIES), _first(r, _SOP), _first(r, _CLASS))
+            for r in rows
+        ]
+
+    def fetch(self, wanted: Sequence[Instance], store: Store) -> None:
+        """Fetch objects one by one, streamed."""
+        for one in wanted:
+            path = f"/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}"
+            with self._asked("GET", path, headers={"Accept": _WADO}, stream=True) as answer:
+                _check(answer)
+                kind = answer.headers.get("Content-Type", "")
+                store(one, only_part(kind, answer.iter_content(_CHUNK)))
+
+    def send(
+        self, files: Sequence[ObjectFile], taken: Callable[[ObjectFile], None]
+    ) -> list[Refused]:
+        """Send objects one by one, so that what was taken is known whatever happens next."""
+        refused = []
+        for file in files:
+            why = self._store(file)
+            if why is None:
+                taken(file)
+            else:
+                refused.append(Refused(file, why))
+        return refused
+
+    def _store(self, file: ObjectFile) -> str | None:
+        """Send an object; return why it was refused, or None."""
+        message = FileMessage(file.path)
+        headers = {"Content-Type": message.content_type, "Accept": _JSON}
+        headers["Content-Length"] = str(len(message))
+        with self._asked(
+            "POST", "/studies", data=message, headers=headers, allow_redirects=False
+        ) as answer:
+            if answer.status_code not in (400, 409, 415):
+                _check(answer)
+            return _refusal(answer, file.instance.sop_uid)
+
+    def _all(self, path: str, asked: dict[str, str], key: str) -> list[dict[str, Any]]:
+        """Return all rows of a query; asked for more until the archive has no new ones."""
+        rows: dict[str, dict[str, Any]] = {}
+        while True:
+            more = {
+                r: row
+                for row in self._query(path, {**asked, "offset": str(len(rows))})
+                if (r := _first(row, key)) not in rows
+            }
+            if not more:
+                return list(rows.values())
+            rows |= more
+
+    def _query(self, path: str, asked: dict[str, str]) -> list[dict[str, Any]]:
+        with self._asked("GET", path, params=asked, headers={"Accept": _JSON}) as answer:
+            if answer.status_code == 204 or (answer.status_code == 404 and path != "/studies"):
+                return []
+            _check(answer)
+            rows = _json(answer)
+        if not isinstance(rows, list):
+            raise ArchiveError(f"{self._url}: expected a list of DICOM JSON, found something else")
+        return rows
+
+    @contextmanager
+    def _asked(self, method: str, path: str, **how: Any) -> Iterator[requests.Response]:
+        """Give the answer to a request; troubles of the connection are Unreachable."""
+        try:
+            with self._session.request(
+                method, self._url + path, timeout=self._timeout_s, verify=self._trusted, **how
+            ) as answer:
+                yield answer
+        except requests.exceptions.SSLError as error:
+            raise ArchiveError(
+                f"{self._url}: its certificate is not trusted; name its issuer with --tls-ca"
+            ) from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
+            raise ArchiveError(f"{self._url}: expected a DICOMweb service, found none") from error
+        except requests.RequestException as error:
+            raise Unreachable(f"{self._url}: {_trouble(error)}") from error
+
+
+def _session(address: WebAddress, node: Node) -> requests.Session:
+    session = requests.Session()
+    token, user = read_secret("ARCHIVE_TOKEN"), read_secret("ARCHIVE_USER")
+    if token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    if user:
+        session.auth = (user, read_secret("ARCHIVE_PASSWORD") or "")
+    if urlsplit(address.url).scheme == "https":
+        if node.tls.cert:
+            session.cert = (str(node.tls.cert), str(node.tls.key or node.tls.cert))
+        for file in (node.tls.ca, node.tls.cert, node.tls.key):
+            if file is not None and not file.is_file():
+                raise UsageError(f"{file}: expected a file with a certificate or key, found none")
+    return session
+
+
+def _check(answer: requests.Response) -> None:
+    code, where = answer.status_code, answer.url.split("?")[0]
+    if code in _OVERLOADED:
+        raise Unreachable(f"{where}: the archive answers {code} {answer.reason}")
+    if code in (401, 403):
+        raise ArchiveError(
+            f"{where}: the archive lets us not in ({code}); set CALCILENS_ARCHIVE_TOKEN, or "
+            "CALCILENS_ARCHIVE_USER and CALCILENS_ARCHIVE_PASSWORD (or ..._FILE)"
+        )
+    if not 200 <= code < 300:
+        raise ArchiveError(f"{where}: expected an answer, found {code} {answer.reason}")
+
+
+def _refusal(answer: requests.Response, sop_uid: str) -> str | None:
+    """Return why an object was not taken, or None where it was (PS3.18 10.5.3)."""
+    try:
+        said = _json(answer)
+    except ArchiveError:
+        said = {}
+    failed = [
+        _number(item) for item in _items(said, _FAILED) if _first(item, _REFERENCED) == sop_uid
+    ]
+    if failed and failed[0] in _FULL:
+        raise Unreachable(f"the archive has no room for object {sop_uid} (0x{failed[0]:04X})")
+    if failed and failed[0] != _DUPLICATE:
+        return f"the archive refuses it (0x{failed[0]:04X})"
+    named = failed or sop_uid in [_first(item, _REFERENCED) for item in _items(said, _TAKEN)]
+    if named:
+        return None
+    if answer.ok:
+        raise Unreachable(f"the archive does not say whether it took object {sop_uid}")
+    return f"the archive refuses it ({answer.status_code} {answer.reason})"
+
+
+def _json(answer: requests.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise ArchiveError(
+            f"{answer.url.split('?')[0]}: expected JSON, found something else"
+        ) from error
+
+
+def _first(row: Any, tag: str) -> str:
+    value = row.get(tag, {}).get("Value") if isinstance(row, dict) else None
+    return str(value[0]) if value else ""
+
+
+def _number(item: Any) -> int:
+    text = _first(item, _REASON)
+    return int(text) if text.isdigit() else 0x0110
+
+
+def _items(said: Any, tag: str) -> list[Any]:
+    value = said.get(tag, {}).get("Value") if isinstance(said, dict) else None
+    return value if isinstance(value, list) else []
+
+
+def _trouble(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "the archive does not answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the archive broke off"
+    return "the archive cannot be reached, or broke off"

@@ -1,0 +1,133 @@
+"""pynetdicom as we use it: silent, with limits, and passing the bytes of objects as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
+from typing import cast
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, JPEGLSLossless, JPEGLSNearLossless, UncompressedTransferSyntaxes
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AssociationSocket
+
+from calcilens.errors import ArchiveError, Unreachable
+from calcilens.inference.network.address import DimseAddress
+from calcilens.inference.network.archive import Node
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
+GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
+AVAILABILITY = UID("1.2.840.10008.5.1.4.33")
+"""Services (PS3.6 A): C-ECHO; query and retrieve by study root; instance availability."""
+SYNTAXES = (
+    *UncompressedTransferSyntaxes,
+    *map(UID, (
+        "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57",
+        "1.2.840.10008.1.2.4.70", JPEGLSLossless, JPEGLSNearLossless,
+        "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.5",
+    )),
+)  # fmt: skip
+"""Transfer syntaxes of images that we read."""
+_TRANSIENT = 2
+"""Result of a rejection that may pass (PS3.8 9.3.4)."""
+
+
+def _shut(self: AssociationSocket) -> None:
+    """End a connection, and give the socket back also where there was none to end."""
+    if self.socket is not None:
+        with suppress(OSError):
+            self.socket.shutdown(SHUT_RDWR)
+        self.socket.close()
+
+
+# pynetdicom 3.0 leaves the socket of a failed connection open
+AssociationSocket._shutdown_socket = _shut  # type: ignore[method-assign]
+
+
+def application_entity(title: str, timeout_s: float) -> AE:
+    """Return an application entity that waits at most `timeout_s` for anything.
+
+    Logs of pynetdicom show what is in objects and queries, so they are turned off.
+    """
+    logging.getLogger("pynetdicom").propagate = False
+    _config.LOG_HANDLER_LEVEL = "none"
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+    _config.STORE_SEND_CHUNKED_DATASET = True  # from the file to the network as it is
+    entity = AE(title)
+    entity.acse_timeout = entity.dimse_timeout = timeout_s
+    entity.network_timeout = entity.connection_timeout = timeout_s
+    return entity
+
+
+def associate(
+    address: DimseAddress,
+    node: Node,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[EventHandlerType] = (),
+) -> Association:
+    """Open an association.
+
+    Raises:
+        ArchiveError: The archive refuses it.
+        Unreachable: There is no answer, or it has no time for us now.
+    """
+    found = application_entity(node.title, node.patience.timeout_s).associate(
+        address.host,
+        address.port,
+        contexts=list(contexts),
+        ae_title=address.title,
+        ext_neg=list(roles),
+        tls_args=(node.tls.client(), address.host) if address.tls else None,
+        evt_handlers=list(handlers),
+    )
+    if found.is_established:
+        return found
+    if found.rejected_contexts:
+        raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
+    said = found.acceptor.primitive
+    if not found.is_rejected or said is None:
+        raise Unreachable(f"{address}: the archive cannot be reached, or broke off")
+    why = f"{address}: the archive rejects the association: {said.reason_str}"
+    if said.result == _TRANSIENT:
+        raise Unreachable(why)
+    raise ArchiveError(f"{why}; it must know AE title {node.title!r}")
+
+
+@contextmanager
+def closing(association: Association) -> Iterator[Association]:
+    """Give an association that is released at the end, or aborted after an error."""
+    try:
+        yield association
+        association.release()
+    finally:
+        if association.is_established:
+            association.abort()
+
+
+def contexts_of(pairs: Sequence[tuple[str, str]]) -> list[PresentationContext]:
+    """Return one context for each SOP class and transfer syntax.
+
+    One for all syntaxes of a class would let the other side choose a single one for all objects.
+    """
+    return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+
+
+def status_of(answer: Dataset | None, address: DimseAddress) -> int:
+    """Return the status of a DIMSE answer.
+
+    Raises:
+        Unreachable: There was none.
+    """
+    if answer is None or "Status" not in answer:
+        raise Unreachable(f"{address}: the archive broke off, or does not answer in time")
+    return cast(int, answer.Status)

@@ -1,0 +1,115 @@
+"""`pull`, `push` and `listen` from the outside: wrong use is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from calcilens.commands import console, listen, pull, push
+from calcilens.inference.network.queue import Queue
+from calcilens.inference.network.spool import Spool
+from tests.inference.network.made import SECRETS, FakeArchive, ct_study
+
+AWAY = "ORTHANC@127.0.0.1:9"
+
+
+def app(*words: object) -> int:
+    program = typer.Typer(pretty_exceptions_enable=False)
+    program.callback()(lambda: None)
+    for module in (pull, push, listen):
+        module.register(program)
+    return console.guarded(lambda: program([str(w) for w in words]))
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pull", AWAY, "1.2"), "expected --out FOLDER, found none"),
+        (("pull", AWAY, "-o", "x"), "expected STUDY_UID, or --date and --modality, found none"),
+        (("pull", AWAY, "1.2", "--modality", "CT", "-o", "x"), "found both"),
+        (("pull", AWAY, "../x", "-o", "x"), "STUDY_UID: expected a study UID"),
+        (("pull", AWAY, "--date", "2025", "-o", "x"), "--date: expected YYYYMMDD"),
+        (("pull", "nowhere", "1.2", "-o", "x"), "ARCHIVE: expected AETITLE@host:port"),
+        (("push", ".", AWAY, "--ae-title", "X" * 17), "--ae-title: expected an AE title"),
+        (("listen", "--spool", "x"), "expected --to ARCHIVE, found none"),
+        (("listen", "--spool", "x", "--status"), "x: expected a spool of calcilens listen"),
+        (("listen", "--spool", "x", "--to", AWAY, "--formats", "pdf"), "--formats: expected"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app(*words) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_folder_without_dicom_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("none")
+    assert app("push", tmp_path / "in", AWAY) == 1
+    assert "expected DICOM files, found none" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_dicom_is_told_and_the_others_are_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ct_study(tmp_path / "in")
+    (tmp_path / "notes.txt").write_text("none")
+    archive = FakeArchive(files=files)
+    with archive.serving() as address:
+        assert app("push", tmp_path / "in", tmp_path / "notes.txt", address, "--json") == 3
+        shown = capsys.readouterr()
+        facts = json.loads(shown.out)
+        assert (facts["sent"], facts["verified"], len(facts["left_out"])) == (6, 6, 1)
+        assert app("push", tmp_path / "in", address, "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["due"] == []
+    assert not any(secret in shown.out + shown.err for secret in SECRETS)
+
+
+def test_one_study_that_is_not_there_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ct_study(tmp_path / "in")
+    uid = files[0].instance.study_uid
+    with FakeArchive(files=files).serving() as address:
+        assert app("pull", address, "1.2.3", uid, "-o", tmp_path / "out", "--json") == 3
+    facts = json.loads(capsys.readouterr().out)
+    assert [s["fetched"] for s in facts["studies"]] == [6]
+    assert facts["failed"][0]["study_uid"] == "1.2.3"
+
+
+def test_the_status_tells_whether_it_runs_and_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool = Spool(tmp_path / "spool")
+    queue = Queue(spool.queue)
+    queue.arrived("1.2", 3)
+    words = ("listen", "--spool", spool.root, "--status")
+    assert app(*words) == 1
+    with spool.ours():
+        assert app(*words) == 0
+        queue.move("1.2", "receiving", "failed", why="it has no image")
+        assert app(*words, "--json") == 3
+    queue.close()
+    shown = capsys.readouterr()
+    assert "not running; 1 receiving" in shown.err
+    facts = json.loads(shown.out)
+    assert facts["studies"]["failed"] == 1
+    assert facts["troubles"][0]["why"] == "it has no image"

@@ -1,0 +1,210 @@
+"""DIMSE archives that refuse, are slow, send half a study, or die between two objects."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
+
+from calcilens.errors import ArchiveError, Unreachable
+from calcilens.inference.network.address import DimseAddress
+from calcilens.inference.network.archive import Node, open_archive
+from calcilens.inference.network.ledger import Ledger
+from calcilens.inference.network.objects import ObjectFile, find_objects
+from calcilens.inference.network.pull import Pull, Pulled
+from calcilens.inference.network.push import Push, Pushed
+from calcilens.inference.network.retries import Patience
+from tests.inference.network.made import HASTY, NODE, SECRETS, FakeArchive, content, ct_study
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[ObjectFile]:
+    return ct_study(tmp_path / "study")
+
+
+def push(
+    address: DimseAddress, files: list[ObjectFile], tmp_path: Path, node: Node = NODE
+) -> tuple[Pushed, list[str]]:
+    told: list[str] = []
+    ledger = Ledger(tmp_path / "ledger.sqlite", "FAKE")
+    with open_archive(address, node) as archive, ledger:
+        job = Push(archive, ledger, node.patience, tell=told.append)
+        return job.send(job.plan(files)), told
+
+
+def pull(address: DimseAddress, files: list[ObjectFile], out: Path) -> tuple[Pulled, list[str]]:
+    told: list[str] = []
+    with open_archive(address, NODE) as archive:
+        job = Pull(archive, out, HASTY, tell=told.append)
+        return job.fetch(files[0].instance.study_uid), told
+
+
+def uids(files: list[ObjectFile]) -> list[str]:
+    return sorted(f.instance.sop_uid for f in files)
+
+
+def test_an_archive_that_dies_after_every_object_gets_all_of_them_once(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = FakeArchive(lambda n: None if n % 2 == 0 else 0, files)
+    with archive.serving() as address:
+        pushed, told = push(address, files, tmp_path)
+    assert sorted(archive.taken) == uids(files)
+    assert (pushed.sent, pushed.verified) == (6, 6)
+    assert len(told) == 5
+    assert all("broke off" in line and "next try in" in line for line in told)
+
+
+def test_an_archive_without_room_is_asked_again_and_nothing_is_sent_twice(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = FakeArchive(lambda n: 0xA700 if n in (3, 4) else 0, files)
+    with archive.serving() as address:
+        pushed, told = push(address, files, tmp_path)
+    assert sorted(archive.taken) == uids(files)
+    assert pushed.sent == 6
+    assert all("0xA700" in line for line in told)
+
+
+def test_an_archive_that_is_down_is_given_up_in_one_line_and_a_later_run_goes_on(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    broken = FakeArchive(lambda n: 0 if n <= 2 else 0xA700, files)
+    with broken.serving() as address, pytest.raises(Unreachable, match="no room or time"):
+        push(address, files, tmp_path)
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        push(address, files, tmp_path)
+    mended = FakeArchive(files=files)
+    with mended.serving() as address:
+        pushed, _ = push(address, files, tmp_path)
+    assert sorted(broken.taken + mended.taken) == uids(files)
+    assert (pushed.sent, pushed.known, pushed.verified) == (4, 2, 6)
+
+
+def test_what_an_archive_refuses_for_good_is_told_and_the_others_arrive(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = FakeArchive(lambda n: 0xC000 if n == 2 else 0, files)
+    with archive.serving() as address:
+        pushed, _ = push(address, files, tmp_path)
+    assert len(archive.taken) == 5
+    assert [r.why for r in pushed.refused] == ["the archive refuses it (0xC000)"]
+
+
+def test_an_object_that_is_there_already_counts_as_taken(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    with FakeArchive(lambda n: 0x0111, files).serving() as address:
+        pushed, _ = push(address, files, tmp_path)
+    assert (pushed.sent, pushed.refused) == (6, ())
+
+
+def test_what_an_archive_has_lost_is_sent_again(files: list[ObjectFile], tmp_path: Path) -> None:
+    with FakeArchive(files=files).serving() as address:
+        push(address, files, tmp_path)
+    archive = FakeArchive(files=files[:4])
+    with archive.serving() as address:
+        pushed, told = push(address, files, tmp_path)
+    assert sorted(archive.taken) == uids(files[4:])
+    assert "2 objects that were sent before are not there now" in told[0]
+    assert pushed.verified == 4
+
+
+def test_an_archive_that_cannot_be_asked_gets_nothing_twice(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = FakeArchive(finds=False)
+    with archive.serving() as address:
+        first, _ = push(address, files, tmp_path)
+        second, told = push(address, files, tmp_path)
+    assert (first.sent, first.verified) == (6, None)
+    assert (second.sent, second.known) == (0, 6)
+    assert sorted(archive.taken) == uids(files)
+    assert "cannot be asked" in told[0]
+
+
+def test_a_slow_archive_is_left_after_the_timeout(files: list[ObjectFile], tmp_path: Path) -> None:
+    def slow(n: int) -> int:
+        time.sleep(1.5)
+        return 0
+
+    node = Node(patience=Patience(attempts=1, timeout_s=0.3))
+    with (
+        FakeArchive(slow, files).serving() as address,
+        pytest.raises(Unreachable, match="does not answer in time"),
+    ):
+        push(address, files[:1], tmp_path, node)
+
+
+def test_an_archive_that_does_not_know_us_says_so_at_once(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = FakeArchive(files=files)
+    with (
+        archive.serving(require_calling_aet=["OTHER"]) as address,
+        pytest.raises(ArchiveError, match="it must know AE title 'CALCILENS'"),
+    ):
+        push(address, files, tmp_path)
+    assert archive.taken == []
+
+
+def test_an_archive_of_the_simplest_kind_gets_what_can_be_written_for_it(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    ds = dcmread(files[0].path)
+    ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    ds.save_as(files[0].path)
+    archive = FakeArchive(files=files, syntaxes=[ImplicitVRLittleEndian])
+    with archive.serving() as address:
+        pushed, _ = push(address, find_objects([tmp_path / "study"])[0], tmp_path)
+    assert sorted(archive.taken) == uids(files[1:])
+    assert [r.why for r in pushed.refused] == [
+        "the archive takes no CT Image Storage in JPEG-LS Lossless Image Compression"
+    ]
+
+
+def test_the_ledger_holds_no_patient_data(files: list[ObjectFile], tmp_path: Path) -> None:
+    with FakeArchive(files=files).serving() as address:
+        push(address, files, tmp_path)
+    rows = sqlite3.connect(tmp_path / "ledger.sqlite").execute("SELECT * FROM taken").fetchall()
+    assert len(rows) == 6
+    assert not any(secret in str(rows) for secret in SECRETS)
+
+
+def test_a_study_comes_as_it_was_though_the_archive_dies_between_objects(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = FakeArchive(lambda n: None if n % 2 == 0 else 0, files)
+    with archive.serving() as address:
+        pulled, told = pull(address, files, tmp_path / "out")
+    found = {f.instance.sop_uid: f.path for f in find_objects([tmp_path / "out"])[0]}
+    assert all(content(found[f.instance.sop_uid]) == content(f.path) for f in files)
+    assert sorted(archive.taken) == uids(files)
+    assert pulled.fetched == 6
+    assert len(told) == 5
+
+
+def test_half_a_study_is_no_study(files: list[ObjectFile], tmp_path: Path) -> None:
+    with (
+        FakeArchive(lambda n: 0 if n <= 3 else 0xA900, files).serving() as address,
+        pytest.raises(Unreachable, match="3 of 6 objects did not come"),
+    ):
+        pull(address, files, tmp_path / "out")
+    mended = FakeArchive(files=files)
+    with mended.serving() as address:
+        pulled, _ = pull(address, files, tmp_path / "out")
+    assert (pulled.fetched, pulled.kept) == (3, 3)
+    assert len(mended.taken) == 3
+
+
+def test_a_study_that_is_not_there_is_one_line(files: list[ObjectFile], tmp_path: Path) -> None:
+    with (
+        FakeArchive().serving() as address,
+        pytest.raises(ArchiveError, match="the archive holds none of it"),
+    ):
+        pull(address, files, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
