@@ -19,7 +19,14 @@ from calcilens.commands.archive_options import (
     timeout_option,
     title_option,
 )
-from calcilens.commands.console import EXIT_DONE, EXIT_FAILED, EXIT_PARTLY, print_json, say
+from calcilens.commands.console import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PARTLY,
+    PlainCommand,
+    print_json,
+    say,
+)
 from calcilens.commands.predict import formats_of
 from calcilens.errors import UsageError, compose
 
@@ -34,7 +41,7 @@ LONGEST_WAIT_S = 600.0
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("listen")(listen)
+    app.command("listen", cls=PlainCommand)(listen)
 
 
 def listen(

@@ -19,7 +19,7 @@ from calcilens.commands.archive_options import (
     timeout_option,
     title_option,
 )
-from calcilens.commands.console import (
+from calcilens.commands.console import PlainCommand, (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_PARTLY,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("pull")(pull)
+    app.command("pull", cls=PlainCommand)(pull)
 
 
 def pull(
