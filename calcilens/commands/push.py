@@ -17,10 +17,11 @@ from calcilens.commands.archive_options import (
     timeout_option,
     title_option,
 )
-from calcilens.commands.console import PlainCommand, (
+from calcilens.commands.console import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_PARTLY,
+    PlainCommand,
     print_json,
     progress_bar,
     say,
