@@ -68,7 +68,7 @@ def build_whole(shown: Shown) -> list[Dataset]:
 
 
 def _order_for_ohif(built: Dataset) -> None:
-    """Put frames in the order of OHIF's volume: down along the normal of the planes.
+    """Put frames in the order of OHIF's volume: up along the normal of the planes.
 
     OHIF 3.13 lays the frames of a map on a volume as they come, whatever they refer to.
     """
@@ -76,7 +76,7 @@ def _order_for_ohif(built: Dataset) -> None:
     shared = built.SharedFunctionalGroupsSequence[0]
     turn = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
     places = [f.PlanePositionSequence[0].ImagePositionPatient for f in frames]
-    order = np.argsort(-np.array(places, float) @ np.cross(turn[:3], turn[3:]), kind="stable")
+    order = np.argsort(np.array(places, float) @ np.cross(turn[:3], turn[3:]), kind="stable")
     values = np.frombuffer(built.FloatPixelData, "<f4").reshape(len(frames), -1)
     built.PerFrameFunctionalGroupsSequence = [frames[i] for i in order]
     built.FloatPixelData = values[order].tobytes()
