@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from calcilens.errors import InputError, StudyError
+from calcilens.imaging.pool import end
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.queue import Queue, StudyRow
 from calcilens.inference.network.retries import Patience
@@ -84,16 +85,8 @@ class Worker:
     def stop(self) -> None:
         """End the process at once."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    continue
+        if process is not None:
+            end(process)
 
     def close(self) -> None:
         """End the process for good."""
