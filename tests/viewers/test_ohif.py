@@ -121,11 +121,11 @@ def test_the_sr_shows_its_figures_on_the_image(
     ohif: Opened, archive: tuple[Orthanc, dict[str, Any]]
 ) -> None:
     ohif.open("SR")
-    ohif.page.get_by_text("Yes", exact=True).click()
-    ohif.picture("ohif-sr")
     (lesion,) = archive[1]["lesions"]
     diameter = lesion["measurements"]["max_diameter_mm"]
-    assert f"Diameter: {diameter:.2f} mm" in ohif.page.inner_text("body")
+    said = f"Diameter: {diameter:.2f} mm"
+    ohif.page.wait_for_function(f"document.body.textContent.includes({said!r})")
+    ohif.picture("ohif-sr")
     assert ohif.faults == []
 
 
