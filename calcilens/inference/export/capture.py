@@ -19,12 +19,7 @@ from calcilens import __version__
 from calcilens.imaging.images import Image, Volume
 from calcilens.inference.export.directions import direction
 from calcilens.inference.export.frames import frame_sources, image_references, settle
-from calcilens.inference.export.identity import (
-    MANUFACTURER,
-    MODEL_NAME,
-    NOTICE,
-    SERIES_NUMBERS,
-)
+from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS
 from calcilens.inference.export.labels import colour, described, lines, place_in_body, plain
 from calcilens.inference.export.lesion_seg import stamp
 from calcilens.inference.export.objects import Shown
@@ -118,10 +113,7 @@ def _capture(shown: Shown, lesion: Lesion) -> Dataset:
         series_number=SERIES_NUMBERS["capture"],
         sop_instance_uid=given.sop_uid,
         instance_number=shown.number(lesion),
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL_NAME,
-        software_versions=__version__,
-        device_serial_number="1",
+        **EQUIPMENT,
         transfer_syntax_uid=RLELossless,
         series_description=f"Calcifications, {NOTICE}",
     )

@@ -78,9 +78,8 @@ def settle(built: Dataset, stamp: Stamp) -> None:
         for item in built.get(sequence, []):
             item.DimensionOrganizationUID = stamp.dimension_uid
     for item in built.get("ContributingEquipmentSequence", []):
-        if (
-            item.get("ManufacturerModelName") == "highdicom"
-        ):  # the scanner's part is the source's own
+        # The scanner's part is the source's own.
+        if item.get("ManufacturerModelName") == "highdicom":
             item.ContributionDateTime = stamp.date + stamp.time
     for date, time in _CLOCK:
         if date in built or date == "SeriesDate":

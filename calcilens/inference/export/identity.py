@@ -13,6 +13,13 @@ from calcilens import __version__
 from calcilens.inference.report import StudyReport, to_json
 
 MANUFACTURER, MODEL_NAME = "Calcilens", "Calcilens"
+EQUIPMENT = {
+    "manufacturer": MANUFACTURER,
+    "manufacturer_model_name": MODEL_NAME,
+    "software_versions": __version__,
+    "device_serial_number": "1",
+}
+"""What every object says of its maker, as highdicom names it."""
 NOTICE = "RESEARCH, not for diagnosis"
 """Stands in the description of every series; `DISCLAIMER` says it in full where there is room."""
 

@@ -9,7 +9,6 @@ import numpy as np
 from highdicom.pr import GraphicAnnotation, GraphicLayer, GraphicObject, TextObject
 from pydicom.dataset import Dataset
 
-from calcilens import __version__
 from calcilens.imaging.display import window_of
 from calcilens.imaging.images import Volume
 from calcilens.imaging.sources import Source
@@ -18,12 +17,7 @@ from calcilens.inference.export.frames import (
     image_references,
     settle,
 )
-from calcilens.inference.export.identity import (
-    MANUFACTURER,
-    MODEL_NAME,
-    NOTICE,
-    SERIES_NUMBERS,
-)
+from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS
 from calcilens.inference.export.labels import COLOURS, lines, place_in_body
 from calcilens.inference.export.lesion_seg import stamp
 from calcilens.inference.export.objects import Shown
@@ -56,10 +50,7 @@ def build(shown: Shown) -> list[Dataset]:
         series_number=SERIES_NUMBERS["presentation"],
         sop_instance_uid=given.sop_uid,
         instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL_NAME,
-        software_versions=__version__,
-        device_serial_number="1",
+        **EQUIPMENT,
         content_label="CALCIFICATIONS",
         content_description=f"Calcifications, {NOTICE}",
         series_description=f"Calcifications, {NOTICE}",

@@ -12,17 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.codedict import codes
 
-from calcilens import __version__
 from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.sources import decimal
 from calcilens.inference.export.concepts import ANYWHERE, site
 from calcilens.inference.export.frames import depth_mm, frame_sources, refer, settle
-from calcilens.inference.export.identity import (
-    MANUFACTURER,
-    MODEL_NAME,
-    NOTICE,
-    SERIES_NUMBERS,
-)
+from calcilens.inference.export.identity import EQUIPMENT, MODEL_NAME, NOTICE, SERIES_NUMBERS
 from calcilens.inference.export.labels import described, parameters
 from calcilens.inference.export.lesion_seg import BY_NETWORK, stamp
 from calcilens.inference.export.objects import Shown
@@ -133,10 +127,7 @@ def _built(
         series_number=SERIES_NUMBERS[kind],
         sop_instance_uid=given.sop_uid,
         instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL_NAME,
-        software_versions=__version__,
-        device_serial_number="1",
+        **EQUIPMENT,
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(method)],
         voi_lut_transformations=[

@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from calcilens import __version__
 from calcilens.inference.export.frames import Stamp, settle
-from calcilens.inference.export.identity import MANUFACTURER
+from calcilens.inference.export.identity import EQUIPMENT
 from calcilens.vocabulary import Code
 
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
@@ -104,10 +104,7 @@ def build_seg(sources: Sources, segments: Sequence[Segment], about: About, stamp
         series_number=about.series_number,
         sop_instance_uid=stamp.sop_uid,
         instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=about.algorithm,
-        software_versions=__version__,
-        device_serial_number="1",
+        **{**EQUIPMENT, "manufacturer_model_name": about.algorithm},
         content_label=about.label,
         content_description=about.description,
         series_description=about.description,
