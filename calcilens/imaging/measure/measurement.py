@@ -75,6 +75,10 @@ class Measurement:
         for name in names:
             self.set(name, None, why)
 
+    def tells(self, name: str) -> bool:
+        """Return whether a figure says anything to a reader: the spread of one piece is always 0."""
+        return name != "spread_mm" or self.members != 1
+
 
 FIGURES = tuple(f.name for f in fields(Measurement) if f.name not in ("uncertainty", "how"))
 """Names of the figures, in the order of the report."""

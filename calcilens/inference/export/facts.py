@@ -85,7 +85,7 @@ def figures_of(lesion: Lesion) -> list[Figure]:
         found.append(_probability(said.probability))
     for key, name, unit in _MEASURED:
         value = getattr(taken, key)
-        if value is not None:
+        if value is not None and taken.tells(key):
             found.append(_measured(key, name, value, unit, taken.uncertainty.get(key)))
     if taken.axes_mm:
         ends = (c.LONG_AXIS, taken.axes_mm[0]), (c.SHORT_AXIS, taken.axes_mm[-1])

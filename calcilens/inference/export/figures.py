@@ -47,7 +47,7 @@ _DIAMETER_PX = ("diameter_px", "Largest diameter", "pixels", 0)
 def figures(lesion: Lesion) -> list[dict[str, Any]]:
     """Return the rows; on a radiograph what cannot be measured is one row."""
     taken = lesion.measured
-    shown = [f for f in FIGURES if f[0] != "spread_mm" or taken.members != 1]
+    shown = [f for f in FIGURES if taken.tells(f[0])]
     if not isinstance(lesion.image, Radiograph):
         return [_row(taken, *figure) for figure in shown]
     (x0, y0), (x1, y1) = lesion.box_px or [[0, 0], [0, 0]]
