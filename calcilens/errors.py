@@ -6,6 +6,7 @@
         +-- StudyError          nothing in the given path can be read as a study
         +-- SeriesError         one series cannot be used; the study goes on
         +-- PixelError          pixels cannot be decoded; the study goes on
+        +-- CaseError           a case of a patient cannot be used
         +-- RoiError            a lesion list (JSON, CSV, SEG, RTSTRUCT) cannot be used
         +-- ManifestError       a manifest breaks its schema or its promises
         |   +-- LeakageError    the same patient or image on both sides of a split
@@ -73,6 +74,10 @@ class SeriesError(InputError):
 
 class PixelError(InputError):
     """Pixel data cannot be decoded; the rest of the study goes on."""
+
+
+class CaseError(InputError):
+    """What is told of a patient cannot be used."""
 
 
 class RoiError(InputError):

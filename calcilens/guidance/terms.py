@@ -61,11 +61,14 @@ def terms() -> dict[str, Term]:
 
 
 def _terms(name: str, spec: dict[str, Any]) -> list[Term]:
+    kind = next((k for k in ("flag", "choice", "number") if k in spec), "")
+    if set(spec) - {kind, "label", "least", "most"}:
+        raise ValueError(f"terms.yaml, {name}: expected flag, choice or number, found {spec}")
     label = spec["label"]
-    if "flag" in spec:
+    if kind == "flag":
         since = Term(f"{name}.{DAYS}", f"days since: {label}", unit="days", most=MOST_DAYS)
         return [Term(name, label, ("true", "false")), since]
-    if "choice" in spec:
+    if kind == "choice":
         choice = spec["choice"]
         return [Term(name, label, PATTERN_KEYS if choice == "patterns" else tuple(choice))]
     return [Term(name, label, unit=spec["number"], least=spec["least"], most=spec["most"])]

@@ -1,0 +1,245 @@
+"""A case: what is told of a patient, checked and turned into facts."""
+
+from __future__ import annotations
+
+import calendar
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calcilens.errors import CaseError, compose
+from calcilens.guidance.case_schema import case_schema
+from calcilens.guidance.conditions import parse
+from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
+from calcilens.guidance.laboratory import LabValue, levels
+from calcilens.guidance.terms import DAYS, Term, data, terms
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+_PER_YEAR = {"years": 1.0, "months": 12.0, "days": 365.25}
+_MOST_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of a patient.
+
+    Args:
+        facts: As reported, and levels of laboratory values.
+        laboratory: The values behind those levels.
+        on: Day of the case.
+        remarks: What of it was not understood, or could not be used.
+    """
+
+    facts: Facts
+    laboratory: tuple[LabValue, ...] = ()
+    on: date | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def read_case(path: Path, on: date | None = None) -> Case:
+    """Read a case of ours, or FHIR resources.
+
+    Args:
+        path: JSON.
+        on: Day of the case where it states none.
+
+    Raises:
+        CaseError: It cannot be read, or holds what is impossible; the field is named.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CaseError(compose("a case of at most 10 MB", "a larger file", where=path.name))
+        content = json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise CaseError(compose("a JSON file", "text that is none", where=path.name)) from error
+    except OSError as error:
+        found = error.strerror or "an error of the system"
+        raise CaseError(compose("a file that can be read", found, where=path.name)) from error
+    return case_from(content, on, where=path.name)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(name)
+
+
+def case_from(content: Any, on: date | None = None, *, where: str = "case") -> Case:
+    """Check a case and turn it into facts.
+
+    Args:
+        content: As JSON holds it.
+        on: Day of the case where it states none.
+        where: What errors call it.
+
+    Raises:
+        CaseError: It holds what is impossible; the field is named.
+    """
+    from jsonschema import Draft202012Validator
+
+    faults = list(Draft202012Validator(case_schema()).iter_errors(content))
+    if faults:
+        raise CaseError(_said(faults, where))
+    try:
+        return _checked(content, on)
+    except CaseError as error:
+        raise CaseError(f"{where}: {error}") from error
+
+
+def _said(faults: list[ValidationError], where: str) -> str:
+    """Return the first fault of a case as one line, with its field."""
+    fault = min(faults, key=lambda f: list(map(str, f.absolute_path)))
+    field = ".".join(str(part) for part in fault.absolute_path)
+    extra = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    expected, found = _expected(fault)
+    return compose(
+        expected,
+        f"{found}{extra}",
+        where=f"{where}: {field}" if field else where,
+        fix="calcilens guide --schema prints what a case can hold",
+    )
+
+
+def _expected(fault: ValidationError) -> tuple[str, str]:
+    schema: Any = fault.schema
+    instance: Any = fault.instance
+    if fault.validator == "additionalProperties":
+        known = list(schema["properties"])
+        unknown = [str(key)[:40] for key in instance if key not in known]
+        return f"some of {', '.join(known)}", ", ".join(map(repr, unknown))
+    if fault.validator == "enum":
+        return f"one of {', '.join(str(v) for v in schema['enum'] if v)}", _short(instance)
+    if fault.validator in ("minimum", "maximum"):
+        ends = f"{schema.get('minimum', '')} to {schema.get('maximum', 'any size')}"
+        return f"a number from {ends}", _short(instance)
+    if fault.validator == "required":
+        return "all of " + ", ".join(schema["required"]), ", ".join(instance) or "none"
+    if fault.validator == "pattern":
+        return "a date such as 2024, 2024-05 or 2024-05-31", _short(instance)
+    return f"{fault.validator} {fault.validator_value}", _short(instance)
+
+
+def _short(value: Any) -> str:
+    """Return a value of a case, short; long text may hold what is nobody's business."""
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{type(value).__name__} of {len(text)} characters"
+
+
+def _checked(content: Mapping[str, Any], on: date | None) -> Case:
+    on = _day(content["date"], "date")[1] if "date" in content else on
+    reported = Facts(_reported(content, on))
+    _no_contradiction(reported)
+    patient = content.get("patient", {})
+    values = content.get("laboratory", {})
+    found = levels(values, _age(patient.get("age")), patient.get("sex"))
+    lab = [_level(value) for value in found if value.level]
+    antibodies = values.get("antibodies")
+    if antibodies:
+        term = terms()["laboratory.antibodies"]
+        lab.append(_fact(term, frozenset({antibodies}), antibodies))
+    remarks = tuple(f"{v.analyte}: {v.note}" for v in found if v.level is None and v.note)
+    return Case(reported + lab, tuple(found), on, remarks)
+
+
+def _reported(content: Mapping[str, Any], on: date | None) -> Iterator[Fact]:
+    for section, words in content.items():
+        if not isinstance(words, Mapping) or section == "laboratory":
+            continue
+        for word, value in words.items():
+            if value is not None:
+                yield from _facts(terms()[f"{section}.{word}"], value, on, _born(content, on))
+
+
+def _facts(term: Term, value: Any, on: date | None, born: date | None) -> Iterator[Fact]:
+    if term.is_flag:
+        dated = value if isinstance(value, Mapping) else {"present": value}
+        present, since = dated["present"], dated.get("since")
+        words = "yes" if present else "no"
+        yield _fact(term, flag(present), f"{words}, since {since}" if since else words)
+        if since:
+            yield from _since(term, since, on, born)
+    elif term.values:
+        yield _fact(term, frozenset({value}), str(value).replace("_", " "))
+    else:
+        number = _age(value) if term.name == "patient.age" else float(value)
+        if number is None or not term.least <= number <= term.most:
+            raise CaseError(compose(f"{term.least} to {term.most}", f"{number:g}", where=term.name))
+        yield _fact(term, whole(number), f"{number:g} {term.unit}")
+
+
+def _fact(term: Term, value: Any, words: str) -> Fact:
+    return Fact(term.name, value, Origin.REPORTED, f"{term.label}: {words}")
+
+
+def _since(term: Term, since: str, on: date | None, born: date | None) -> Iterator[Fact]:
+    """Return the days since a date, which may be a month or a year."""
+    first, last = _day(since, f"{term.name}.since")
+    if born and last < born:
+        raise CaseError(
+            compose(
+                "a date after the birth", since, where=f"{term.name}.since", fix="check the age"
+            )
+        )
+    if on is None:
+        return
+    if first > on:
+        raise CaseError(compose(f"a date up to {on}", since, where=f"{term.name}.since"))
+    days = Span(max((on - last).days, 0), (on - first).days)
+    name = f"{term.name}.{DAYS}"
+    said = f"{days.low:g} days" if days.low == days.high else f"{days.low:g} to {days.high:g} days"
+    yield Fact(name, days, Origin.REPORTED, f"{term.label}: for {said}")
+
+
+def _day(text: str, where: str) -> tuple[date, date]:
+    """Return the first and the last day that a date may mean."""
+    year, month, day = (*map(int, text.split("-")), None, None)[:3]
+    try:
+        first = date(int(year or 0), month or 1, day or 1)
+        end = calendar.monthrange(first.year, month or 12)[1]
+        return first, first.replace(month=month or 12, day=day or end)
+    except ValueError as error:
+        raise CaseError(compose("a day of the calendar", text, where=where)) from error
+
+
+def _age(value: Any) -> float | None:
+    """Return an age in years."""
+    if isinstance(value, Mapping):
+        return float(value["value"]) / _PER_YEAR[value["unit"]]
+    return None if value is None else float(value)
+
+
+def _born(content: Mapping[str, Any], on: date | None) -> date | None:
+    """Return the earliest day of birth that an age allows."""
+    age = _age(content.get("patient", {}).get("age"))
+    if age is None or on is None:
+        return None
+    return date(max(on.year - int(age) - 1, 1), 1, 1)
+
+
+def _level(value: LabValue) -> Fact:
+    term = terms()[f"laboratory.{value.analyte}"]
+    ends = "" if value.low is None and value.high is None else f" ({_range(value)})"
+    note = f"; {value.note}" if value.note else ""
+    words = f"{value.level}, {value.value:.3g} {value.unit}{ends}{note}"
+    return _fact(term, frozenset({str(value.level)}), words)
+
+
+def _range(value: LabValue) -> str:
+    low = "" if value.low is None else f"{value.low:g}"
+    high = "" if value.high is None else f"{value.high:g}"
+    return f"{low}–{high}"
+
+
+def _no_contradiction(reported: Facts) -> None:
+    """Refuse a case that says what cannot be at once."""
+    for rule in data("contradictions"):
+        judged = parse(rule["when"], terms()).judge(reported)
+        if judged.verdict:
+            fields = ", ".join(f.term for f in judged.because)
+            said = "; ".join(f.words for f in judged.because)
+            raise CaseError(
+                compose("facts that go together", said, where=fields, fix="correct one of them")
+            )
