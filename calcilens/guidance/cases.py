@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import CaseError, compose
 from calcilens.guidance.case_schema import case_schema
-from calcilens.guidance.conditions import parse
+from calcilens.guidance.conditions import Condition, parse
 from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
 from calcilens.guidance.laboratory import LabValue, levels
 from calcilens.guidance.terms import DAYS, Term, data, terms
@@ -234,11 +235,16 @@ def _level(value: LabValue) -> Fact:
 
 def _no_contradiction(reported: Facts) -> None:
     """Refuse a case that says what cannot be at once."""
-    for rule in data("contradictions"):
-        judged = parse(rule["when"], terms()).judge(reported)
+    for condition in _contradictions():
+        judged = condition.judge(reported)
         if judged.verdict:
             fields = ", ".join(f.term for f in judged.because)
             said = "; ".join(f.words for f in judged.because)
             raise CaseError(
                 compose("facts that go together", said, where=fields, fix="correct one of them")
             )
+
+
+@cache
+def _contradictions() -> tuple[Condition, ...]:
+    return tuple(parse(rule["when"], terms()) for rule in data("contradictions"))
