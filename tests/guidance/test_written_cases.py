@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from calcilens.guidance.cases import case_from
-from calcilens.guidance.evaluate import LesionGuidance, Standing, Weighed, guide
+from calcilens.guidance.evaluate import Standing, Weighed
 from calcilens.guidance.rulebook import rulebook
-from tests.guidance.written import WRITTEN
+from tests.guidance.written import WRITTEN, guidance
 
 EVERY = pytest.mark.parametrize("name", WRITTEN)
-
-
-def guidance(name: str) -> LesionGuidance:
-    return guide(case_from(WRITTEN[name]["case"]).facts, {}).lesions[0]
 
 
 def weighed(name: str, key: str) -> Weighed:
