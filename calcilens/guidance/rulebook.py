@@ -45,6 +45,7 @@ class Rule:
         weight: 1 fits, 2 typical: the order of the differential, and no probability.
         reassures: Whether it is said only where nothing concerning is known or open.
         ask: What to find out where the condition is not known.
+        control: Whether repeat imaging settles it: not known, it does not keep the others waiting.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Rule:
     weight: int = 1
     reassures: bool = False
     ask: str | None = None
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _rules(name: str) -> tuple[Rule, ...]:
     return tuple(_rule(spec, name) for spec in data(name))
 
 
-_FIELDS = {"id", "when", "say", "source", "for", "against", "reassures", "ask"}
+_FIELDS = {"id", "when", "say", "source", "for", "against", "reassures", "ask", "control"}
 _WEIGHTS = {"typical": 2, "fits": 1}
 
 
@@ -174,7 +176,7 @@ def _rule(spec: dict[str, Any], file: str) -> Rule:
     weight = _WEIGHTS[spec[side]] if side else 1
     return Rule(
         str(spec["id"]), when, str(spec["say"]), sources_of(spec["source"], where), file,
-        side=side, weight=weight, reassures=bool(spec.get("reassures")), ask=spec.get("ask"),
+        side=side, weight=weight, reassures=bool(spec.get("reassures")), ask=spec.get("ask"), control=bool(spec.get("control")),
     )  # fmt: skip
 
 
