@@ -18,6 +18,7 @@ from calcilens.commands import (
     compare,
     doctor,
     evaluate,
+    guide,
     listen,
     manifest,
     phantoms,
@@ -56,7 +57,19 @@ def root(
     """Hold options that stand before the command."""
 
 
-for module in (doctor, manifest, phantoms, train, evaluate, predict, compare, pull, push, listen):
+for module in (
+    doctor,
+    manifest,
+    phantoms,
+    train,
+    evaluate,
+    predict,
+    compare,
+    guide,
+    pull,
+    push,
+    listen,
+):
     module.register(app)
 
 

@@ -58,6 +58,7 @@ class Job:
     roi: Path | None = None
     prior: Path | None = None
     bone_mask: Path | None = None
+    case: Path | None = None
     formats: tuple[str, ...] = ("json", "html")
     force: bool = False
     dry_run: bool = False
@@ -86,6 +87,7 @@ class _Read:
     priors: tuple[Study, ...] | None
     placed: dict[str, list[Placed]] | None
     bones: dict[str, Any]
+    case: dict[str, Any] | None
     seconds: dict[str, float]
     refused: list[Skipped] = field(default_factory=list)
 
@@ -116,6 +118,7 @@ def _read(job: Job) -> _Read:
 
     regions, refused = _regions(job.roi)
     drawn = _drawn(job.bone_mask)
+    case = _case(job.case)
     ahead = _Ahead(wanted=_due(job))
     with progress_bar() as bar:
 
@@ -134,7 +137,9 @@ def _read(job: Job) -> _Read:
     placed, unplaced = _place(regions, studies, job.roi is not None)
     refused = [*refused, *unread, *unplaced]
     _say_skipped(studies, refused)
-    return _Read(studies, priors, placed, _bones(drawn, studies), seconds, refused)
+    if case is not None:
+        _one_patient(studies)
+    return _Read(studies, priors, placed, _bones(drawn, studies), case, seconds, refused)
 
 
 def _read_prior(
@@ -200,6 +205,31 @@ def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
     return read_rois(roi)
 
 
+def _case(path: Path | None) -> dict[str, Any] | None:
+    """Read what is known of the patient; a mistake in it is told before pixels are read."""
+    if path is None:
+        return None
+    from calcilens.guidance.cases import case_from, read_content
+
+    content = read_content(path)
+    case_from(content, where=path.name)
+    return dict(content)
+
+
+def _one_patient(studies: list[Study]) -> None:
+    """Refuse a case beside studies of several patients.
+
+    Raises:
+        UsageError: They are not of one patient.
+    """
+    from calcilens.inference.prior import same_patient
+
+    if not all(same_patient(studies[0], other) for other in studies[1:]):
+        found = f"{len(studies)} studies of different patients"
+        fix = "call it once for each patient"
+        raise UsageError(compose("studies of one patient", found, where="--case", fix=fix))
+
+
 def _drawn(bone_mask: Path | None) -> GridRegion | None:
     if bone_mask is None:
         return None
@@ -233,7 +263,7 @@ def _place(
 def _run(job: Job, read: _Read, chosen: Chosen) -> list[Outcome]:
     from calcilens.inference.batch import Wishes, run_all
 
-    wishes = Wishes(job.out or Path(), job.formats, job.force, read.priors, read.bones)
+    wishes = Wishes(job.out or Path(), job.formats, job.force, read.priors, read.bones, read.case)
     with progress_bar() as bar:
         steps = Steps(bar, "report", len(read.studies), STAGES)
         return list(

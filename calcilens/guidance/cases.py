@@ -51,16 +51,24 @@ def read_case(path: Path, on: date | None = None) -> Case:
     Raises:
         CaseError: It cannot be read, or holds what is impossible; the field is named.
     """
+    return case_from(read_content(path), on, where=path.name)
+
+
+def read_content(path: Path) -> Any:
+    """Return what a JSON file holds, unchecked.
+
+    Raises:
+        CaseError: It cannot be read.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise CaseError(compose("a case of at most 10 MB", "a larger file", where=path.name))
-        content = json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
+        return json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise CaseError(compose("a JSON file", "text that is none", where=path.name)) from error
     except OSError as error:
         found = error.strerror or "an error of the system"
         raise CaseError(compose("a file that can be read", found, where=path.name)) from error
-    return case_from(content, on, where=path.name)
 
 
 def _no_number(name: str) -> float:
@@ -140,8 +148,7 @@ def _checked(content: Mapping[str, Any], on: date | None) -> Case:
     if antibodies:
         term = terms()["laboratory.antibodies"]
         lab.append(_fact(term, frozenset({antibodies}), antibodies))
-    remarks = tuple(f"{v.analyte}: {v.note}" for v in found if v.level is None and v.note)
-    return Case(reported + lab, tuple(found), on, remarks)
+    return Case(reported + lab, tuple(found), on)
 
 
 def _reported(content: Mapping[str, Any], on: date | None) -> Iterator[Fact]:
@@ -221,16 +228,8 @@ def _born(content: Mapping[str, Any], on: date | None) -> date | None:
 
 def _level(value: LabValue) -> Fact:
     term = terms()[f"laboratory.{value.analyte}"]
-    ends = "" if value.low is None and value.high is None else f" ({_range(value)})"
-    note = f"; {value.note}" if value.note else ""
-    words = f"{value.level}, {value.value:.3g} {value.unit}{ends}{note}"
+    words = f"{value.level}, {value.value:.3g} {value.unit}"
     return _fact(term, frozenset({str(value.level)}), words)
-
-
-def _range(value: LabValue) -> str:
-    low = "" if value.low is None else f"{value.low:g}"
-    high = "" if value.high is None else f"{value.high:g}"
-    return f"{low}–{high}"
 
 
 def _no_contradiction(reported: Facts) -> None:

@@ -186,7 +186,9 @@ def _is_open(concern: Statement) -> bool:
 
 
 def _follows(term: str, is_so: bool, because: tuple[Fact, ...]) -> Fact:
-    words = f"{terms()[term].label}: {'yes' if is_so else 'no'}"
+    label = terms()[term].label
+    rests = "; ".join(dict.fromkeys(fact.words for fact in because))
+    words = f"{label} ({rests})" if is_so and rests else f"{label}: {'yes' if is_so else 'no'}"
     origin = {fact.origin for fact in because}
     return Fact(term, flag(is_so), origin.pop() if len(origin) == 1 else Origin.DERIVED, words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from calcilens.guidance.facts import Fact, Facts, Origin, Value, flag, whole
@@ -21,6 +22,14 @@ SKIN_ERROR_MM = 2.0
 _SIDES = {"L": "left", "R": "right", "B": "both"}
 _XRAY = {"CR", "DX", "DR", "RG", "XA", "RF", "IO", "PX", "MG"}
 _MEASURED = ("depth", "compartment", "zoning")
+
+
+def day_of(study_date: str | None) -> date | None:
+    """Return the day of a StudyDate, YYYYMMDD; None where it is none."""
+    try:
+        return date.fromisoformat(study_date) if study_date else None
+    except ValueError:
+        return None
 
 
 def of_study(report: Mapping[str, Any]) -> Facts:

@@ -11,9 +11,6 @@ from typing import Any
 from calcilens.guidance.conditions import ALWAYS, Condition, parse
 from calcilens.guidance.terms import data, terms
 
-RULE_FILES = ("assessment", "concern", "mechanisms", "conditions", "next_steps", "pitfalls")
-DATA_FILES = (*RULE_FILES, "terms", "derived", "laboratory", "sources", "orders")
-
 
 @dataclass(frozen=True)
 class Source:
@@ -129,8 +126,9 @@ def rulebook() -> Rulebook:
 def version() -> str:
     """Return a fingerprint of all rules: what a report was made with."""
     found = hashlib.sha256()
-    for name in DATA_FILES:
-        found.update(files("calcilens.guidance").joinpath("rules", f"{name}.yaml").read_bytes())
+    folder = files("calcilens.guidance").joinpath("rules")
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        found.update(file.read_bytes())
     return found.hexdigest()
 
 
@@ -189,7 +187,8 @@ def _rule(spec: dict[str, Any], file: str) -> Rule:
     weight = _WEIGHTS[spec[side]] if side else 1
     return Rule(
         str(spec["id"]), when, str(spec["say"]), sources_of(spec["source"], where), file,
-        side=side, weight=weight, reassures=bool(spec.get("reassures")), ask=spec.get("ask"), control=bool(spec.get("control")),
+        side=side, weight=weight, ask=spec.get("ask"),
+        reassures=bool(spec.get("reassures")), control=bool(spec.get("control")),
     )  # fmt: skip
 
 

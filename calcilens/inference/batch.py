@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from calcilens.errors import CalcilensError, ModelError, unexpected
 from calcilens.imaging.records import Skipped
@@ -56,6 +56,7 @@ class Wishes:
         force: Make reports again that are up to date.
         priors: Earlier studies to compare with; None for no comparison.
         bones: Bones from elsewhere, by series UID.
+        case: What is known of the patient, as case.json holds it; None for nothing.
     """
 
     out: Path
@@ -63,6 +64,7 @@ class Wishes:
     force: bool = False
     priors: tuple[Study, ...] | None = None
     bones: Bones = field(default_factory=dict)
+    case: dict[str, Any] | None = None
 
 
 def place_all(
@@ -142,7 +144,7 @@ def _run_one(
 ) -> Outcome:
     run = watch.time(
         "fingerprint",
-        lambda: facts(study, models, given, wishes.formats, wishes.bones, wishes.priors),
+        lambda: facts(study, models, given, wishes),
     )
     uid, images = study.study_uid, len(study.images)
     before = None if wishes.force else done(wishes.out, uid, run["fingerprint"])
@@ -151,10 +153,12 @@ def _run_one(
         return Outcome(uid, "kept", str(folder), images, **before._asdict())
     loaded = watch.time("loading code and models", lambda: models.loaded)
     from calcilens.inference.export.objects import BUILDERS, make
+    from calcilens.inference.guided import guided
     from calcilens.inference.output import write_study
     from calcilens.inference.pipeline import run_study
 
     report = run_study(study, loaded, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
+    report = guided(report, wishes.case)
     made = None
     if wanted := [name for name in wishes.formats if name in BUILDERS]:
         made = watch.time("DICOM objects", lambda: make(report, wanted))

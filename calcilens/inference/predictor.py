@@ -17,7 +17,7 @@ from calcilens.imaging.patches import PatchLocation, PatchSpec, cut_stored
 from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
 from calcilens.models.abstention import OUT_OF_DOMAIN, REASONS, Reason
 from calcilens.models.conformal import USUAL_LEVEL
-from calcilens.vocabulary import PATTERN_KEYS, ConcernLevel, concern_level, pattern
+from calcilens.vocabulary import PATTERN_KEYS, ConcernLevel, Reading, concern_level, pattern
 
 DEFAULT_THRESHOLDS = (1 / 3, 2 / 3)
 """Of concern, for a card that states none."""
@@ -172,7 +172,9 @@ def _concern(
     reasons = [_threshold_reason(probability, level, thresholds)]
     if not patterns.abstained:
         first = pattern(max(patterns.probabilities, key=patterns.probabilities.__getitem__))
-        reasons.append(f"likeliest pattern if calcified: {first.label}, {first.reading.value}")
+        # A pattern that reassures is no reason: the rest of the lesion may not.
+        read = f", {first.reading.value}" if first.reading is Reading.EVALUATE else ""
+        reasons.append(f"likeliest pattern if calcified: {first.label}{read}")
     return Concern(probability, level.value, reasons)
 
 

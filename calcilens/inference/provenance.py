@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from calcilens import __version__
+from calcilens.guidance.rulebook import version as version_of_rules
 from calcilens.imaging.geometry import Affine
 from calcilens.imaging.images import Image
 from calcilens.imaging.study import Study
 from calcilens.inference.prior import same_patient
 
 if TYPE_CHECKING:  # they bring torch, which is not needed to see that nothing has to be done
-    from calcilens.inference.pipeline import Bones, Models, Placed
+    from calcilens.inference.batch import Wishes
+    from calcilens.inference.pipeline import Models, Placed
     from calcilens.inference.predictor import Described
     from calcilens.inference.report import StudyReport
 
@@ -87,17 +89,19 @@ def facts(
     study: Study,
     models: Source,
     given: Sequence[Placed] | None,
-    formats: tuple[str, ...],
-    bones: Bones,
-    priors: Sequence[Study] | None = None,
+    wishes: Wishes,
 ) -> dict[str, Any]:
     """Return the content of run.json without timings."""
+    bones, priors = wishes.bones, wishes.priors
     masks = {i.series_uid: bones[i.series_uid] for i in study.images if i.series_uid in bones}
+    case = None if wishes.case is None else json.dumps(wishes.case, sort_keys=True)
     settings = {
-        "formats": list(formats),
+        "formats": list(wishes.formats),
         "lesions": "searched" if given is None else "given",
         "bones_given": {uid: hashlib.sha256(m.tobytes()).hexdigest() for uid, m in masks.items()},
         "priors": None if priors is None else [[s.study_uid, s.study_date] for s in priors],
+        "case": None if case is None else hashlib.sha256(case.encode()).hexdigest(),
+        "rules": version_of_rules(),
     }
     return {
         "calcilens": __version__,

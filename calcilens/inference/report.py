@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,19 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class StudyReport:
-    """Everything that a run says about one study; lesions in the order of concern."""
+    """Everything that a run says about one study; lesions in the order of concern.
+
+    Args:
+        guidance: What the clinical rules say, as `calcilens.guidance.document` makes it; empty
+            where they say nothing.
+    """
 
     study: Study
     lesions: tuple[Lesion, ...]
     skipped: tuple[Skipped, ...]
     models: tuple[Described, ...]
     comparison: Comparison | None = None
+    guidance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -115,7 +121,7 @@ def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any
         "models": [model_facts(m) for m in report.models],
         "lesions": [_lesion(x) for x in report.lesions],
         "comparison": _comparison(report.comparison),
-        "guidance": {},
+        "guidance": dict(report.guidance),
         "skipped": [{"file_or_series": s.what, "reason": s.reason} for s in report.skipped],
         "exports": exports,
     }
@@ -131,7 +137,17 @@ def model_facts(model: Described) -> dict[str, Any]:
         "modality": str(card.get("modality", "unknown")),
         "sha256": model.sha256,
         "limits": [limits] if isinstance(limits, str) else [str(x) for x in limits],
+        "flags": _flags(card),
     }
+
+
+def _flags(card: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return how well the model's levels of concern separate, by level, as its card says."""
+    for name, found in card.get("evaluations", {}).items():
+        levels = found.get("concern", {}).get("at_level") or {}
+        if levels:
+            return {level: {**figures, "on": name} for level, figures in levels.items()}
+    return {}
 
 
 def _series(series: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Measurement:
             self.set(name, None, why)
 
     def tells(self, name: str) -> bool:
-        """Return whether a figure says anything to a reader: the spread of one piece is always 0."""
+        """Return whether a figure says anything: the spread of one piece is always 0."""
         return name != "spread_mm" or self.members != 1
 
 

@@ -24,6 +24,7 @@ _OWN = {
     "PATTERN_SET": "Pattern that cannot be ruled out",
     "COVERAGE": "Share of true patterns that such sets hold",
     "CONCERN": "Level of concern",
+    "RULES": "Concerning features by clinical rules",
     "LOW": "Low",
     "INTERMEDIATE": "Intermediate",
     "HIGH": "High",

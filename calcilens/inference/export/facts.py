@@ -114,6 +114,7 @@ def statements_of(lesion: Lesion) -> list[Statement]:
         *_domain(lesion),
         *_patterns(lesion),
         _concern(lesion),
+        *_rules(lesion),
         *_looks(lesion),
         *([] if lesion.change is None else [_became(lesion.change)]),
     ]
@@ -153,9 +154,17 @@ def _patterns(lesion: Lesion) -> list[Statement]:
 def _concern(lesion: Lesion) -> Statement:
     said = lesion.answer.concern
     figures = () if said.probability is None else (_probability(said.probability),)
-    rules = [f"{rule['rule']}: {rule['evidence']} ({rule['source']})" for rule in said.rule_reasons]
-    why = "; ".join([*said.model_reasons, *rules])
+    why = "; ".join(said.model_reasons)
     return Statement(c.own("CONCERN"), c.said(said.level), figures, why or None)
+
+
+def _rules(lesion: Lesion) -> list[Statement]:
+    """Return the concerning features that rules found, apart from what the model says."""
+    reasons = lesion.answer.concern.rule_reasons
+    if not reasons:
+        return []
+    why = "; ".join(f"{r['evidence']} [{r['source']}]" for r in reasons)
+    return [Statement(c.own("RULES"), c.YES, (), why)]
 
 
 def _looks(lesion: Lesion) -> list[Statement]:

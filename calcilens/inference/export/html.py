@@ -23,46 +23,56 @@ from calcilens.inference.export.words import SIDES, date, percent, tally
 from calcilens.inference.report import StudyReport, model_facts
 
 _UNKNOWN = "not stated"
-_PAGE = Path(__file__).with_name("page")
+PAGE = Path(__file__).with_name("page")
 
 
 def build(report: StudyReport) -> str:
     """Return the page as text."""
-    style, script = ((_PAGE / n).read_text(encoding="utf-8") for n in ("style.css", "script.js"))
-    environment = Environment(
-        loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["percent"] = percent
-    environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
+    style, script = ((PAGE / n).read_text(encoding="utf-8") for n in ("style.css", "script.js"))
     study, told = report.study, compared(report)
     then = "" if told is None else told["date"]
-    return environment.get_template("report.html.j2").render(
-        csp=_policy(style, script),
-        style=Markup(style),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own file
-        payload=_embedded(payload(report.lesions, date(study.study_date), then)),
-        disclaimer=DISCLAIMER,
-        version=__version__,
-        study=study,
-        date=date(study.study_date),
-        compared=told,
-        lesions=[article(x, n, study) for n, x in enumerate(report.lesions, 1)],
-        tally=tally(report.lesions),
-        overview=overview(report.lesions, study),
-        table=table(report),
-        models=[model_facts(m) for m in report.models],
-        series=[_series(s) for s in study.series],
-        films=[_film(n, i) for n, i in enumerate(study.images, 1) if isinstance(i, Radiograph)],
-        skipped=report.skipped,
-        empty=None if report.lesions else empty(report),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            csp=policy(style, script),
+            style=Markup(style),  # noqa: S704 our own file
+            script=Markup(script),  # noqa: S704 our own file
+            payload=_embedded(payload(report.lesions, date(study.study_date), then)),
+            disclaimer=DISCLAIMER,
+            version=__version__,
+            study=study,
+            date=date(study.study_date),
+            compared=told,
+            lesions=[article(x, n, study) for n, x in enumerate(report.lesions, 1)],
+            tally=tally(report.lesions),
+            overview=overview(report.lesions, study),
+            table=table(report),
+            models=[model_facts(m) for m in report.models],
+            series=[_series(s) for s in study.series],
+            films=[_film(n, i) for n, i in enumerate(study.images, 1) if isinstance(i, Radiograph)],
+            skipped=report.skipped,
+            empty=None if report.lesions else empty(report),
+            guidance=report.guidance,
+            rules={one["lesion"]: one for one in report.guidance.get("lesions", [])},
+        )
     )
 
 
-def _policy(style: str, script: str) -> str:
-    """Return a policy that lets nothing in but this page's own style, script and pictures."""
-    own = [_source(text) for text in (style, script)]
+def environment() -> Environment:
+    """Return what turns the templates of page/ into text."""
+    made = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
+    made.filters["percent"] = percent
+    made.tests["match"] = lambda text, start: text.startswith(start)
+    made.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
+    return made
+
+
+def policy(style: str, script: str | None = None) -> str:
+    """Return a policy that lets nothing in but a page's own style, script and pictures."""
+    scripts = "'none'" if script is None else _source(script)
     return (
-        f"default-src 'none'; img-src data:; style-src {own[0]}; script-src {own[1]}; "
+        f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {scripts}; "
         "base-uri 'none'; form-action 'none'"
     )
 

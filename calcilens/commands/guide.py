@@ -1,0 +1,107 @@
+"""`calcilens guide`: what the clinical rules say of a case, of a report, or of both."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from calcilens.commands.console import PlainCommand, print_json, say
+from calcilens.errors import CaseError, UsageError, compose
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("guide", cls=PlainCommand)(guide)
+
+
+def guide(
+    case: Path | None = typer.Option(
+        None, "--case", metavar="FILE", help="What is known of the patient: case.json, or FHIR."
+    ),
+    report: Path | None = typer.Option(
+        None, "--report", metavar="FILE", help="A report.json: lesions measured and predicted."
+    ),
+    prevalence: float | None = typer.Option(
+        None,
+        "--prevalence",
+        metavar="SHARE",
+        help="Share of lesions that are concerning, for what a flag is worth; by default 0.00005.",
+    ),
+    html: Path | None = typer.Option(
+        None, "--html", metavar="FILE", help="Also write it as a page that opens offline."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the result for a program."),
+    print_schema: bool = typer.Option(
+        False, "--schema", help="Print the JSON Schema of case.json and leave."
+    ),
+) -> None:
+    """Say what the clinical rules make of a case, each statement with its source.
+
+    Concerning features, mechanism, differential, next steps, pitfalls, and what is not known.
+    It supports a physician's judgement and decides nothing.
+
+    Exit codes: 0 done; 1 failed; 2 wrong use.
+    """
+    if print_schema:
+        from calcilens.guidance.case_schema import case_schema
+
+        return print_json(case_schema())
+    if case is None and report is None:
+        missing = "--case FILE, --report FILE, or both"
+        raise UsageError(compose(missing, "neither", fix="see calcilens guide --help"))
+    from calcilens.guidance.text import text
+    from calcilens.guidance.worth import INCIDENCE
+
+    found = _guided(case, report, INCIDENCE if prevalence is None else prevalence)
+    if html is not None:
+        from calcilens.files import write_whole
+        from calcilens.inference.export.guidance import page
+
+        write_whole(html, page(found).encode())
+        say(f"open {html}")
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(text(found), nl=False)
+    return None
+
+
+def _guided(case: Path | None, report: Path | None, prevalence: float) -> dict[str, Any]:
+    from calcilens.guidance.cases import read_case
+    from calcilens.guidance.document import of_case, of_report
+    from calcilens.guidance.report_facts import day_of
+
+    if report is None:
+        return of_case(read_case(case or Path(), date.today()), prevalence)
+    content = read_report(report)
+    day = day_of(content["study"]["study_date"])
+    return of_report(content, None if case is None else read_case(case, day), prevalence)
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read a report.json.
+
+    Raises:
+        CaseError: It is none.
+    """
+    from jsonschema import Draft202012Validator
+
+    from calcilens.inference.report import schema
+
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        found = getattr(error, "strerror", None) or "text that is no JSON"
+        raise CaseError(compose("a report.json", found, where=path.name)) from error
+    fault = next(iter(Draft202012Validator(schema()).iter_errors(content)), None)
+    if fault is not None:
+        where = f"{path.name}, {fault.json_path}"
+        raise CaseError(
+            compose("a report.json of this version", fault.message[:80], where=where,
+                    fix="make it with calcilens predict")
+        )  # fmt: skip
+    return dict(content)
