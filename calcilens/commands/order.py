@@ -123,16 +123,6 @@ def _formatted(written: Order, form: str) -> str:
 
     if form == "text":
         return text(written)
-    content: Any = {
-        "dicom": lambda: dicom_json(written),
-        "fhir": lambda: service_request(written),
-        "json": lambda: (
-            to_json(written)
-            | {
-                "text": text(written),
-                "dicom": dicom_json(written),
-                "fhir": service_request(written),
-            }
-        ),
-    }[form]()
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    contents: dict[str, Any] = {"dicom": dicom_json(written), "fhir": service_request(written)}
+    contents["json"] = to_json(written) | {"text": text(written), **contents}
+    return json.dumps(contents[form], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
