@@ -25,7 +25,7 @@ TOPICS = (*rulebook().mechanisms, *rulebook().conditions)
 
 
 def test_every_id_is_used_once() -> None:
-    counted = Counter(rule.id for rule in (*RULES, *rulebook().derived))
+    counted = Counter(rule.id for rule in [*RULES, *rulebook().derived])
     counted.update(topic.key for topic in rulebook().conditions)
     assert [name for name, times in counted.items() if times > 1] == []
 
@@ -52,12 +52,12 @@ def test_every_rule_holds_in_one_written_case_and_not_in_another(rule: Rule) -> 
     assert verdicts != {True}
 
 
-@pytest.mark.parametrize("rule", (*RULES, *rulebook().derived), ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", [*RULES, *rulebook().derived], ids=lambda rule: rule.id)
 def test_every_branch_of_a_condition_can_hold(rule: Rule) -> None:
     assert [node for node in branches(rule.when) if not clauses(node)] == []
 
 
-@pytest.mark.parametrize("rule", (*CONDITIONAL, *rulebook().derived), ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", [*CONDITIONAL, *rulebook().derived], ids=lambda rule: rule.id)
 def test_the_fewest_facts_of_a_clause_make_its_rule_hold(rule: Rule) -> None:
     for clause in clauses(rule.when):
         lesion = guide(Facts(_facts(clause)), {}).lesions[0]
