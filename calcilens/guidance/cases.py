@@ -5,15 +5,17 @@ from __future__ import annotations
 import calendar
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import CaseError, compose
 from calcilens.guidance.case_schema import case_schema
-from calcilens.guidance.conditions import parse
+from calcilens.guidance.conditions import Condition, parse
 from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
+from calcilens.guidance.fhir_case import case_of, is_fhir
 from calcilens.guidance.laboratory import LabValue, levels
 from calcilens.guidance.terms import DAYS, Term, data, terms
 
@@ -79,7 +81,7 @@ def case_from(content: Any, on: date | None = None, *, where: str = "case") -> C
     """Check a case and turn it into facts.
 
     Args:
-        content: As JSON holds it.
+        content: As JSON holds it: a case of ours, or FHIR resources.
         on: Day of the case where it states none.
         where: What errors call it.
 
@@ -88,13 +90,26 @@ def case_from(content: Any, on: date | None = None, *, where: str = "case") -> C
     """
     from jsonschema import Draft202012Validator
 
+    content, remarks = _ours(content, on, where)
     faults = list(Draft202012Validator(case_schema()).iter_errors(content))
     if faults:
         raise CaseError(_said(faults, where))
     try:
-        return _checked(content, on)
+        case = _checked(content, on)
     except CaseError as error:
         raise CaseError(f"{where}: {error}") from error
+    return replace(case, remarks=(*remarks, *case.remarks))
+
+
+def _ours(content: Any, on: date | None, where: str) -> tuple[Any, tuple[str, ...]]:
+    """Return a case of ours, made from FHIR where it is that, and what of FHIR was not used."""
+    if not is_fhir(content):
+        return content, ()
+    try:
+        imported = case_of(content, on)
+    except CaseError as error:
+        raise CaseError(f"{where}: {error}") from error
+    return imported.case, imported.remarks
 
 
 def _said(faults: list[ValidationError], where: str) -> str:
@@ -234,11 +249,16 @@ def _level(value: LabValue) -> Fact:
 
 def _no_contradiction(reported: Facts) -> None:
     """Refuse a case that says what cannot be at once."""
-    for rule in data("contradictions"):
-        judged = parse(rule["when"], terms()).judge(reported)
+    for condition in _contradictions():
+        judged = condition.judge(reported)
         if judged.verdict:
             fields = ", ".join(f.term for f in judged.because)
             said = "; ".join(f.words for f in judged.because)
             raise CaseError(
                 compose("facts that go together", said, where=fields, fix="correct one of them")
             )
+
+
+@cache
+def _contradictions() -> tuple[Condition, ...]:
+    return tuple(parse(rule["when"], terms()) for rule in data("contradictions"))

@@ -30,8 +30,6 @@ def _uuid(*part: str) -> uuid.UUID:
 
 DEVICE_UID = f"2.25.{_uuid('device', __version__).int}"
 """Of this program as an observer."""
-CODES_UID = f"2.25.{_uuid('codes').int}"
-"""Of the private coding scheme."""
 SERIES_NUMBERS = {
     "sr": 9100,
     "sr-plain": 9110,
