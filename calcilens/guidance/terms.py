@@ -41,8 +41,9 @@ class Term:
         return self.values == ("true", "false")
 
 
+@cache
 def data(name: str) -> Any:
-    """Return the content of a YAML file of rules/."""
+    """Return the content of a YAML file of rules/, to be read only: it is the same each time."""
     text = files("calcilens.guidance").joinpath("rules", f"{name}.yaml").read_text("utf-8")
     return yaml.safe_load(text)
 
