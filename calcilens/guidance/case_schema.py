@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from calcilens.guidance.terms import DAYS, Term, data, terms
@@ -11,8 +12,9 @@ _DATE = {"type": "string", "pattern": r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|
 _AGE_UNITS = ["years", "months", "days"]
 
 
+@cache
 def case_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a case."""
+    """Return the JSON Schema (2020-12) of a case; not to be changed."""
     sections: dict[str, dict[str, Any]] = {}
     for term in terms().values():
         section, _, word = term.name.partition(".")

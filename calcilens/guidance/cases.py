@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import CaseError, compose
 from calcilens.guidance.case_schema import case_schema
-from calcilens.guidance.conditions import parse
+from calcilens.guidance.conditions import Condition, parse
 from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
 from calcilens.guidance.fhir_case import case_of, is_fhir
 from calcilens.guidance.laboratory import LabValue, levels
@@ -248,11 +249,16 @@ def _level(value: LabValue) -> Fact:
 
 def _no_contradiction(reported: Facts) -> None:
     """Refuse a case that says what cannot be at once."""
-    for rule in data("contradictions"):
-        judged = parse(rule["when"], terms()).judge(reported)
+    for condition in _contradictions():
+        judged = condition.judge(reported)
         if judged.verdict:
             fields = ", ".join(f.term for f in judged.because)
             said = "; ".join(f.words for f in judged.because)
             raise CaseError(
                 compose("facts that go together", said, where=fields, fix="correct one of them")
             )
+
+
+@cache
+def _contradictions() -> tuple[Condition, ...]:
+    return tuple(parse(rule["when"], terms()) for rule in data("contradictions"))

@@ -6,6 +6,7 @@ which are those of adults: for a child, or where age or sex is not known, no lev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,8 @@ _FAILURE, _REDUCED = 15.0, 60.0
 GFR_UNIT = "mL/min/1.73m2"
 _GFR_SPELLINGS = {"ml/min/1.73m2", "ml/min/1.73m²", "ml/min/{1.73_m2}", "ml/min/1.73_m2", "ml/min"}
 _UCUM = {"[IU]": "U", "[iU]": "U", "IU": "U", "µ": "u", "μ": "u", "mcg": "ug"}
-_LONGEST_UNIT = 20
+_UNIT = re.compile(r"[A-Za-z]+(/[A-Za-z]+)?")
+"""Amount in a volume, after `_UCUM`: nothing that a parser could stumble over."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,15 @@ def _convert(number: float, unit: str, spec: Mapping[str, Any], where: str) -> f
             return float(number)
         raise _no_unit(unit, spec, where)
     for written, meant in _UCUM.items():
-        unit = unit.replace(written, meant)
+        unit = unit.replace(written, meant).strip()
+    if not _UNIT.fullmatch(unit):
+        raise _no_unit(unit, spec, where)
     try:
-        if len(unit) > _LONGEST_UNIT:
-            raise ValueError(unit)
-        quantity = _units().Quantity(float(number), _units().parse_units(unit))
-        if "molar_mass" not in spec:
-            return float(quantity.to(spec["unit"]).magnitude)
-        mass = spec["molar_mass"] * _units()("g/mol")
-        return float(quantity.to(spec["unit"], "chemistry", mw=mass).magnitude)
-    except (pint.PintError, ValueError, TypeError, AttributeError, SyntaxError) as error:
+        factor = _units().Quantity(1.0, _units().parse_units(unit))
+        if "molar_mass" in spec and factor.is_compatible_with("g/L"):
+            factor = factor / _units().Quantity(spec["molar_mass"], "g/mol")
+        return float(number) * float(factor.to(spec["unit"]).magnitude)
+    except (pint.PintError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
         raise _no_unit(unit, spec, where) from error
 
 

@@ -43,9 +43,11 @@ class Term:
 
 @cache
 def data(name: str) -> Any:
-    """Return the content of a YAML file of rules/, to be read only: it is the same each time."""
+    """Return the content of a YAML file of rules/; not to be changed."""
     text = files("calcilens.guidance").joinpath("rules", f"{name}.yaml").read_text("utf-8")
-    return yaml.safe_load(text)
+    # The same loader in C, ten times as fast, where PyYAML was built with it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(text, Loader=loader)  # noqa: S506 both are the safe one
 
 
 @cache

@@ -18,7 +18,9 @@ from tests.inference.made import STUDY_UID, ct, film, study
 
 def of(current: Study, prior: Study | None = None) -> str:
     priors = None if prior is None else (prior,)
-    return str(facts(current, Models(), None, ("json",), {}, priors)["fingerprint"])
+    return str(
+        facts(current, Models(), None, Wishes(Path(), ("json",), priors=priors))["fingerprint"]
+    )
 
 
 CHANGES = {
