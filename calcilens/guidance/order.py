@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from calcilens import DISCLAIMER
@@ -105,7 +106,7 @@ def order(kind: str, facts: Facts, protocol: str = "complete", image: str | None
     (lesion,) = guide(facts, {}).lesions
     _refuse_protocol(kind, spec, protocol)
     _refuse_place(kind, spec, lesion.facts)
-    parts = {part: _holding(spec.get(part, []), lesion.facts) for part in PARTS}
+    parts = {part: _holding(kind, part, lesion.facts) for part in PARTS}
     present = tuple(s for s in lesion.concern if s.standing is Standing.PRESENT)
     return Order(
         kind,
@@ -128,13 +129,19 @@ def order(kind: str, facts: Facts, protocol: str = "complete", image: str | None
 def order_rules(kind: str) -> list[Rule]:
     """Return every rule of an order: what it may say, where it holds and what it refuses."""
     spec = data("orders")[kind]
-    specs = [one for part in PARTS for one in spec.get(part, [])]
-    specs += [spec["place"]] if "place" in spec else []
-    return list(rules_of([*specs, *spec.get("refuses", {}).values()], "orders"))
+    limits = [spec["place"]] if "place" in spec else []
+    limits += spec.get("refuses", {}).values()
+    return [rule for part in PARTS for rule in _part(kind, part)] + [*rules_of(limits, "orders")]
 
 
-def _holding(specs: Any, facts: Facts) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules_of(specs, "orders") if rule.when.judge(facts).verdict)
+@cache
+def _part(kind: str, part: str) -> tuple[Rule, ...]:
+    """Return the rules of a part of an order, whether they hold or not."""
+    return rules_of(data("orders")[kind].get(part, []), "orders")
+
+
+def _holding(kind: str, part: str, facts: Facts) -> tuple[Rule, ...]:
+    return tuple(rule for rule in _part(kind, part) if rule.when.judge(facts).verdict)
 
 
 def _refuse_protocol(kind: str, spec: Mapping[str, Any], protocol: str) -> None:
