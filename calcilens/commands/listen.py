@@ -33,7 +33,8 @@ from calcilens.errors import UsageError, compose
 if TYPE_CHECKING:
     from calcilens.inference.network.listen import Listener
 
-DEFAULT_FORMATS = "sr,seg"
+DEFAULT_FORMATS = "sr-plain,seg,capture"
+"""What most archives and viewers take and show; docs/archive.md says why."""
 MEGABYTE = 1 << 20
 LONGEST_WAIT_S = 600.0
 """Between two tries to send: an archive may be down for a night."""

@@ -113,3 +113,8 @@ def test_the_status_tells_whether_it_runs_and_what_failed(
     facts = json.loads(shown.out)
     assert facts["studies"]["failed"] == 1
     assert facts["troubles"][0]["why"] == "it has no image"
+
+
+def test_the_docs_say_what_listen_sends_by_default() -> None:
+    page = Path(__file__).parents[2] / "docs" / "archive.md"
+    assert f"By default `{listen.DEFAULT_FORMATS}`" in page.read_text()

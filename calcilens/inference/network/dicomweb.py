@@ -66,7 +66,9 @@ class WebArchive:
         """Fetch objects one by one, streamed."""
         for one in wanted:
             path = f"/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}"
-            with self._asked("GET", path, headers={"Accept": _WADO}, stream=True) as answer:
+            # Archives compress at a tenth of the speed of a network
+            headers = {"Accept": _WADO, "Accept-Encoding": "identity"}
+            with self._asked("GET", path, headers=headers, stream=True) as answer:
                 _check(answer)
                 kind = answer.headers.get("Content-Type", "")
                 store(one, only_part(kind, answer.iter_content(_CHUNK)))
