@@ -10,7 +10,7 @@ from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.archive import Archive, Refused
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile
-from calcilens.inference.network.retries import Patience, persist
+from calcilens.inference.network.retries import Patience, first_goes_last, persist
 
 
 class Plan(NamedTuple):
@@ -102,7 +102,8 @@ class Push:
             self._progress(total - len(left), total)
 
         def step() -> None:
-            refused[:] = self._archive.send(list(left.values()), taken)
+            with first_goes_last(left):
+                refused[:] = self._archive.send(list(left.values()), taken)
 
         if plan.due:
             persist(step, lambda: total - len(left), self._patience, self._tell)
