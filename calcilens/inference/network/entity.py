@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import ssl
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR
@@ -20,6 +22,7 @@ from pynetdicom.transport import AssociationSocket
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Node
+from calcilens.inference.network.credentials import DISTRUSTED
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
@@ -41,7 +44,13 @@ _TRANSIENT = 2
 
 
 def _shut(self: AssociationSocket) -> None:
-    """End a connection, and give the socket back also where there was none to end."""
+    """End a connection, and give the socket back also where there was none to end.
+
+    Of a certificate that is not trusted pynetdicom tells its log alone: it is kept for `associate`.
+    """
+    trouble = sys.exc_info()[1]
+    if isinstance(trouble, ssl.SSLCertVerificationError):
+        vars(self.assoc)["distrusted"] = trouble.verify_message
     if self.socket is not None:
         with suppress(OSError):
             self.socket.shutdown(SHUT_RDWR)
@@ -94,6 +103,8 @@ def associate(
         return found
     if found.rejected_contexts:
         raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
+    if why := vars(found).get("distrusted"):
+        raise ArchiveError(f"{address}: {DISTRUSTED}: {why}")
     said = found.acceptor.primitive
     if not found.is_rejected or said is None:
         raise Unreachable(f"{address}: the archive cannot be reached, or broke off")
