@@ -90,15 +90,19 @@ def associate(
         ArchiveError: The archive refuses it.
         Unreachable: There is no answer, or it has no time for us now.
     """
-    found = application_entity(node.title, node.patience.timeout_s).associate(
-        address.host,
-        address.port,
-        contexts=list(contexts),
-        ae_title=address.title,
-        ext_neg=list(roles),
-        tls_args=(node.tls.client(), address.host) if address.tls else None,
-        evt_handlers=list(handlers),
-    )
+    tls = (node.tls.client(), address.host) if address.tls else None
+    try:
+        found = application_entity(node.title, node.patience.timeout_s).associate(
+            address.host,
+            address.port,
+            contexts=list(contexts),
+            ae_title=address.title,
+            ext_neg=list(roles),
+            tls_args=tls,
+            evt_handlers=list(handlers),
+        )
+    except OSError as error:  # a name that nobody knows
+        raise Unreachable(f"{address}: {error.strerror or 'it cannot be found'}") from error
     if found.is_established:
         return found
     if found.rejected_contexts:
