@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -119,7 +120,8 @@ def test_a_name_in_any_script_stays_that_of_the_source(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("keyword", ["PatientBirthDate", "StudyDate", "ContentDate"])
 def test_a_day_that_no_calendar_has_costs_no_object(keyword: str, tmp_path: Path) -> None:
-    objects = factory.ct_slices(stored(), **{keyword: "20230230"})
+    wrong: dict[str, Any] = {keyword: "20230230"}
+    objects = factory.ct_slices(stored(), **wrong)
     done = make(made(tmp_path, objects).report, list(BUILDERS))
     assert done.failed == ()
     assert all(b"20230230" not in data for _, data in done.files)
