@@ -118,12 +118,8 @@ def _built(
     """Build a map; it is named by its format and what tells it from others of that format."""
     kind, given = named[0], stamp(shown, *named)
     place = image.affine.shifted((0, part.top, part.left))
-    sources = frame_sources(image, shown.source, part.planes)
-    for number, header in enumerate(sources, 1):
-        # highdicom tells planes apart by it, and frames of one file share theirs; see `refer`
-        header.SOPInstanceUID = f"2.25.{number}"
     built: Dataset = highdicom.pm.ParametricMap(
-        source_images=sources,
+        source_images=frame_sources(image, shown.source, part.planes),
         pixel_array=part.values,
         plane_positions=[_position(place.to_mm((plane, 0, 0))) for plane in part.planes],
         pixel_measures=highdicom.PixelMeasuresSequence(image.spacing_mm[1:], depth_mm(image)),
