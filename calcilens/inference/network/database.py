@@ -20,7 +20,8 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        fix = "make room, or move it away: it is made anew"
+        damaged = not isinstance(error, sqlite3.OperationalError)
+        fix = "move it away: it is made anew" if damaged else "make room, or have it writable"
         raise InputError(
             compose("a database of calcilens", str(error), where=str(path), fix=fix)
         ) from error
