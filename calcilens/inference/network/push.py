@@ -80,11 +80,11 @@ class Push:
 
         if before:
             persist(ask, lambda: 0, self._patience, self._tell)
-        known = tuple(f for f in before if held is None or f.instance.sop_uid in held)
-        again = set(before) - set(known)
+        known = {f: None for f in before if held is None or f.instance.sop_uid in held}
+        again = len(before) - len(known)
         if again:
-            self._tell(f"{len(again)} objects that were sent before are not there now: sent again")
-        return Plan(tuple(f for f in files if f not in known), known)
+            self._tell(f"{again} objects that were sent before are not there now: sent again")
+        return Plan(tuple(f for f in files if f not in known), tuple(known))
 
     def send(self, plan: Plan) -> Pushed:
         """Send what is due.
