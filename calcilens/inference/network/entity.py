@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY
@@ -21,6 +23,7 @@ from pynetdicom.transport import AssociationSocket
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Node
+from calcilens.inference.network.credentials import DISTRUSTED
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
@@ -44,7 +47,13 @@ _TRANSIENT = 2
 
 
 def _shut(self: AssociationSocket) -> None:
-    """End a connection, and give the socket back also where there was none to end."""
+    """End a connection, and give the socket back also where there was none to end.
+
+    Of a certificate that is not trusted pynetdicom tells its log alone: it is kept for `associate`.
+    """
+    trouble = sys.exc_info()[1]
+    if isinstance(trouble, ssl.SSLCertVerificationError):
+        vars(self.assoc)["distrusted"] = trouble.verify_message
     if self.socket is not None:
         with suppress(OSError):
             self.socket.shutdown(SHUT_RDWR)
@@ -102,19 +111,25 @@ def associate(
         ArchiveError: The archive refuses it.
         Unreachable: There is no answer, or it has no time for us now.
     """
-    found = application_entity(node.title, node.patience.timeout_s).associate(
-        address.host,
-        address.port,
-        contexts=list(contexts),
-        ae_title=address.title,
-        ext_neg=list(roles),
-        tls_args=(node.tls.client(), address.host) if address.tls else None,
-        evt_handlers=[(evt.EVT_CONN_OPEN, undelayed), *handlers],
-    )
+    tls = (node.tls.client(), address.host) if address.tls else None
+    try:
+        found = application_entity(node.title, node.patience.timeout_s).associate(
+            address.host,
+            address.port,
+            contexts=list(contexts),
+            ae_title=address.title,
+            ext_neg=list(roles),
+            tls_args=tls,
+            evt_handlers=[(evt.EVT_CONN_OPEN, undelayed), *handlers],
+        )
+    except OSError as error:  # a name that nobody knows
+        raise Unreachable(f"{address}: {error.strerror or 'it cannot be found'}") from error
     if found.is_established:
         return found
     if found.rejected_contexts:
         raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
+    if why := vars(found).get("distrusted"):
+        raise ArchiveError(f"{address}: {DISTRUSTED}: {why}")
     said = found.acceptor.primitive
     if not found.is_rejected or said is None:
         raise Unreachable(f"{address}: the archive cannot be reached, or broke off")
