@@ -125,6 +125,7 @@ def associate(
     except OSError as error:  # a name that nobody knows
         raise Unreachable(f"{address}: {error.strerror or 'it cannot be found'}") from error
     if found.is_established:
+        _leave_answers(found)
         return found
     if found.rejected_contexts:
         raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
@@ -137,6 +138,20 @@ def associate(
     if said.result == _TRANSIENT:
         raise Unreachable(why)
     raise ArchiveError(f"{why}; it must know AE title {node.title!r}")
+
+
+def _leave_answers(association: Association) -> None:
+    """Keep pynetdicom's reactor from taking the answer that a request waits for.
+
+    It should pause meanwhile, but `_is_paused` is still true when it has been woken and not yet
+    gone on (pynetdicom 3.0): the answer of a fast archive is then lost.
+    """
+    take = association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        return take(block) if block else (None, None)
+
+    vars(association.dimse)["get_msg"] = get_msg
 
 
 @contextmanager
