@@ -97,7 +97,11 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "rule": statement.rule.id,
         "say": statement.rule.say,
         "standing": statement.standing.value,
-        "because": [{"words": f.words, "origin": f.origin.value} for f in statement.because],
+        "because": [
+            {"words": f.words, "origin": f.origin.value}
+            for f in statement.because
+            if f.term != "derived.concern_open"  # it would only say the statement again
+        ],
         "unknown": list(statement.unknown),
         "sources": [_cited(source) for source in statement.rule.sources],
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -16,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from calcilens.imaging.study import read_study
 from calcilens.inference.chosen import Chosen, Names
-from calcilens.inference.export.objects import make
+from calcilens.inference.export.objects import BUILDERS, make
 from calcilens.inference.pipeline import run_study
 from calcilens.inference.report import StudyReport
 from tests import dicom_factory as factory
@@ -90,6 +92,39 @@ def test_objects_belong_to_patient_and_study_of_their_source(kind: str, tmp_path
         assert "RESEARCH" in built.SeriesDescription
     uids = [dcmread(p).SOPInstanceUID for paths in files.values() for p in paths]
     assert len(set(uids)) == len(uids)
+
+
+NAMES = {
+    "Yamada^Tarou=山田^太郎=やまだ^たろう": ["", "ISO 2022 IR 87"],
+    "Hong^Gildong=洪^吉洞=홍^길동": ["", "ISO 2022 IR 149"],
+    "Wang^X=王^小东": "GB18030",
+    "Müller^Jörg": "ISO_IR 100",
+}
+"""Names and the character sets that they are written in (PS3.5 annexes H to K)."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_any_script_stays_that_of_the_source(name: str, tmp_path: Path) -> None:
+    order = factory.item(RequestingPhysician=name)
+    objects = factory.ct_slices(
+        stored(),
+        SpecificCharacterSet=NAMES[name],
+        PatientName=name,
+        RequestAttributesSequence=[order],
+    )
+    done = make(made(tmp_path, objects).report, list(BUILDERS))
+    assert done.failed == ()
+    assert {kind for kind, _ in done.files} == set(BUILDERS)
+    assert {str(dcmread(BytesIO(data)).PatientName) for _, data in done.files} == {name}
+
+
+@pytest.mark.parametrize("keyword", ["PatientBirthDate", "StudyDate", "ContentDate"])
+def test_a_day_that_no_calendar_has_costs_no_object(keyword: str, tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {keyword: "20230230"}
+    objects = factory.ct_slices(stored(), **wrong)
+    done = make(made(tmp_path, objects).report, list(BUILDERS))
+    assert done.failed == ()
+    assert all(b"20230230" not in data for _, data in done.files)
 
 
 @pytest.mark.slow

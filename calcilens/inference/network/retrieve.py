@@ -100,6 +100,8 @@ def _get(address: DimseAddress, node: Node, wanted: Sequence[Instance], inbox: _
         handlers=[(evt.EVT_C_STORE, inbox.take)],
     )
     with closing(association):
+        if not any(c.abstract_syntax == GET for c in association.accepted_contexts):
+            raise ArchiveError(f"{address}: the archive offers no C-GET; use C-MOVE (--move-port)")
         for query in _queries(wanted):
             _follow(association, association.send_c_get(query, GET), address, inbox)
 
