@@ -17,6 +17,8 @@ from tests.guidance.fhir_made import ICD, NAME, bundle, condition, patient
 from tests.guidance.test_order import COMPLETE
 from tests.inference.reports import reported
 
+SECOND = "L0123456789ab"
+
 
 def run(*words: Any) -> Result:
     return CliRunner().invoke(app, ["order", *map(str, words)])
@@ -91,14 +93,14 @@ def test_a_report_tells_of_its_lesion_what_was_measured(
 
 def test_of_several_lesions_one_has_to_be_named(report: StudyReport, tmp_path: Path) -> None:
     content = to_json(report, [])
-    content["lesions"].append(content["lesions"][0] | {"id": "second"})
+    content["lesions"].append(content["lesions"][0] | {"id": SECOND})
     path = written(tmp_path, content, "report.json")
     refused = run("ct", "--report", path)
     assert isinstance(refused.exception, UsageError)
-    assert f"--lesion: expected one of {report.lesions[0].id}, second, found none" in str(
+    assert f"--lesion: expected one of {report.lesions[0].id}, {SECOND}, found none" in str(
         refused.exception
     )
-    assert "lesion second" in run("ct", "--report", path, "--lesion", "second").stdout
+    assert f"lesion {SECOND}" in run("ct", "--report", path, "--lesion", SECOND).stdout
 
 
 @pytest.mark.parametrize(
