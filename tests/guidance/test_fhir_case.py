@@ -297,7 +297,8 @@ def test_it_may_come_as_a_bundle_a_list_or_alone() -> None:
     one = condition("D86.0")
     assert case_of(bundle(one), ON) == case_of([one], ON) == case_of(one, ON)
     assert all(is_fhir(content) for content in (bundle(one), [one], one))
-    assert not any(is_fhir(content) for content in ({"patient": {}}, [], [1], None, "Bundle"))
+    others: list[Any] = [{"patient": {}}, [], [1], None, "Bundle"]
+    assert not any(is_fhir(content) for content in others)
 
 
 def test_other_resources_are_told_by_their_kind() -> None:
