@@ -93,7 +93,7 @@ def _known(case: Path | None, report: Path | None, lesion: str | None) -> tuple[
     day = date.today() if content is None else report_facts.day_of(content["study"]["study_date"])
     known = Case(Facts()) if case is None else read_case(case, day)
     for remark in known.remarks:
-        say(f"not used: {remark}")
+        say(f"case: {remark}")
     if content is None:
         return known.facts, None
     one = _chosen(content, lesion)

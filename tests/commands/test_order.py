@@ -74,7 +74,7 @@ def test_fhir_gives_an_order_without_a_name_and_says_what_was_not_used(tmp_path:
     result = run("ct", "--case", path)
     assert result.exit_code == 0
     assert "gout: yes" in result.stdout
-    assert "Condition: ICD-10 E78.5; not used" in result.stderr
+    assert "case: Condition: ICD-10 E78.5; not used" in result.stderr
     assert NAME not in result.output
 
 

@@ -268,6 +268,12 @@ def test_what_is_no_value_leaves_the_analyte_unknown(fields: dict[str, Any]) -> 
     assert laboratory(made) == {}
 
 
+def test_an_observation_without_a_status_is_told_and_a_withdrawn_one_is_not() -> None:
+    unclear = {k: v for k, v in observation("2000-8", 2.4).items() if k != "status"}
+    assert "status says nothing" in read(unclear).remarks[0]
+    assert read(observation("2000-8", 2.4, status="cancelled")).remarks == ()
+
+
 def test_panels_are_read_by_their_components() -> None:
     parts = [observation("2000-8", 2.4), observation("2777-1", 3.5, "mg/dL")]
     kept = [{k: p[k] for k in ("code", "valueQuantity")} for p in parts]

@@ -132,7 +132,10 @@ def test_who_and_when_are_left_to_the_ordering_system(kind: str) -> None:
     ],
 )
 def test_ages_are_written_as_dicom_has_them(age: Any, written: str) -> None:
-    assert worklist_item(made("ct", {"patient": {"age": age}})).PatientAge == written
+    ordered = made("ct", {"patient": {"age": age}})
+    assert worklist_item(ordered).PatientAge == written
+    unit = {"Y": "years", "D": "days"}[written[-1]]
+    assert f"Patient: {int(written[:3])} {unit}, sex not known" in text(ordered)
 
 
 @given(orders())
