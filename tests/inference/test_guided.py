@@ -130,3 +130,15 @@ def test_a_case_that_cannot_be_on_the_day_of_the_study_is_refused() -> None:
     case = {"history": {"trauma": {"present": True, "since": "2027"}}}
     with pytest.raises(CaseError, match="expected a date up to 2026"):
         guided(reported(ct()), case)
+
+
+def test_a_report_and_a_case_that_disagree_are_both_told() -> None:
+    sure = Patterns({"stippled": 1.0}, ["stippled"], 0.9, False)
+    said = judged(reported(ct()), finding=CALCIFIED, pattern=sure)
+    (lesion,) = guided(said, {"lesion": {"pattern": "phlebolith"}}).guidance["lesions"]
+    assert lesion["disagreements"] == [
+        "pattern: phlebolith (reported); pattern: stippled (predicted)"
+    ]
+    assert lesion["concern"]["standing"] == "present"
+    (agreed,) = guided(said, {"lesion": {"pattern": "stippled"}}).guidance["lesions"]
+    assert agreed["disagreements"] == []
