@@ -55,9 +55,10 @@ def order(
     ),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
-    """Write the order of an examination: what to do, why, what to answer, what is not known.
+    """Write the order of an ultrasound, CT or MRI, as a draft.
 
-    It is a draft for a physician to check and sign, without the patient's name.
+    It says what to do and to answer, why, and what is not known. A physician checks and signs it;
+    it does not name the patient.
 
     Exit codes: 0 done; 1 failed; 2 wrong use, or an order that the documents do not support.
     """
