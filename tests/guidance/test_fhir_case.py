@@ -375,3 +375,27 @@ def test_what_is_understood_becomes_facts_with_levels() -> None:
         "laboratory.phosphate": ["high"],
         "laboratory.albumin": ["normal"],
     }
+
+
+@pytest.mark.parametrize("version", ["R4B.", ""], ids=["R4", "R5"])
+def test_what_is_valid_in_either_version_of_fhir_is_understood(version: str) -> None:
+    models = pytest.importorskip(f"fhir.resources.{version}bundle", reason="needs fhir.resources")
+    content = bundle(
+        patient(gender="female", birthDate="1961-02-03"),
+        condition("M32.1", **state("confirmed"), onsetDateTime="2001-05"),
+        observation("14879-1", 1.1, referenceRange=[{"low": {"value": 0.8, "unit": "mmol/L"}}]),
+    )
+    for entry in content["entry"]:
+        del entry["fullUrl"]
+    assert len(models.Bundle.model_validate(content).entry) == 3
+    assert case_of(content, ON) == Imported(
+        {
+            "date": "2026-06-15",
+            "patient": {"sex": "female", "age": 65},
+            "conditions": {"lupus": {"present": True, "since": "2001-05"}},
+            "laboratory": {
+                "phosphate": {"value": 1.1, "unit": "mmol/L", "low": 0.8, "date": "2026-05-04"}
+            },
+        },
+        (),
+    )
