@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
+from calcilens import MANUFACTURER, MODEL_NAME
 from calcilens.errors import InputError, compose
 from calcilens.imaging.decode import NOT_SEEKABLE, PixelSource, quiet
 from calcilens.imaging.inflate import check_inflated
@@ -34,7 +35,7 @@ TAGS = (
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter",
     "WindowWidth", "VOILUTFunction", "VOILUTSequence", "VolumetricProperties",
     "VolumeBasedCalculationTechnique", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "Manufacturer", "ManufacturerModelName",
 )  # fmt: skip
 """Nothing that names a patient is among them."""
 _WANTED: list[BaseTag | int] = [Tag(keyword) for keyword in TAGS]
@@ -85,7 +86,8 @@ def read_headers(
 ) -> tuple[list[Header], list[Skipped]]:
     """Read the headers of all files that are DICOM.
 
-    Files that are not DICOM and do not claim to be are passed over in silence.
+    Files that are not DICOM and do not claim to be are passed over in silence; so are results of
+    Calcilens: a study says the same whether or not they lie beside its images.
     """
     headers: list[Header] = []
     skipped: list[Skipped] = []
@@ -139,6 +141,8 @@ def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
         meta = getattr(tags, "file_meta", Dataset())
         if meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage:
             return None  # a DICOMDIR: its files are here themselves
+        if _is_result(tags):
+            return None
         study, series, sop = (_uid(tags, keyword) for keyword in _REQUIRED_UIDS)
         pixels = _pixel_source(tags, path, stream, at)
         modality = modality_of(tags)
@@ -161,6 +165,12 @@ class _Stop:
         if self._count > MAX_ELEMENTS:
             raise InputError(compose(f"at most {MAX_ELEMENTS} header elements", "more"))
         return tag in _PIXEL_TAGS
+
+
+def _is_result(tags: Dataset) -> bool:
+    """Tell whether an object is a result of this program; its phantoms name another model."""
+    named = tags.get("Manufacturer"), tags.get("ManufacturerModelName")
+    return named == (MANUFACTURER, MODEL_NAME)
 
 
 def _settle(tags: Dataset) -> None:

@@ -1,0 +1,58 @@
+"""What lies beside a study's images changes nothing in its report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import dicom_factory as factory
+from tests.commands.test_predict import app
+
+BOX = {"box_px": [10, 20, 40, 60]}
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Folder with one radiograph of random pixels."""
+    stored = np.random.default_rng(0).integers(0, 4095, (90, 80)).astype(np.uint16)
+    factory.save(factory.radiograph(stored), tmp_path / "in" / "film.dcm")
+    return tmp_path / "in"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file of a report but run.json, which holds the time."""
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {name: data for name, data in found.items() if name != "run.json"}
+
+
+def test_our_own_results_beside_the_images_change_no_byte(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roi = tmp_path / "roi.json"
+    roi.write_text(json.dumps([BOX]))
+    made = []
+    for name in ("first", "second"):
+        out = tmp_path / name
+        assert app("predict", film, "--roi", roi, "--out", out, "--formats", "all") == 0
+        made.append(files(out / factory.STUDY_UID))
+        shutil.copytree(out / factory.STUDY_UID / "dicom", film / "results", dirs_exist_ok=True)
+    assert made[0] == made[1]
+    kinds = {Path(name).name.split("-")[0] for name in made[0] if name.endswith(".dcm")}
+    assert kinds >= {"sr", "seg", "presentation", "capture", "key"}
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_our_own_segmentation_still_gives_its_lesions(film: Path, tmp_path: Path) -> None:
+    roi = tmp_path / "roi.json"
+    roi.write_text(json.dumps([BOX]))
+    words = ("predict", film, "--out", tmp_path / "out", "--formats", "seg,json")
+    assert app(*words, "--roi", roi) == 0
+    folder = tmp_path / "out" / factory.STUDY_UID
+    seg = shutil.copy(folder / "dicom" / "seg-1.dcm", tmp_path / "seg.dcm")
+    assert app(*words, "--roi", seg) == 0
+    (lesion,) = json.loads((folder / "report.json").read_text())["lesions"]
+    assert lesion["box_px"] == [[10, 20], [40, 60]]
