@@ -203,7 +203,7 @@ def _urgency(lesion: Lesion) -> tuple[int, float, float]:
     than what the model calls harmless, and so may what changed.
     """
     said = lesion.answer
-    rank = _RANK[ConcernLevel(said.concern.level)]
+    rank = _RANK[lesion.level]
     if lesion.change is not None and lesion.change.level in (Level.NEW, Level.RAPID):
         rank = min(rank, _RANK_CHANGED)
     return rank, -(said.concern.probability or 0.0), -(said.finding.probability or 0.0)

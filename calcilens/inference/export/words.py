@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from calcilens.imaging.images import Image, Radiograph
@@ -12,6 +13,8 @@ from calcilens.vocabulary import pattern
 
 WORSE = (Level.NEW, Level.RAPID, Level.GROWN)
 """Levels of change that ask for attention."""
+HOLLOW = "no level that reassures, since the model does not say whether it is calcified"
+"""Why a level of concern is not shown; see `Lesion.level`."""
 SIDES = {"L": "left", "R": "right", "B": "both sides"}
 
 
@@ -63,19 +66,24 @@ def in_viewer(lesion: Lesion, study: Study) -> str | None:
 
 
 def headline(lesion: Lesion) -> str:
-    """Return the verdict in a few words."""
-    said = lesion.answer
-    if said.finding.probability is None:
+    """Return the verdict in a few words; no number where there is none."""
+    finding = lesion.answer.finding
+    if finding.probability is None:
         return "Measured, not judged"
-    words = f"Calcified {percent(said.finding.probability)}"
-    if said.out_of_domain.flag:
-        return f"{words} · out of domain"
-    if said.finding.abstained:
-        return f"{words} · undecided"
+    if finding.abstained:
+        return f"No answer ({_open(lesion)})"
+    words = f"Calcified {percent(finding.probability)}"
     if not_calcified(lesion):
         return f"Judged not calcified · {words.lower()}"
     named = named_pattern(lesion)
     return f"{words} · {named}" if named else words
+
+
+def _open(lesion: Lesion) -> str:
+    """Return in a word or two why there is no verdict."""
+    if lesion.answer.finding.probability is None:
+        return "not judged"
+    return "out of domain" if lesion.answer.out_of_domain.flag else "undecided"
 
 
 def not_calcified(lesion: Lesion) -> bool:
@@ -89,17 +97,20 @@ def verdict(lesion: Lesion) -> str | None:
     finding = lesion.answer.finding
     if finding.probability is None:
         return None
-    said = "no" if not_calcified(lesion) else "yes"
-    return f"{'no answer' if finding.abstained else said}, {percent(finding.probability)}"
+    if finding.abstained:
+        return f"no answer ({_open(lesion)})"
+    return f"{'no' if not_calcified(lesion) else 'yes'}, {percent(finding.probability)}"
 
 
 def tally(lesions: Sequence[Lesion]) -> str:
-    """Count the places of a report, those judged not calcified apart."""
+    """Count the places of a report; apart those judged not calcified, and those without answer."""
     none, count = sum(map(not_calcified, lesions)), len(lesions)
-    if not none:
-        return f"{count or 'no'} lesion{'' if count == 1 else 's'}"
-    places = f"{count} place{'' if count == 1 else 's'}"
-    return f"{places}, {'none calcified' if none == count else f'{none} not calcified'}"
+    unanswered = Counter(_open(x) for x in lesions if x.answer.finding.abstained)
+    parts = [f"{count or 'no'} {'place' if none else 'lesion'}{'' if count == 1 else 's'}"]
+    if none:
+        parts.append("none calcified" if none == count else f"{none} not calcified")
+    parts += [f"{n} without an answer ({why})" for why, n in sorted(unanswered.items())]
+    return ", ".join(parts)
 
 
 def date(text: str | None) -> str:
