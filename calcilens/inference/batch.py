@@ -142,16 +142,16 @@ def _run_one(
     wishes: Wishes,
     watch: Stopwatch,
 ) -> Outcome:
-    run = watch.time(
-        "fingerprint",
-        lambda: facts(study, models, given, wishes),
-    )
+    search = given is None
+    due = models.narrowed(study.images, search=search)
+    run = watch.time("fingerprint", lambda: facts(study, due, given, wishes))
     uid, images = study.study_uid, len(study.images)
     before = None if wishes.force else done(wishes.out, uid, run["fingerprint"])
     if before is not None:
         folder = wishes.out / folder_name(uid)
         return Outcome(uid, "kept", str(folder), images, **before._asdict())
     loaded = watch.time("loading code and models", lambda: models.loaded)
+    loaded = loaded.narrowed(study.images, search=search)
     from calcilens.inference.export.objects import BUILDERS, make
     from calcilens.inference.guided import guided
     from calcilens.inference.output import write_study

@@ -26,7 +26,7 @@ def film(tmp_path: Path) -> Path:
 def files(folder: Path) -> dict[str, bytes]:
     """Every file of a report but run.json, which holds the time."""
     found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    return {name: data for name, data in found.items() if name != "run.json"}
+    return {name: data for name, data in found.items() if not name.endswith("run.json")}
 
 
 def test_our_own_results_beside_the_images_change_no_byte(
@@ -56,3 +56,17 @@ def test_our_own_segmentation_still_gives_its_lesions(film: Path, tmp_path: Path
     assert app(*words, "--roi", seg) == 0
     (lesion,) = json.loads((folder / "report.json").read_text())["lesions"]
     assert lesion["box_px"] == [[10, 20], [40, 60]]
+
+
+def test_a_study_is_reported_alike_alone_and_beside_others(film: Path, tmp_path: Path) -> None:
+    stored = np.full((6, 40, 40), 1064, np.uint16)
+    stored[2:4, 18:23, 18:23] = 1700
+    planes = factory.ct_slices(
+        stored, StudyInstanceUID=f"{factory.ROOT}.2", SeriesInstanceUID=f"{factory.ROOT}.2.1"
+    )
+    ct = factory.save_all(planes, tmp_path / "in-ct")
+    for name, paths in {"film": [film], "ct": [ct], "both": [ct, film]}.items():
+        assert app("predict", *paths, "--out", tmp_path / name, "--formats", "sr,json,html") == 0
+    both = files(tmp_path / "both")
+    assert both == files(tmp_path / "film") | files(tmp_path / "ct")
+    assert sum(name.endswith("sr-1.dcm") for name in both) == 2
