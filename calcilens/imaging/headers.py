@@ -67,7 +67,8 @@ class Header:
         tags: The data elements of TAGS.
         modality: A defined term; empty where the file gives none.
         pixels: Where frame 0 lies; None for an object without pixels.
-        others: Files with the same SOPInstanceUID and other content: tried if this one fails.
+        others: Files with the same SOPInstanceUID and other content, tried in their order if this
+            one fails; what becomes of them is known when pixels were read.
     """
 
     name: str
@@ -249,7 +250,7 @@ def _value_place(at: int, element: bytes, syntax: uid.UID) -> tuple[int, int]:
 
 
 def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Header]:
-    """Keep one file for each SOP instance; say which were left out."""
+    """Keep one file for each SOP instance and those of other content with it; name mere copies."""
     kept: dict[tuple[str, str, str], Header] = {}
     # The longest file first: one that is cut short never wins over the whole one.
     for header in sorted(headers, key=lambda h: -h.path.stat().st_size):
@@ -263,6 +264,4 @@ def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Heade
             )
         else:
             kept[key] = replace(first, others=(*first.others, header))
-            reason = f"other content than a longer file of SOPInstanceUID {header.sop_uid}"
-            skipped.append(Skipped(header.name, reason))
     return list(kept.values())

@@ -27,6 +27,12 @@ class Skipped:
         return Skipped(f"file {code}", self.reason)
 
 
+def replaced(skipped: Skipped, sop_uid: str) -> Skipped:
+    """Say of a file that failed that another one of the same UID stands in for it."""
+    used = f"another file of SOPInstanceUID {sop_uid} is used in its place"
+    return Skipped(skipped.what, f"{skipped.reason}; {used}")
+
+
 @dataclass(frozen=True)
 class SeriesInfo:
     """One series of a study, used or not.
