@@ -69,6 +69,7 @@ class Header:
         pixels: Where frame 0 lies; None for an object without pixels.
         others: Files with the same SOPInstanceUID and other content, tried in their order if this
             one fails; what becomes of them is known when pixels were read.
+        copies: Names of files with the same content.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Header:
     modality: str
     pixels: PixelSource | None
     others: tuple[Header, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 def read_headers(
@@ -87,6 +89,7 @@ def read_headers(
 ) -> tuple[list[Header], list[Skipped]]:
     """Read the headers of all files that are DICOM.
 
+    Returned beside them is what cannot be read, and so belongs to no study.
     Files that are not DICOM and do not claim to be are passed over in silence; so are results of
     Calcilens: a study says the same whether or not they lie beside its images.
     """
@@ -101,7 +104,7 @@ def read_headers(
             if header is not None:
                 headers.append(header)
         tick()
-    return _without_copies(headers, skipped), skipped
+    return _without_copies(headers), skipped
 
 
 def _read_one(name: str, path: Path) -> Header | None:
@@ -249,8 +252,8 @@ def _value_place(at: int, element: bytes, syntax: uid.UID) -> tuple[int, int]:
     return at + 12, int.from_bytes(element[8:12], order)
 
 
-def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Header]:
-    """Keep one file for each SOP instance and those of other content with it; name mere copies."""
+def _without_copies(headers: list[Header]) -> list[Header]:
+    """Keep one file for each SOP instance, and with it what else has its UID."""
     kept: dict[tuple[str, str, str], Header] = {}
     # The longest file first: one that is cut short never wins over the whole one.
     for header in sorted(headers, key=lambda h: -h.path.stat().st_size):
@@ -259,9 +262,7 @@ def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Heade
         if first is None:
             kept[key] = header
         elif filecmp.cmp(first.path, header.path, shallow=False):
-            skipped.append(
-                Skipped(header.name, f"an identical copy of SOPInstanceUID {header.sop_uid}")
-            )
+            kept[key] = replace(first, copies=(*first.copies, header.name))
         else:
             kept[key] = replace(first, others=(*first.others, header))
     return list(kept.values())

@@ -19,6 +19,10 @@ class Skipped:
     what: str
     reason: str
 
+    def to_json(self) -> dict[str, str]:
+        """Return it as reports and the command line have it."""
+        return {"file_or_series": self.what, "reason": self.reason}
+
     def coded(self) -> Skipped:
         """Return it for a report: the name of a file may be a patient's, a hash of it is none."""
         if re.fullmatch(r"[0-9.]+", self.what):

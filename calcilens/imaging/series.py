@@ -125,7 +125,7 @@ def read_series(plan: SeriesPlan, pool: DecoderPool, done: Callable[[], None]) -
 
 
 def _doubles(headers: Sequence[Header], result: SeriesResult) -> Iterator[Skipped]:
-    """Name the files that were not needed: of another content than one of the same UID."""
+    """Name the files that were not needed, since another one has the same UID."""
     shown = {plane.sop_uid for image in result.images for plane in image.planes}
     failed = {skipped.what for skipped in result.skipped}
     for header in headers:
@@ -133,6 +133,8 @@ def _doubles(headers: Sequence[Header], result: SeriesResult) -> Iterator[Skippe
         used = ", which is used" if header.sop_uid in shown else ""
         reason = f"other content than a longer file of SOPInstanceUID {header.sop_uid}{used}"
         yield from (Skipped(one.name, reason) for one in whole[1:])
+        same = f"an identical copy of SOPInstanceUID {header.sop_uid}"
+        yield from (Skipped(name, same) for name in header.copies)
 
 
 def _read_ct(

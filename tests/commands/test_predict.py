@@ -211,6 +211,12 @@ def test_a_study_without_a_readable_image_is_not_told_as_one_without_lesions(
     said = capsys.readouterr().err
     assert "no image could be read; " in said
     assert "0 lesions" not in said
+    for state in ("written", "kept"):
+        words = ["--force"] if state == "written" else []
+        assert app("predict", films, "--out", tmp_path / "out", "--json", *words) == 1
+        (told,) = json.loads(capsys.readouterr().out)["studies"]
+        assert (told["state"], told["images"]) == (state, 0)
+        assert "expected 14400 bytes" in told["why"]
 
 
 def test_the_bar_names_every_stage_that_takes_time(films: Path, roi: Path, tmp_path: Path) -> None:

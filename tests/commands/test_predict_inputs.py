@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_our_own_segmentation_still_gives_its_lesions(film: Path, tmp_path: Path
     folder = tmp_path / "out" / factory.STUDY_UID
     seg = shutil.copy(folder / "dicom" / "seg-1.dcm", tmp_path / "seg.dcm")
     assert app(*words, "--roi", seg) == 0
-    (lesion,) = json.loads((folder / "report.json").read_text())["lesions"]
+    (lesion,) = report_in(tmp_path / "out")["lesions"]
     assert lesion["box_px"] == [[10, 20], [40, 60]]
 
 
@@ -70,3 +71,28 @@ def test_a_study_is_reported_alike_alone_and_beside_others(film: Path, tmp_path:
     both = files(tmp_path / "both")
     assert both == files(tmp_path / "film") | files(tmp_path / "ct")
     assert sum(name.endswith("sr-1.dcm") for name in both) == 2
+
+
+def test_a_file_of_no_study_is_told_beside_the_studies_and_in_no_report(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--formats", "sr,json", "--json")
+    assert app("predict", film, "--out", tmp_path / "whole", *words) == 0
+    capsys.readouterr()
+    stray = factory.radiograph(np.full((9, 9), 7, np.uint16), StudyInstanceUID=None)
+    factory.save(stray, film / "stray.dcm")
+    (film / "copy.dcm").write_bytes((film / "film.dcm").read_bytes())
+    assert app("predict", film, "--out", tmp_path / "beside", *words) == 3
+    told = capsys.readouterr()
+    (left_out,) = json.loads(told.out)["left_out"]
+    assert left_out["file_or_series"] == "stray.dcm"
+    assert "left out: stray.dcm: expected a StudyInstanceUID" in told.err
+    (copy,) = report_in(tmp_path / "beside")["skipped"]
+    assert "identical copy" in copy["reason"]
+    (film / "copy.dcm").unlink()
+    assert app("predict", film, "--out", tmp_path / "beside", *words) == 3
+    assert files(tmp_path / "beside") == files(tmp_path / "whole")
+
+
+def report_in(out: Path) -> dict[str, Any]:
+    return dict(json.loads((out / factory.STUDY_UID / "report.json").read_text()))
