@@ -42,8 +42,7 @@ def image_name(image: Image, study: Study) -> str:
     alike = [i for i in study.images if isinstance(i, type(image))]
     if isinstance(image, Radiograph):
         number = f"image {study.images.index(image) + 1}" if len(alike) > 1 else None
-        named = " ".join(filter(None, (image.modality, image.body_part, projection(image))))
-        return ", ".join(filter(None, (named, number)))
+        return ", ".join(filter(None, (film_name(image), number)))
     if len(alike) == 1:
         return ""
     return f"series {[s.series_uid for s in study.series].index(image.series_uid) + 1}"
@@ -60,9 +59,19 @@ def in_viewer(lesion: Lesion, study: Study) -> str | None:
     if numbers is None:
         return None
     first, last = numbers
-    series = next(s for s in study.series if s.series_uid == lesion.image.series_uid)
     words = f"image {first}" if first == last else f"images {first}–{last}"
-    return words if series.series_number is None else f"series {series.series_number}, {words}"
+    return series_in_viewer(lesion.image, study) + words
+
+
+def series_in_viewer(image: Image, study: Study) -> str:
+    """Return the number of an image's series with a comma; empty where the files give none."""
+    series = next(s for s in study.series if s.series_uid == image.series_uid)
+    return "" if series.series_number is None else f"series {series.series_number}, "
+
+
+def film_name(film: Radiograph) -> str:
+    """Return modality, part of the body, side and view of a film, those that its file states."""
+    return " ".join(filter(None, (film.modality, film.body_part, projection(film))))
 
 
 def headline(lesion: Lesion) -> str:
