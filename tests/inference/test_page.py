@@ -211,7 +211,7 @@ def test_slices_name_their_series_where_there_are_several() -> None:
     told = words(build(replace(whole, study=replace(whole.study, series=series))))
     assert "Slices 4–8, series 1" in told
     assert "Slices 4–8, series 3" in told
-    assert "From the front, series 3" in told or "From above, series 3" in told
+    assert "From the front, series 3" in told or "From below, series 3" in told
 
 
 def test_films_without_calibration_have_their_sizes_in_pixels() -> None:

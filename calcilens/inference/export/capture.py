@@ -29,6 +29,7 @@ from calcilens.inference.export.words import film_name, in_viewer, series_in_vie
 from calcilens.inference.lesions import Lesion
 
 _LARGE, _SMALL, _EDGE = 24, 18, 12
+_BAR = _SMALL + 8
 _LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 """Of the scale bar."""
 _PICTURES = {
@@ -50,7 +51,7 @@ def sheet(shown: Shown, lesion: Lesion) -> Pillow.Image:
     bar = scale_bar(lesion, made["image"].width)
     side = max(max(p.size) for p in made.values())
     width = max(2, len(made)) * (side + _EDGE) + _EDGE
-    whole = Pillow.new("RGB", (width, head + side + _SMALL * (2 if bar else 1) + foot + _EDGE))
+    whole = Pillow.new("RGB", (width, head + side + _SMALL + (_BAR if bar else 0) + foot + _EDGE))
     pen = ImageDraw.Draw(whole)
     _write_head(pen, shown, lesion)
     for place, (name, picture) in enumerate(made.items()):
@@ -59,7 +60,7 @@ def sheet(shown: Shown, lesion: Lesion) -> Pillow.Image:
         _write(pen, (left, head + side + 4), _PICTURES[name], _SMALL, _FAINT)
     _write_sides(pen, shown.image, (_EDGE, head), made["image"].size)
     if bar:
-        _draw_bar(pen, (_EDGE, head + side + 2 * _SMALL), *bar)
+        _draw_bar(pen, (_EDGE, head + side + _SMALL + _EDGE), *bar)
     _write(pen, (_EDGE, whole.height - foot), NOTICE, _LARGE, _NOTICE_COLOUR)
     return whole
 
