@@ -145,7 +145,8 @@ def became(outcome: Outcome, formats: tuple[str, ...] = USUAL) -> str:
         return f"failed: {outcome.why}"
     if outcome.state == "kept":
         return f"up to date, kept ({outcome.folder}); --force makes it again"
-    file = f"{outcome.folder}/report.{'html' if 'html' in formats else 'json'}"
+    written = next((f"report.{name}" for name in ("html", "json") if name in formats), None)
+    file = "/".join(filter(None, (outcome.folder, written)))
     if not outcome.images:
-        return f"no image could be read; {file} says why"
+        return f"no image could be read: {outcome.why} ({file})"
     return f"{outcome.lesions} lesion{'' if outcome.lesions == 1 else 's'}; open {file}"

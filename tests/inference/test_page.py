@@ -16,6 +16,7 @@ from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.inference.absent import left_out
 from calcilens.inference.change import Level
 from calcilens.inference.export.empty import empty
+from calcilens.inference.export.fhir import bundle
 from calcilens.inference.export.html import build
 from calcilens.inference.export.prior import prior_codes
 from calcilens.inference.export.words import skin_change, tally
@@ -256,3 +257,17 @@ def test_both_dates_are_there_for_the_panes() -> None:
     assert told["dates"] == {"now": "2026-01-02", "then": "2025-10-02"}
     (scene,) = told["scenes"].values()
     assert scene["prior"] is True
+
+
+def test_a_study_of_which_nothing_could_be_read_is_not_said_to_have_been_searched() -> None:
+    unread = SeriesInfo("1.2.826.1.4", "1.2", "CT", None, None, False, "damaged")
+    bare = reported()
+    empty_study = replace(bare.study, images=(), series=(unread,))
+    report = replace(bare, study=empty_study, lesions=(), skipped=(Skipped("1.2.4", "damaged"),))
+    text = words(build(report))
+    assert "Reported nothing was searched" in text
+    assert "no lesions" not in text
+    assert "not calibrated" not in text
+    conclusion = bundle(report)["entry"][0]["resource"]["conclusion"]
+    assert "Nothing was searched: no image" in conclusion
+    assert "proposed" not in conclusion
