@@ -19,6 +19,7 @@ from calcilens.inference.change import Level
 from calcilens.inference.film_finder import Searched, search_film
 from calcilens.inference.lesions import Answer, Lesion, SaliencyMap
 from calcilens.inference.predictor import Described, Model, PatchInput, answer, patch_input
+from calcilens.inference.provenance import needed, without
 from calcilens.inference.report import StudyReport
 from calcilens.inference.saliency import Explainer
 from calcilens.inference.stopwatch import Stopwatch
@@ -68,6 +69,10 @@ class Models:
     def used(self) -> tuple[Described, ...]:
         """Return the models that there are."""
         return tuple(m for m in (self.ct, self.radiograph, self.finder) if m is not None)
+
+    def narrowed(self, images: Sequence[Image], *, search: bool) -> Models:
+        """Return those that images need; see `chosen.Chosen`."""
+        return replace(self, **without(needed(images, search=search)))
 
     @property
     def loaded(self) -> Models:
@@ -203,7 +208,7 @@ def _urgency(lesion: Lesion) -> tuple[int, float, float]:
     than what the model calls harmless, and so may what changed.
     """
     said = lesion.answer
-    rank = _RANK[ConcernLevel(said.concern.level)]
+    rank = _RANK[lesion.level]
     if lesion.change is not None and lesion.change.level in (Level.NEW, Level.RAPID):
         rank = min(rank, _RANK_CHANGED)
     return rank, -(said.concern.probability or 0.0), -(said.finding.probability or 0.0)

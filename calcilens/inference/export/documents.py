@@ -11,13 +11,11 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 
-from calcilens import __version__
+from calcilens import MANUFACTURER, MODEL_NAME, __version__
 from calcilens.imaging.images import Volume
 from calcilens.inference.export.identity import (
     DEVICE_UID,
     EQUIPMENT,
-    MANUFACTURER,
-    MODEL_NAME,
     NOTICE,
     SERIES_NUMBERS,
     date_time,

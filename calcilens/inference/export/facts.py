@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from calcilens.imaging.images import Image, Volume
 from calcilens.inference.change import Change
 from calcilens.inference.export import concepts as c
+from calcilens.inference.export.words import HOLLOW
 from calcilens.inference.lesions import Lesion
 from calcilens.vocabulary import PUBLIC_CODES, Code, pattern
 
@@ -123,8 +124,7 @@ def statements_of(lesion: Lesion) -> list[Statement]:
 def _verdict(lesion: Lesion) -> Statement:
     said, name = lesion.answer.finding, c.own("VERDICT")
     if said.abstained or said.probability is None:
-        figures = () if said.probability is None else (_probability(said.probability),)
-        return Statement(name, c.own("NO_ANSWER"), figures, said.why)
+        return Statement(name, c.own("NO_ANSWER"), (), said.why)
     calcified = "CALCIFIED" if said.probability >= 0.5 else "NOT_CALCIFIED"
     return Statement(name, c.own(calcified), (), said.why)
 
@@ -152,10 +152,11 @@ def _patterns(lesion: Lesion) -> list[Statement]:
 
 
 def _concern(lesion: Lesion) -> Statement:
-    said = lesion.answer.concern
+    said, name = lesion.answer.concern, c.own("CONCERN")
+    if lesion.level != said.level:
+        return Statement(name, c.said(lesion.level.value), (), HOLLOW)
     figures = () if said.probability is None else (_probability(said.probability),)
-    why = "; ".join(said.model_reasons)
-    return Statement(c.own("CONCERN"), c.said(said.level), figures, why or None)
+    return Statement(name, c.said(said.level), figures, "; ".join(said.model_reasons) or None)
 
 
 def _rules(lesion: Lesion) -> list[Statement]:

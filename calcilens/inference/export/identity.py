@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from calcilens import __version__
+from calcilens import MANUFACTURER, MODEL_NAME, __version__
 from calcilens.inference.report import StudyReport, to_json
 
-MANUFACTURER, MODEL_NAME = "Calcilens", "Calcilens"
 EQUIPMENT = {
     "manufacturer": MANUFACTURER,
     "manufacturer_model_name": MODEL_NAME,

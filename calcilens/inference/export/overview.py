@@ -1,8 +1,9 @@
 """The overview of a study: each image at a glance, with every lesion numbered in it.
 
 A CT is shown as maximum-intensity projections along two of its axes, without the table and with
-dimmed bones, so that mineral in front of or behind them is seen; a thin stack from above. All
-radiographs of the study are shown, as they are. Grey is fixed, for the eye only.
+dimmed bones, so that mineral in front of or behind them is seen; a thin stack from the feet, as
+planes are usually hung. All radiographs of the study are shown, as they are. Grey is fixed, for the
+eye only.
 """
 
 from __future__ import annotations
@@ -30,8 +31,16 @@ _STRIP = 0.3
 """Height over width below which a projection shows too little: of a thin stack, from the front."""
 _THUMBNAILS = (Style(), Style(font=44), Style(longest=260, font=32))
 """Of one film, of two, and of more: numbers are read at the size that each has on the page."""
-_CAPTIONS = {"front": "From the front", "side": "From the side", "above": "From above"}
-_NAMES = {"L": "side", "R": "side", "A": "front", "P": "front", "H": "above", "F": "above"}
+_FRONTAL = ("A", "P")
+_CAPTIONS = {
+    "A": ("front", "From the front"),
+    "P": ("back", "From the back"),
+    "L": ("left", "From the left"),
+    "R": ("right", "From the right"),
+    "H": ("above", "From above"),
+    "F": ("below", "From below"),
+}
+"""Name and caption of a view, by the patient's side that faces the reader."""
 
 
 def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
@@ -67,7 +76,7 @@ def _projections(image: Volume, lesions: dict[int, Lesion], series: str) -> list
     axes = [image.affine.matrix[:3, a] for a in range(3)]
     upright = int(np.argsort([-abs(a[2]) / np.linalg.norm(a) for a in axes], kind="stable")[0])
     sides = sorted({0, 1, 2} - {upright}, reverse=True)
-    front, side = sorted(sides, key=lambda a: _NAMES[direction(axes[a])[0]])
+    front, side = sorted(sides, key=lambda a: direction(axes[a])[0] not in _FRONTAL)
     seen = _brightest(image, _dimmed(image, lesions.values()))
     planes = {front: (upright, side), side: (upright, front), upright: (front, side)}
     extent = np.array(image.hu.shape) * image.spacing_mm
@@ -122,8 +131,9 @@ def _projected(
     down, right = vectors
     letters = tuple(direction(v) for v in (-right, right, -down, down))
     spacing = (volume.spacing_mm[axes[0]], volume.spacing_mm[axes[1]])
-    name = _NAMES[direction(volume.affine.matrix[:3, 3 - sum(axes)])[0]]
-    caption = ", ".join(filter(None, (_CAPTIONS[name], series)))
+    # Right, down and into the picture are a right-handed system, as x, y and z of LPS are.
+    name, caption = _CAPTIONS[direction(-np.cross(right, down))[0]]
+    caption = ", ".join(filter(None, (caption, series)))
     return view((name, caption), picture, spacing, boxes, letters=letters)
 
 

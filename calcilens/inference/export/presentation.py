@@ -69,7 +69,7 @@ def build(shown: Shown) -> list[Dataset]:
 
 def _layers(shown: Shown) -> dict[str, GraphicLayer]:
     """Return a layer for each level of concern that occurs, in its colour, and the notice's."""
-    found = {lesion.answer.concern.level for lesion in shown.lesions}
+    found = {lesion.level for lesion in shown.lesions}
     layers = {
         str(level): GraphicLayer(level.upper(), order, "Level of concern", _lab(COLOURS[level]))
         for order, level in enumerate((v for v in ConcernLevel if v in found), 1)
@@ -88,7 +88,7 @@ def _drawn(
     tracked = {"tracking_id": lesion.id, "tracking_uid": lesion.tracking_uid}
     return GraphicAnnotation(
         referenced_images=[header],
-        graphic_layer=layers[lesion.answer.concern.level],
+        graphic_layer=layers[lesion.level.value],
         graphic_objects=[
             GraphicObject("POLYLINE", line, "PIXEL", **tracked)
             for line in outlines(lesion, lesion.key_plane)

@@ -12,11 +12,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.codedict import codes
 
+from calcilens import MODEL_NAME
 from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.sources import decimal
 from calcilens.inference.export.concepts import ANYWHERE, site
 from calcilens.inference.export.frames import depth_mm, frame_sources, refer, settle
-from calcilens.inference.export.identity import EQUIPMENT, MODEL_NAME, NOTICE, SERIES_NUMBERS
+from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS
 from calcilens.inference.export.labels import described, parameters
 from calcilens.inference.export.lesion_seg import BY_NETWORK, stamp
 from calcilens.inference.export.objects import Shown
