@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, MetaData, String, Text
+from sqlalchemy import Boolean, Float, ForeignKey, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -38,3 +38,26 @@ class HeadRow(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     count: Mapped[int] = mapped_column(Integer)
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class ReaderRow(Base):
+    """Who may sign in."""
+
+    __tablename__ = "readers"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(200))
+    active: Mapped[bool] = mapped_column(Boolean)
+
+
+class SessionRow(Base):
+    """A sign-in. The token itself is with the browser alone: here is its hash."""
+
+    __tablename__ = "sessions"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reader: Mapped[str] = mapped_column(ForeignKey("readers.name"), index=True)
+    csrf: Mapped[str] = mapped_column(String(64))
+    began: Mapped[float] = mapped_column(Float)
+    used: Mapped[float] = mapped_column(Float)
