@@ -5,11 +5,21 @@ Sources of the pattern list and of the readings: docs/clinical-basis.md.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 PRIVATE_SCHEME = "99CALCILENS"
+CODES_UID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, 'calcilens:codes').int}"
+"""Of the private coding scheme."""
+FHIR_SYSTEMS = {
+    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
+    "LN": "http://loinc.org",
+    "SCT": "http://snomed.info/sct",
+    PRIVATE_SCHEME: f"urn:oid:{CODES_UID}",
+}
+"""What FHIR calls a coding scheme of DICOM."""
 
 
 class Reading(StrEnum):

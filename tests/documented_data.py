@@ -25,8 +25,15 @@ def write_documented_data(folder: Path) -> None:
     (folder / "phantom" / "follow-up" / "dicom").rename(folder / "my-study")
     (folder / "phantom" / "follow-up" / "roi.json").rename(folder / "roi.json")
     _write_bones(folder / "my-study", folder / "bones.nii.gz")
+    (folder / "case.json").write_text(_shown_case())
     _write_own_data(folder / "my-data")
     _write_lidc(folder / "data")
+
+
+def _shown_case() -> str:
+    """Return the case that the page on guidance shows."""
+    page = (Path(__file__).parent.parent / "docs" / "guidance.md").read_text()
+    return page.partition("```json\n")[2].partition("```")[0]
 
 
 def _write_bones(study: Path, path: Path) -> None:

@@ -5,6 +5,7 @@ A block that cannot be run says why on the line above it: ``<!-- not run: needs 
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -31,6 +32,17 @@ FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?:bash|sh|console)\n(?P<body>.*?)```", re.DOTALL
 )
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#]+)")
+TEST = re.compile(r"`(?P<path>tests/[\w/]+\.py)::(?P<name>\w+)`")
+PRIMITIVES = [
+    "qualitative finding",
+    "measurement",
+    "location",
+    "region",
+    "parametric map",
+    "tracking identifier",
+    "image reference",
+]
+"""What results are made of in the profile AI Results of IHE Radiology (RAD TF-3 6.5.3)."""
 SHORT = {
     "calcilens train": [
         "--trainer.max_epochs=1",
@@ -157,6 +169,28 @@ def test_every_local_link_leads_somewhere(document: Path) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     shown = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
     assert shown == {p.name for p in (ROOT / "docs").glob("*.md")}
+
+
+def test_every_named_test_exists() -> None:
+    named = [match for page in DOCUMENTS for match in TEST.finditer(page.read_text())]
+    assert named
+    assert [m[0] for m in named if m["name"] not in functions(ROOT / m["path"])] == []
+
+
+def functions(file: Path) -> set[str]:
+    if not file.is_file():
+        return set()
+    body = ast.parse(file.read_text()).body
+    return {node.name for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_primitive_of_ai_results_has_one_test_of_its_own() -> None:
+    page = (ROOT / "docs" / "dicom-results.md").read_text().split("## IHE AI Results")[1]
+    rows = [row.strip("|").split("|") for row in page.splitlines() if "::" in row]
+    assert [name.strip() for name, *_ in rows] == PRIMITIVES
+    tests = [TEST.findall(test) for *_, test in rows]
+    assert all(len(found) == 1 for found in tests)
+    assert len({found[0] for found in tests}) == len(PRIMITIVES)
 
 
 HEADS = (("finding", "auroc"), ("pattern", "macro_auroc"), ("concern", "auroc"))

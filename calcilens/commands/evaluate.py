@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -178,6 +178,7 @@ def _judge_model(wanted: Wanted, name: str, out: Path | None) -> Judged:
             wanted.manifest, model, wanted.rows, lambda done: bar.update(task, advance=done)
         )
     more: dict[str, Any] = {"other_modality": other}
+    thresholds = model.card.get("concern_thresholds")
     if wanted.saliency:
         more["saliency"] = _judge_maps(wanted, model, out)
     if wanted.out_of_domain:
@@ -188,7 +189,7 @@ def _judge_model(wanted: Wanted, name: str, out: Path | None) -> Judged:
         "model_version": None if version is None else str(version),
         "model_sha256": model.sha256,
     }
-    return _judge(wanted, predicted, named, out, more, started=started)
+    return _judge(wanted, predicted, named, out, more, thresholds=thresholds, started=started)
 
 
 def _judge(
@@ -198,15 +199,20 @@ def _judge(
     out: Path | None,
     more: dict[str, Any] | None = None,
     *,
+    thresholds: Sequence[float] | None = None,
     started: float,
 ) -> Judged:
     """Score predictions, say what is to be warned of, and write the page where it is wanted."""
     from calcilens.training.evaluate import score
     from calcilens.training.evaluate_page import warnings_about, write_evaluation
+    from calcilens.training.flags import flag_figures
     from calcilens.training.predictions import join
 
     frame = join(wanted.rows, predicted, named["model"])
     scores = replace(score(frame, include_seen=wanted.include_seen), **(more or {}))
+    if thresholds is not None:
+        flags = flag_figures(frame, thresholds, include_seen=wanted.include_seen)
+        scores = replace(scores, flags=flags)
     about = _about(wanted, named, time.perf_counter() - started)
     for warning in warnings_about(scores):
         say(f"warning: {warning}")

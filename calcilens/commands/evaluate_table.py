@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from calcilens.training.evaluate import Scores
     from calcilens.training.evaluate_page import About
+    from calcilens.training.flags import FlagFigures
     from calcilens.training.pattern_figures import PatternFigures
 
 Judged = tuple["Scores", "About"]
@@ -76,6 +77,7 @@ def remarks(scores: Scores) -> Iterator[str]:
             f"sets fitted on half of the patients, {c.splits} times: coverage {c.coverage:.3f} of "
             f"the others, {c.expected:.3f} expected; {within} 3 standard errors ({c.sigma:.4f})"
         )
+    yield from (_flag(level, found) for level, found in (scores.flags or {}).items())
     for what, counts in (("no answer on", scores.abstained_by), ("left out of", scores.left_out)):
         for head, reasons in counts.items():
             if reasons:
@@ -108,6 +110,20 @@ def _named(p: PatternFigures) -> str:
     if p.coverage is None:
         return words
     return f"{words}; sets of {p.mean_set_size:.1f} patterns hold {p.coverage:.3f} of the true ones"
+
+
+def _flag(level: str, found: FlagFigures) -> str:
+    shares = [
+        f"{name} {_cell(value, bounds)}".replace("\n", " (") + (")" if bounds else "")
+        for name, value, bounds in (
+            ("sensitivity", found.sensitivity, found.sensitivity_ci95),
+            ("specificity", found.specificity, found.specificity_ci95),
+        )
+    ]
+    return (
+        f"concern from {level} up (probability from {found.threshold:.2f}): "
+        f"{', '.join(shares)}, on {found.n} lesions with an answer"
+    )
 
 
 def _cell(value: float | None, bounds: tuple[float, float] | None) -> str:

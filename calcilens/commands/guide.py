@@ -38,8 +38,11 @@ def guide(
     print_schema: bool = typer.Option(
         False, "--schema", help="Print the JSON Schema of case.json and leave."
     ),
+    print_rules: bool = typer.Option(
+        False, "--rules", help="Print every rule with its source, as Markdown, and leave."
+    ),
 ) -> None:
-    """Say what the clinical rules make of a case, each statement with its source.
+    """Say what the clinical rules make of a case, with sources.
 
     Concerning features, mechanism, differential, next steps, pitfalls, and what is not known.
     It supports a physician's judgement and decides nothing.
@@ -50,13 +53,20 @@ def guide(
         from calcilens.guidance.case_schema import case_schema
 
         return print_json(case_schema())
+    if print_rules:
+        from calcilens.guidance.rules_page import rules_page
+
+        typer.echo(rules_page(), nl=False)
+        return None
     if case is None and report is None:
         missing = "--case FILE, --report FILE, or both"
         raise UsageError(compose(missing, "neither", fix="see calcilens guide --help"))
     from calcilens.guidance.text import text
-    from calcilens.guidance.worth import INCIDENCE
+    from calcilens.guidance.worth import INCIDENCE, check_share
 
-    found = _guided(case, report, INCIDENCE if prevalence is None else prevalence)
+    share = INCIDENCE if prevalence is None else prevalence
+    check_share("--prevalence", share)
+    found = _guided(case, report, share)
     if html is not None:
         from calcilens.files import write_whole
         from calcilens.inference.export.guidance import page

@@ -29,11 +29,13 @@ from calcilens.commands.console import (
 )
 from calcilens.commands.predict import formats_of
 from calcilens.errors import UsageError, compose
+from calcilens.inference.formats import FORMATS, OBJECTS
 
 if TYPE_CHECKING:
     from calcilens.inference.network.listen import Listener
 
-DEFAULT_FORMATS = "sr,seg"
+DEFAULT_FORMATS = "sr-plain,seg,capture"
+"""What most archives and viewers take and show; docs/archive.md says why."""
 MEGABYTE = 1 << 20
 LONGEST_WAIT_S = 600.0
 """Between two tries to send: an archive may be down for a night."""
@@ -117,6 +119,11 @@ def listen(
 
     models = (model_ct, model_radiograph, finder)
     Names(*models).check()
+    wanted = formats_of(formats)
+    if not OBJECTS.intersection(wanted):
+        fix = "others cannot be sent to an archive"
+        expected = f"at least one of {','.join(f for f in FORMATS if f in OBJECTS)}"
+        raise UsageError(compose(expected, formats, where="--formats", fix=fix))
     tls = (tls_ca, tls_cert, tls_key)
     node = NodeOptions(title, timeout, tls=tls, longest_wait_s=LONGEST_WAIT_S).node()
     allowed = tuple(checked_title(t, "--allow") for t in allow or ())
@@ -125,7 +132,7 @@ def listen(
         Place(node.title, bind, port, allowed, node.tls.server()),
         parse_address(to, "--to"),
         node,
-        Options(str(folder.reports), formats_of(formats), models),
+        Options(str(folder.reports), wanted, models),
         workers=workers,
         quiet_s=quiet,
         keep_s=60 * keep,

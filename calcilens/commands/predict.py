@@ -122,10 +122,10 @@ def formats_of(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: It names what there is not.
     """
-    if text.strip() == ALL:
-        return tuple(name for name in FORMATS if name not in LARGE)
-    wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
-    unknown = [f for f in wanted if f not in FORMATS]
+    wanted = {f.strip() for f in text.split(",") if f.strip()}
+    if ALL in wanted:
+        wanted = wanted - {ALL} | FORMATS.keys() - LARGE
+    unknown = sorted(wanted - FORMATS.keys())
     if unknown or not wanted:
         expected = f"{ALL}, or some of {','.join(FORMATS)}"
         raise UsageError(compose(expected, ",".join(unknown) or "none", where="--formats"))

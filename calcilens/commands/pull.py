@@ -33,7 +33,7 @@ from calcilens.errors import ArchiveError, UsageError, compose
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from calcilens.inference.network.archive import Archive, Node
+    from calcilens.inference.network.archive import Archive, Filters, Node
     from calcilens.inference.network.pull import Pull, Pulled
 
 
@@ -90,9 +90,7 @@ def pull(
     options = NodeOptions(title, timeout, tries, (tls_ca, tls_cert, tls_key), move)
     node = options.node()
     with open_archive(address, node) as opened:
-        found = list(dict.fromkeys(studies or [])) or opened.studies(Filters(*filters))
-        if not found:
-            raise ArchiveError("the archive holds no study of that date and modality")
+        found = list(dict.fromkeys(studies or [])) or _look(opened, Filters(*filters), node)
         done = _fetch_all(opened, found, node, out)
     if as_json:
         print_json({"archive": str(address), "dry_run": dry_run, **done})
@@ -115,6 +113,21 @@ def _filters(studies: list[str], date: str, modality: str) -> tuple[str, str]:
         found = "both" if studies else "none"
         raise UsageError(compose("STUDY_UID, or --date and --modality", found))
     return date, modality
+
+
+def _look(archive: Archive, filters: Filters, node: Node) -> list[str]:
+    """Return the studies that fit; an archive that is not there is asked again."""
+    from calcilens.inference.network.retries import persist
+
+    found: list[str] = []
+
+    def ask() -> None:
+        found[:] = archive.studies(filters)
+
+    persist(ask, lambda: 0, node.patience, say)
+    if not found:
+        raise ArchiveError("the archive holds no study of that date and modality")
+    return found
 
 
 def _fetch_all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from calcilens.errors import CaseError, compose
 from calcilens.guidance.case_schema import case_schema
 from calcilens.guidance.conditions import Condition, parse
 from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
+from calcilens.guidance.fhir_case import case_of, is_fhir
 from calcilens.guidance.laboratory import LabValue, levels
 from calcilens.guidance.terms import DAYS, Term, data, terms
 
@@ -80,7 +81,7 @@ def case_from(content: Any, on: date | None = None, *, where: str = "case") -> C
     """Check a case and turn it into facts.
 
     Args:
-        content: As JSON holds it.
+        content: As JSON holds it: a case of ours, or FHIR resources.
         on: Day of the case where it states none.
         where: What errors call it.
 
@@ -89,13 +90,26 @@ def case_from(content: Any, on: date | None = None, *, where: str = "case") -> C
     """
     from jsonschema import Draft202012Validator
 
+    content, remarks = _ours(content, on, where)
     faults = list(Draft202012Validator(case_schema()).iter_errors(content))
     if faults:
         raise CaseError(_said(faults, where))
     try:
-        return _checked(content, on)
+        case = _checked(content, on)
     except CaseError as error:
         raise CaseError(f"{where}: {error}") from error
+    return replace(case, remarks=(*remarks, *case.remarks))
+
+
+def _ours(content: Any, on: date | None, where: str) -> tuple[Any, tuple[str, ...]]:
+    """Return a case of ours, made from FHIR where it is that, and what of FHIR was not used."""
+    if not is_fhir(content):
+        return content, ()
+    try:
+        imported = case_of(content, on)
+    except CaseError as error:
+        raise CaseError(f"{where}: {error}") from error
+    return imported.case, imported.remarks
 
 
 def _said(faults: list[ValidationError], where: str) -> str:

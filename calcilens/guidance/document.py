@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
 from calcilens.guidance import report_facts
@@ -17,7 +18,7 @@ from calcilens.guidance.evaluate import (
     guide,
     sources_used,
 )
-from calcilens.guidance.facts import Facts
+from calcilens.guidance.facts import Fact, Facts, Span
 from calcilens.guidance.laboratory import LabValue
 from calcilens.guidance.rulebook import Source, version
 from calcilens.guidance.terms import DAYS, data, terms
@@ -73,6 +74,7 @@ def _lesion(one: LesionGuidance) -> dict[str, Any]:
             for fact in one.facts
             if not fact.term.startswith("derived.") and not fact.term.endswith(f".{DAYS}")
         ],
+        "disagreements": _disagreements(one.facts),
         "concern": {
             "standing": "present" if one.concerning else ("open" if one.is_open else "none known"),
             "features": [_statement(s) | {"ask": s.rule.ask} for s in one.concern],
@@ -82,6 +84,25 @@ def _lesion(one: LesionGuidance) -> dict[str, Any]:
         "others": [{"condition": w.topic.key, "name": w.topic.name} for w in one.others],
         "next_steps": [_statement(s) for s in one.next_steps],
     }
+
+
+def _disagreements(facts: Facts) -> list[str]:
+    """Return, in words, what facts of different origin say against each other."""
+    by_term: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if not fact.term.startswith("derived."):
+            by_term.setdefault(fact.term, []).append(fact)
+    return [
+        "; ".join(f"{fact.words} ({fact.origin.value})" for fact in told)
+        for told in by_term.values()
+        if any(_apart(a, b) for a, b in combinations(told, 2))
+    ]
+
+
+def _apart(a: Fact, b: Fact) -> bool:
+    if isinstance(a.value, Span) or isinstance(b.value, Span):
+        return False  # numbers differ by how they are taken
+    return not a.value & b.value
 
 
 def _value(value: LabValue) -> dict[str, Any]:
@@ -97,7 +118,11 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "rule": statement.rule.id,
         "say": statement.rule.say,
         "standing": statement.standing.value,
-        "because": [{"words": f.words, "origin": f.origin.value} for f in statement.because],
+        "because": [
+            {"words": f.words, "origin": f.origin.value}
+            for f in statement.because
+            if f.term != "derived.concern_open"  # it would only say the statement again
+        ],
         "unknown": list(statement.unknown),
         "sources": [_cited(source) for source in statement.rule.sources],
     }

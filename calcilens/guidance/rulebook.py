@@ -152,8 +152,21 @@ def sources_of(node: Any, where: str) -> tuple[Source, ...]:
     return tuple(found)
 
 
+def rules_of(specs: Any, file: str) -> tuple[Rule, ...]:
+    """Read a list of rules.
+
+    Args:
+        specs: As YAML holds them.
+        file: Its name without its end.
+
+    Raises:
+        ValueError: A rule is broken; the message names it.
+    """
+    return tuple(_rule(spec, file) for spec in specs)
+
+
 def _rules(name: str) -> tuple[Rule, ...]:
-    return tuple(_rule(spec, name) for spec in data(name))
+    return rules_of(data(name), name)
 
 
 _FIELDS = {"id", "when", "say", "source", "for", "against", "reassures", "ask", "control"}

@@ -39,6 +39,7 @@ def _lesion(lesion: Mapping[str, Any]) -> Iterator[str]:
     for fact in lesion["facts"]:
         if fact["term"].startswith("lesion."):
             yield f"  {fact['words']} [{fact['origin']}]"
+    yield from (f"  They disagree: {words}" for words in lesion["disagreements"])
     features = lesion["concern"]["features"]
     present = [s for s in features if s["standing"] == "present"]
     unknown = [s for s in features if s["standing"] == "not known"]

@@ -43,8 +43,7 @@ def worth(prevalence: float, sensitivity: float, specificity: float) -> Worth:
     """
     given = {"prevalence": prevalence, "sensitivity": sensitivity, "specificity": specificity}
     for name, share in given.items():
-        if not 0 <= share <= 1:
-            raise UsageError(compose("a share from 0 to 1", f"{share:g}", where=name))
+        check_share(name, share)
     true_flags = sensitivity * prevalence
     false_flags = (1 - specificity) * (1 - prevalence)
     quiet = specificity * (1 - prevalence)
@@ -55,3 +54,13 @@ def worth(prevalence: float, sensitivity: float, specificity: float) -> Worth:
         positive=true_flags / flagged if flagged else None,
         negative=quiet / unflagged if unflagged else None,
     )
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        UsageError: It is not in 0..1; the message has its name.
+    """
+    if not 0 <= share <= 1:
+        raise UsageError(compose("a share from 0 to 1", f"{share:g}", where=name))

@@ -6,14 +6,14 @@ patient and nowhere else: never into a report, a log, an error or a file name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from pydicom import config, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.valuerep import validate_value
+from pydicom.valuerep import DA, DT, TM, validate_value
 
 from calcilens.imaging.decode import quiet
 from calcilens.imaging.headers import Header
@@ -29,6 +29,8 @@ _NEEDED = (
 _SEXES = ("", "F", "M", "O")
 """Enumerated values of PatientSex (PS3.3 C.7.1.1)."""
 _FORMATTED = ("AS", "DA", "DT", "TM")
+_CALENDAR: dict[str, Callable[[str], object]] = {"DA": DA, "DT": DT, "TM": TM}
+"""What knows that there is no 30 February."""
 _FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 
@@ -52,6 +54,8 @@ def read_source(header: Header) -> Source | None:
             long = [e.tag for e in tags if isinstance(e.value, bytes) and len(e.value) > _LARGEST]
             for tag in long:
                 del tags[tag]
+            tags.decode()
+            tags.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: holds whatever the source's sets do
             _blank_invalid(tags)
             for keyword in set(_NEEDED) - set(tags.dir()):
                 setattr(tags, keyword, None)
@@ -72,9 +76,11 @@ def _blank_invalid(tags: Dataset) -> None:
 def is_valid(element: DataElement) -> bool:
     """Tell whether an element's value fits its representation (PS3.5 6.2)."""
     values = element.value if element.VM > 1 else [element.value]
+    exists = _CALENDAR.get(element.VR, str)
     try:
         for value in values:
             validate_value(element.VR, str(value or ""), config.RAISE)
+            exists(str(value or ""))
     except ValueError:
         return False
     return True

@@ -22,6 +22,8 @@ USUAL = ("json", "html")
 ALL = "all"
 LARGE = {"saliency-whole"}
 """Written only where asked for by name."""
+OBJECTS = FORMATS.keys() - {"json", "html", "fhir"}
+"""Written as DICOM objects, which an archive takes."""
 _NEEDED = {"sr": "seg"}
 """What a format refers to: the report names segments, which must be there too."""
 

@@ -142,12 +142,14 @@ def model_facts(model: Described) -> dict[str, Any]:
 
 
 def _flags(card: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return how well the model's levels of concern separate, by level, as its card says."""
-    for name, found in card.get("evaluations", {}).items():
-        levels = found.get("concern", {}).get("at_level") or {}
-        if levels:
-            return {level: {**figures, "on": name} for level, figures in levels.items()}
-    return {}
+    """Return how well the model's levels of concern separate, as its card says of unseen data."""
+    keys = ("sensitivity", "specificity")
+    return {
+        level: {**{key: figures[key] for key in keys}, "on": name}
+        for name, found in card.get("evaluations", {}).items()
+        for level, figures in (found.get("flags") or {}).items()
+        if all(figures[key] is not None for key in keys)
+    }
 
 
 def _series(series: Any) -> dict[str, Any]:

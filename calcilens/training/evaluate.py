@@ -17,6 +17,7 @@ from calcilens.data_manifests.schema import Manifest, truth
 from calcilens.errors import InputError, ManifestError, UsageError, compose
 from calcilens.training.conformal_check import ConformalCheck, conformal_check
 from calcilens.training.figures import BinaryFigures, binary_figures
+from calcilens.training.flags import FlagFigures
 from calcilens.training.groups import Group, by_group
 from calcilens.training.left_out import counted, of_modality, seen_in_training, why_left_out
 from calcilens.training.metrics import RESAMPLES
@@ -60,6 +61,8 @@ class Scores:
     left_out: dict[str, dict[str, int]]
     """Head -> reason -> number of rows of the split that are not in its figures."""
     by_group: dict[str, dict[str, Group]]
+    flags: dict[str, FlagFigures] | None = None
+    """Level of concern -> what it is worth; None for predictions without a model's limits."""
     other_modality: str | None = None
     """What is to be known of rows of another modality than the model's; None without any."""
     out_of_domain: OutOfDomainFigures | None = None

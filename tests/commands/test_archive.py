@@ -38,10 +38,15 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("pull", AWAY, "../x", "-o", "x"), "STUDY_UID: expected a study UID"),
         (("pull", AWAY, "--date", "2025", "-o", "x"), "--date: expected YYYYMMDD"),
         (("pull", "nowhere", "1.2", "-o", "x"), "ARCHIVE: expected AETITLE@host:port"),
+        (("push", ".", "http://[::1/x"), "ARCHIVE: expected AETITLE@host:port"),
         (("push", ".", AWAY, "--ae-title", "X" * 17), "--ae-title: expected an AE title"),
         (("listen", "--spool", "x"), "expected --to ARCHIVE, found none"),
         (("listen", "--spool", "x", "--status"), "x: expected a spool of calcilens listen"),
         (("listen", "--spool", "x", "--to", AWAY, "--formats", "pdf"), "--formats: expected"),
+        (
+            ("listen", "--spool", "x", "--to", AWAY, "--formats", "json,html,fhir"),
+            "--formats: expected at least one of sr,",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
@@ -83,6 +88,45 @@ def test_a_file_that_is_no_dicom_is_told_and_the_others_are_sent(
     assert not any(secret in shown.out + shown.err for secret in SECRETS)
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("state/calcilens/sent.sqlite", ("push", "in", AWAY)),
+        ("spool/queue.sqlite", ("listen", "--spool", "spool", "--to", AWAY)),
+        ("spool/queue.sqlite", ("listen", "--spool", "spool", "--status")),
+    ],
+)
+def test_a_database_that_is_damaged_is_named_in_one_line(
+    file: str,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ct_study(tmp_path / "in")
+    Path(file).parent.mkdir(parents=True)
+    Path(file).write_text("this is no database, whatever its name says" * 9)
+    assert app(*words) == 1
+    assert f"{file}: expected a database of calcilens, found" in capsys.readouterr().err
+
+
+def test_a_host_that_nobody_knows_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct_study(tmp_path / "in")
+    assert app("push", tmp_path / "in", "PACS@no.host.invalid:104", "--tries", 1) == 1
+    assert "PACS@no.host.invalid:104: " in capsys.readouterr().err
+
+
+def test_a_search_that_an_archive_has_no_time_for_is_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--date", "20250102", "-o", tmp_path / "out", "--tries", 2)
+    assert app("pull", AWAY, *words) == 1
+    assert "next try in 1 s (1 of 2 failed)" in capsys.readouterr().err
+
+
 def test_one_study_that_is_not_there_does_not_stop_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,3 +157,8 @@ def test_the_status_tells_whether_it_runs_and_what_failed(
     facts = json.loads(shown.out)
     assert facts["studies"]["failed"] == 1
     assert facts["troubles"][0]["why"] == "it has no image"
+
+
+def test_the_docs_say_what_listen_sends_by_default() -> None:
+    page = Path(__file__).parents[2] / "docs" / "archive.md"
+    assert f"By default `{listen.DEFAULT_FORMATS}`" in page.read_text()

@@ -14,7 +14,9 @@ import pytest
 import typer
 
 from calcilens.commands import console, predict, reporting
+from calcilens.commands.predict import formats_of
 from calcilens.errors import UsageError
+from calcilens.inference.formats import FORMATS, LARGE
 from tests import dicom_factory as factory
 from tests.inference.made import ct, film, study
 
@@ -232,6 +234,13 @@ def test_a_report_brings_the_segmentation_that_it_refers_to(
     assert app("predict", films, "--out", tmp_path / "out", "--roi", roi, "--formats", "sr") == 0
     folder = tmp_path / "out" / factory.STUDY_UID
     assert sorted(p.name for p in (folder / "dicom").iterdir()) == ["seg-1.dcm", "sr-1.dcm"]
+
+
+def test_all_can_stand_beside_others() -> None:
+    usual = set(FORMATS) - LARGE
+    assert set(formats_of("all")) == set(formats_of("json, all")) == usual
+    assert set(formats_of("all,saliency-whole")) == set(FORMATS)
+    assert formats_of("seg,json,seg") == ("json", "seg")
 
 
 @pytest.mark.parametrize(

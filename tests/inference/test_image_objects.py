@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -104,6 +106,39 @@ def test_a_series_has_the_description_of_its_format(kind: str, tmp_path: Path) -
     files = written(made_report(kind, tmp_path / "in"), tmp_path / "out")
     for name, paths in files.items():
         assert {dcmread(p).SeriesDescription for p in paths} == {description(name)}
+
+
+NAMES = {
+    "Yamada^Tarou=山田^太郎=やまだ^たろう": ["", "ISO 2022 IR 87"],
+    "Hong^Gildong=洪^吉洞=홍^길동": ["", "ISO 2022 IR 149"],
+    "Wang^X=王^小东": "GB18030",
+    "Müller^Jörg": "ISO_IR 100",
+}
+"""Names and the character sets that they are written in (PS3.5 annexes H to K)."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_any_script_stays_that_of_the_source(name: str, tmp_path: Path) -> None:
+    order = factory.item(RequestingPhysician=name)
+    objects = factory.ct_slices(
+        stored(),
+        SpecificCharacterSet=NAMES[name],
+        PatientName=name,
+        RequestAttributesSequence=[order],
+    )
+    done = make(made(tmp_path, objects).report, list(BUILDERS))
+    assert done.failed == ()
+    assert {kind for kind, _ in done.files} == set(BUILDERS)
+    assert {str(dcmread(BytesIO(data)).PatientName) for _, data in done.files} == {name}
+
+
+@pytest.mark.parametrize("keyword", ["PatientBirthDate", "StudyDate", "ContentDate"])
+def test_a_day_that_no_calendar_has_costs_no_object(keyword: str, tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {keyword: "20230230"}
+    objects = factory.ct_slices(stored(), **wrong)
+    done = make(made(tmp_path, objects).report, list(BUILDERS))
+    assert done.failed == ()
+    assert all(b"20230230" not in data for _, data in done.files)
 
 
 @pytest.mark.slow

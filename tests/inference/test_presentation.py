@@ -87,6 +87,18 @@ def test_it_is_drawn_on_the_plane_that_shows_the_lesion_best(kind: str, tmp_path
     assert found.sum() == flat.sum()
 
 
+def test_lesions_on_several_frames_of_one_file_are_each_drawn_on_theirs(tmp_path: Path) -> None:
+    study = read([factory.enhanced_ct(stored())], tmp_path)
+    image, voxel = study.images[0], np.ones((1, 1, 1), bool)
+    lesions = [lesion_on(image, np.array([[z, 1, 1], [z + 1, 2, 2]]), voxel) for z in (0, 6)]
+    built = reread(presentation.build(shown(study, lesions))[0])
+    *drawings, notice = (a.ReferencedImageSequence for a in built.GraphicAnnotationSequence)
+    frames = [image.planes[z].frame + 1 for z in (0, 6)]
+    assert [item.ReferencedFrameNumber for (item,) in drawings] == frames
+    assert list(notice[0].ReferencedFrameNumber) == frames
+    assert {item.ReferencedSOPInstanceUID for (item,) in drawings} == {image.planes[0].sop_uid}
+
+
 def test_words_say_what_it_is_and_that_it_is_research(tmp_path: Path) -> None:
     image = made(tmp_path)
     built = reread(presentation.build(image)[0])

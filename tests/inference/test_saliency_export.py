@@ -138,8 +138,13 @@ def test_the_whole_film_is_the_frame(tmp_path: Path) -> None:
     assert len({b.SeriesInstanceUID for b in built}) == 1
 
 
-def test_the_whole_ct_has_every_plane_and_the_highest_of_all_maps(tmp_path: Path) -> None:
-    image = made(tmp_path, factory.ct_slices(stored(number=2)), 2)
+@pytest.mark.parametrize("enhanced", [False, True], ids=["a file a plane", "one file"])
+def test_the_whole_ct_has_every_plane_and_the_highest_of_all_maps(
+    enhanced: bool, tmp_path: Path
+) -> None:
+    values = stored(number=2)
+    objects = [factory.enhanced_ct(values)] if enhanced else factory.ct_slices(values)
+    image = made(tmp_path, objects, 2)
     (built,) = saliency.build_whole(image)
     assert isinstance(image.image, Volume)
     highest = np.zeros((len(image.image.planes), built.Rows, built.Columns), np.float32)
@@ -155,5 +160,9 @@ def test_the_whole_ct_has_every_plane_and_the_highest_of_all_maps(tmp_path: Path
         where = frame.PlanePositionSequence[0].ImagePositionPatient
         plane = round(float(image.image.affine.to_voxel([float(v) for v in where])[0]))
         np.testing.assert_array_equal(values, highest[plane])
+        (source,) = frame.DerivationImageSequence[0].SourceImageSequence
+        assert source.ReferencedSOPInstanceUID == image.image.planes[plane].sop_uid
+    uids = {plane.sop_uid for plane in image.image.planes}
+    assert {item.ReferencedSOPInstanceUID for item in built.SourceImageSequence} == uids
     assert built.SeriesInstanceUID != saliency.build(image)[0].SeriesInstanceUID
     assert saliency.build_whole(film(tmp_path / "film")) == []

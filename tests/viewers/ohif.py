@@ -10,11 +10,12 @@ import mimetypes
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,28 +53,32 @@ CONFIG = {
         }
     ],
 }
-ISOLATED = {
+HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cache-Control": "max-age=3600",
 }
-"""Without these a browser gives no shared memory, which OHIF's volumes need."""
+"""Without the first two a browser gives no shared memory, which OHIF's volumes need."""
 
 
 def fetched(cache: Path) -> Path:
     """Return the folder of OHIF's files, fetched from npm once and checked."""
-    dist = cache / f"ohif-{VERSION}" / "package" / "dist"
+    whole = cache / f"ohif-{VERSION}"
+    dist = whole / "package" / "dist"
     if dist.is_dir():
         return dist
-    cache.mkdir(parents=True, exist_ok=True)
-    command = [str(shutil.which("npm")), "pack", f"@ohif/app@{VERSION}", "--silent"]
-    subprocess.run(command, cwd=cache, check=True, timeout=600, stdout=subprocess.DEVNULL)
-    (packed,) = cache.glob("ohif-app-*.tgz")
-    found = base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
-    if found != SHA512:
-        raise AssertionError(f"another @ohif/app {VERSION} than the pinned one: sha512 {found}")
-    with tarfile.open(packed) as archive:
-        archive.extractall(cache / f"ohif-{VERSION}", filter="data")
-    packed.unlink()
+    npm = shutil.which("npm")
+    assert npm is not None, "npm is missing; see .ci/run"
+    with tempfile.TemporaryDirectory(dir=cache) as part:
+        command = [npm, "pack", f"@ohif/app@{VERSION}", "--silent"]
+        subprocess.run(command, cwd=part, check=True, timeout=500, stdout=subprocess.DEVNULL)
+        (packed,) = Path(part).glob("ohif-app-*.tgz")
+        found = base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
+        assert found == SHA512, f"another @ohif/app {VERSION} than the pinned one: sha512 {found}"
+        with tarfile.open(packed) as archive:
+            archive.extractall(Path(part) / "whole", filter="data")
+        with suppress(OSError):  # another worker was first
+            (Path(part) / "whole").rename(whole)
     return dist
 
 
@@ -131,7 +136,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _give(self, body: bytes, kind: str, code: int = 200) -> None:
         self.send_response(code)
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **ISOLATED}
+        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **HEADERS}
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -2,145 +2,149 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import shutil
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
 from calcilens.phantoms.study import Plan
 from calcilens.phantoms.write import write_study
 from tests.commands.test_predict import app
-from tests.inference.network.orthanc import Orthanc, own_network, running, why_not
+from tests.inference.network.orthanc import IN_CI, own_network, running
+from tests.viewers.browser import Opened, Pixels, chromium, coloured, opened
 from tests.viewers.ohif import fetched, serving
 
-CHROMIUM = shutil.which("chromium")
-GPU = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-PATIENCE_MS, SETTLE_MS = 240_000, 8_000
-PICTURES = os.environ.get("CALCILENS_DOC_IMAGES")
-"""Folder for the pictures of the docs, where they are to be made anew."""
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not IN_CI, reason="CALCILENS_CI is not set: OHIF takes minutes, and is fetched from npm"
+    ),
+]
+FORMATS = {
+    "ct": "json,sr-plain,seg,saliency-whole",
+    "radiograph": "json,sr-plain,seg,saliency,capture,presentation,key-objects",
+}
 
 
-def missing() -> str | None:
-    """Return why OHIF is not tried here."""
-    if "CALCILENS_VIEWERS" not in os.environ:
-        return "CALCILENS_VIEWERS is not set: OHIF takes minutes, and is fetched from npm"
-    if CHROMIUM is None or shutil.which("npm") is None:
-        return "needs chromium and npm"
-    return why_not()
+class Shown(NamedTuple):
+    """A study whose images and results the archive holds: its page, and the report."""
 
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=str(missing()))]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A study in OHIF."""
-
-    page: Any
-    faults: list[str]
-
-    def open(self, modality: str) -> None:
-        """Open results, as a double click in the list of series does, once the CT is there."""
-        self.page.get_by_text("W:", exact=True).first.wait_for()
-        self.page.wait_for_timeout(SETTLE_MS)
-        self.page.get_by_text(modality, exact=True).first.dblclick()
-
-    def picture(self, name: str) -> NDArray[np.int16]:
-        """Return what is seen (Y, X, RGB) when all is drawn; keep it for the docs if asked to."""
-        self.page.wait_for_timeout(SETTLE_MS)
-        shot = self.page.screenshot()
-        if PICTURES:
-            (Path(PICTURES) / f"{name}.png").write_bytes(shot)
-        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), np.int16)
-
-
-def coloured(seen: NDArray[np.int16]) -> int:
-    """Return how many pixels of the image, which is grey, have a colour; text lies elsewhere."""
-    image = seen[200:700, 450:1250]
-    return int((np.ptp(image, axis=2) > 60).sum())
+    address: str
+    report: dict[str, Any]
+    browser: Any
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Orthanc, dict[str, Any]]]:
-    """An archive that holds a simulated CT and the objects of its report; and the report."""
+def shown(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[dict[str, Shown]]:
+    """OHIF beside an archive that holds a simulated CT, radiographs, and their results."""
+    assert pytestconfig.cache is not None
+    dist = fetched(pytestconfig.cache.mkdir("ohif"))
     folder = tmp_path_factory.mktemp("ohif")
-    study, out = folder / "study", folder / "out"
-    study.mkdir()
-    write_study(study, Plan(3, "ct", "knee", ("diffuse",)))
-    formats = "json,sr-plain,seg,saliency-whole"
-    assert app("predict", study / "dicom", "--out", out, "--formats", formats) == 0
-    (report,) = out.glob("*/report.json")
+    reports = {kind: reported(folder / kind, kind) for kind in FORMATS}
     with own_network(), running(folder) as orthanc:
-        for file in [*study.rglob("*.dcm"), *out.rglob("*.dcm")]:
-            request = urllib.request.Request(  # noqa: S310
-                f"{orthanc.url}/instances", file.read_bytes(), {"Content-Type": "application/dicom"}
-            )
-            urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
-        yield orthanc, json.loads(report.read_text())
+        for file in folder.rglob("*.dcm"):
+            store(orthanc.url, file)
+        with serving(dist, orthanc.url) as url, chromium() as browser:
+            yield {
+                kind: Shown(f"{url}/viewer?StudyInstanceUIDs={uid(report)}", report, browser)
+                for kind, report in reports.items()
+            }
+
+
+def reported(folder: Path, kind: str) -> dict[str, Any]:
+    study, out = folder / "study", folder / "out"
+    study.mkdir(parents=True)
+    write_study(study, Plan(3, kind, "knee", ("diffuse",)))
+    assert app("predict", study / "dicom", "--out", out, "--formats", FORMATS[kind]) == 0
+    (report,) = out.glob("*/report.json")
+    found: dict[str, Any] = json.loads(report.read_text())
+    return found
+
+
+def uid(report: dict[str, Any]) -> str:
+    return str(report["study"]["study_uid"])
+
+
+def store(archive: str, file: Path) -> None:
+    request = urllib.request.Request(  # noqa: S310
+        f"{archive}/instances", file.read_bytes(), {"Content-Type": "application/dicom"}
+    )
+    urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
 
 
 @pytest.fixture
-def ohif(archive: tuple[Orthanc, dict[str, Any]], pytestconfig: pytest.Config) -> Iterator[Opened]:
-    from playwright.sync_api import sync_playwright
-
-    orthanc, report = archive
-    assert pytestconfig.cache is not None
-    dist = fetched(pytestconfig.cache.mkdir("ohif"))
-    with serving(dist, orthanc.url) as url, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *GPU])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(PATIENCE_MS)
-        faults: list[str] = []
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        address = f"{url}/viewer?StudyInstanceUIDs={report['study']['study_uid']}"
-        page.goto(address, wait_until="commit", timeout=PATIENCE_MS)
-        page.get_by_text("Skip all").click()
-        yield Opened(page, faults)
-        browser.close()
+def ct(shown: dict[str, Shown]) -> Iterator[Opened]:
+    with opened(shown["ct"].browser, shown["ct"].address) as study:
+        yield study
 
 
-def test_the_segmentation_lies_on_the_ct(ohif: Opened) -> None:
-    ohif.open("SEG")
-    ohif.page.get_by_text("Yes", exact=True).click()
-    assert coloured(ohif.picture("ohif-seg")) > 50
-    assert ohif.faults == []
+@pytest.fixture
+def film(shown: dict[str, Shown]) -> Iterator[Opened]:
+    with opened(shown["radiograph"].browser, shown["radiograph"].address) as study:
+        yield study
 
 
-def test_the_sr_shows_its_figures_on_the_image(
-    ohif: Opened, archive: tuple[Orthanc, dict[str, Any]]
-) -> None:
-    ohif.open("SR")
-    (lesion,) = archive[1]["lesions"]
-    diameter = lesion["measurements"]["max_diameter_mm"]
-    said = f"Diameter: {diameter:.2f} mm"
-    ohif.page.wait_for_function(f"document.body.textContent.includes({said!r})")
-    ohif.picture("ohif-sr")
-    assert ohif.faults == []
+def has_colour(seen: Pixels) -> bool:
+    return coloured(seen) > 50
 
 
-def test_the_map_lies_on_its_lesion(ohif: Opened, archive: tuple[Orthanc, dict[str, Any]]) -> None:
-    ohif.open("PMAP")
-    ohif.page.get_by_text("Loading Parametric Map", exact=False).wait_for(state="detached")
-    planes = archive[1]["series"][0]["shape"][0]
-    first, last = archive[1]["lesions"][0]["slices"]
-    ohif.page.wait_for_timeout(SETTLE_MS)
-    ohif.page.mouse.move(800, 450)
+def figures_stand_beside(study: Opened, lesion: dict[str, Any]) -> None:
+    said = f"Diameter: {lesion['measurements']['max_diameter_mm']:.2f} mm"
+    study.page.wait_for_function(f"document.body.textContent.includes({said!r})")
+
+
+def test_the_segmentation_lies_on_the_ct(ct: Opened) -> None:
+    ct.open("SEG")
+    ct.page.get_by_text("Yes", exact=True).click()
+    ct.until(has_colour, "ohif-seg")
+    assert ct.faults == []
+
+
+def test_the_sr_shows_its_figures_on_the_ct(ct: Opened, shown: dict[str, Shown]) -> None:
+    ct.open("SR")
+    (lesion,) = shown["ct"].report["lesions"]
+    figures_stand_beside(ct, lesion)
+    ct.until(has_colour, "ohif-sr")
+    assert ct.faults == []
+
+
+def test_the_map_lies_on_its_lesion(ct: Opened, shown: dict[str, Shown]) -> None:
+    ct.open("PMAP")
+    ct.page.get_by_text("Loading Parametric Map", exact=False).wait_for(state="detached")
+    ct.drawn()
+    report = shown["ct"].report
+    planes = report["series"][0]["shape"][0]
+    first, last = report["lesions"][0]["slices"]
+    ct.page.mouse.move(800, 450)
     # OHIF opens the middle plane, counts from the top, and scrolls down with the arrow.
     steps = planes - (first + last) // 2 - planes // 2
     for _ in range(abs(steps)):
-        ohif.page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
-        ohif.page.wait_for_timeout(150)
-    seen = ohif.picture("ohif-map")
-    assert coloured(seen) > 50
-    assert ohif.faults == []
+        ct.page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
+        ct.page.wait_for_timeout(150)
+    ct.until(has_colour, "ohif-map")
+    assert ct.faults == []
+
+
+def test_the_sr_shows_outline_and_figures_on_the_radiograph(
+    film: Opened, shown: dict[str, Shown]
+) -> None:
+    assert coloured(film.seen()) == 0
+    film.open("SR")
+    likely = max(
+        shown["radiograph"].report["lesions"], key=lambda lesion: lesion["finding"]["probability"]
+    )
+    figures_stand_beside(film, likely)
+    film.page.get_by_text("No", exact=True).click()  # it asks whether to go on from these figures
+    film.until(has_colour, "ohif-radiograph-sr")
+    assert film.faults == []
+
+
+def test_captures_are_pictures_with_the_lesion_and_the_map(film: Opened) -> None:
+    film.open("OT")
+    film.until(lambda seen: coloured(seen) > 5000, "ohif-radiograph-capture")
+    assert film.faults == []

@@ -14,7 +14,6 @@ from pydicom.uid import SegmentationStorage
 from calcilens import MANUFACTURER, MODEL_NAME, __version__
 from calcilens.imaging.images import Volume
 from calcilens.inference.export.identity import (
-    CODES_UID,
     DEVICE_UID,
     EQUIPMENT,
     SERIES_NUMBERS,
@@ -23,7 +22,7 @@ from calcilens.inference.export.identity import (
 )
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.remarks import clean
-from calcilens.vocabulary import PRIVATE_SCHEME
+from calcilens.vocabulary import CODES_UID, PRIVATE_SCHEME
 
 
 def heading(images: Sequence[Shown], name: str, number: int = 1) -> dict[str, Any]:

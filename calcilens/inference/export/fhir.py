@@ -24,7 +24,6 @@ from calcilens.inference.export.facts import (
     statements_of,
 )
 from calcilens.inference.export.identity import (
-    CODES_UID,
     DEVICE_UID,
     Identity,
     date_time,
@@ -32,15 +31,9 @@ from calcilens.inference.export.identity import (
 from calcilens.inference.export.remarks import clean, models_of, remarks
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport, model_facts
-from calcilens.vocabulary import PRIVATE_SCHEME, Code
+from calcilens.vocabulary import FHIR_SYSTEMS, Code
 
 Resource = dict[str, Any]
-_SYSTEMS = {
-    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
-    "LN": "http://loinc.org",
-    "SCT": "http://snomed.info/sct",
-    PRIVATE_SCHEME: f"urn:oid:{CODES_UID}",
-}
 _UCUM = "http://unitsofmeasure.org"
 _DICOM_UID = "urn:dicom:uid"
 _IMAGING = {
@@ -204,7 +197,7 @@ def _concept(code: Code) -> Resource:
 
 
 def _coding(code: Code) -> Resource:
-    return {"system": _SYSTEMS[code.scheme], "code": code.value, "display": code.meaning}
+    return {"system": FHIR_SYSTEMS[code.scheme], "code": code.value, "display": code.meaning}
 
 
 def _site(place: Code, side: Code | None) -> Resource:

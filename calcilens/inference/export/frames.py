@@ -42,13 +42,15 @@ class Stamp:
 def frame_sources(image: Image, source: Source, planes: Iterable[int]) -> list[Dataset]:
     """Return planes of an image as single-frame objects, from which highdicom takes the grid.
 
-    Frames of an enhanced object are no objects of their own: `refer` puts the references right.
+    Frames of an enhanced object share a UID, by which highdicom would tell them apart: planes get
+    numbers in its place, and `refer` puts the references right.
     A radiograph has no place in the patient, even where its file names a frame of reference.
     """
     headers = plane_headers(image, source, planes)
-    for header in headers:
+    for number, header in enumerate(headers, 1):
         if isinstance(image, Volume):
             depth = decimal([depth_mm(image)])[0]
+            header.add_new("SOPInstanceUID", "UI", f"2.25.{number}")
             header.add_new("SOPClassUID", "UI", CTImageStorage)
             header.add_new("FrameOfReferenceUID", "UI", frame_of_reference(image))
             header.add_new("SliceThickness", "DS", depth)

@@ -29,8 +29,6 @@ def _uuid(*part: str) -> uuid.UUID:
 
 DEVICE_UID = f"2.25.{_uuid('device', __version__).int}"
 """Of this program as an observer."""
-CODES_UID = f"2.25.{_uuid('codes').int}"
-"""Of the private coding scheme."""
 _TITLES = {
     "sr": "report",
     "sr-plain": "plain report",

@@ -78,7 +78,10 @@ def checked_title(title: str, where: str) -> str:
 
 
 def _web(text: str, where: str) -> WebAddress:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # half of an IPv6 address
+        raise UsageError(compose(EXPECTED, repr(text), where=where)) from None
     if parts.username or parts.password:
         fix = "put it into CALCILENS_ARCHIVE_USER and CALCILENS_ARCHIVE_PASSWORD_FILE"
         raise UsageError(compose("a URL without a password", "one with it", where=where, fix=fix))

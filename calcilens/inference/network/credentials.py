@@ -12,6 +12,7 @@ from pathlib import Path
 from calcilens.errors import UsageError, compose
 
 PREFIX = "CALCILENS_"
+DISTRUSTED = "its certificate is not trusted; name its issuer with --tls-ca"
 
 
 def read_secret(name: str) -> str | None:

@@ -7,17 +7,19 @@ a whole study in memory.
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import HTTPBasicAuth
 
-from calcilens.errors import ArchiveError, Unreachable, UsageError
+from calcilens.errors import ArchiveError, Unreachable, UsageError, compose
 from calcilens.inference.network.address import WebAddress
 from calcilens.inference.network.archive import Filters, Node, Refused, Store
-from calcilens.inference.network.credentials import read_secret
+from calcilens.inference.network.credentials import DISTRUSTED, read_secret
 from calcilens.inference.network.multipart import FileMessage, only_part
 from calcilens.inference.network.objects import Instance, ObjectFile
 
@@ -27,6 +29,9 @@ _CHUNK = 1 << 18
 _STUDY, _SERIES, _SOP, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
 _FAILED, _TAKEN, _REASON = "00081198", "00081199", "00081197"
 _REFERENCED = "00081155"
+_NOT_IT = (400, 409, 413, 415, 422)
+"""Answers that refuse an object, and say nothing of others."""
+_NOT_THERE = (404, 406, 410)
 _OVERLOADED = {408, 425, 429, 500, 502, 503, 504, 507}
 _FULL = range(0xA700, 0xA800)
 _DUPLICATE = 0x0111
@@ -63,10 +68,14 @@ class WebArchive:
         ]
 
     def fetch(self, wanted: Sequence[Instance], store: Store) -> None:
-        """Fetch objects one by one, streamed."""
+        """Fetch objects one by one, streamed; those that the archive cannot give do not come."""
         for one in wanted:
             path = f"/studies/{one.study_uid}/series/{one.series_uid}/instances/{one.sop_uid}"
-            with self._asked("GET", path, headers={"Accept": _WADO}, stream=True) as answer:
+            # Archives compress at a tenth of the speed of a network
+            headers = {"Accept": _WADO, "Accept-Encoding": "identity"}
+            with self._asked("GET", path, headers=headers, stream=True) as answer:
+                if answer.status_code in _NOT_THERE:
+                    continue
                 _check(answer)
                 kind = answer.headers.get("Content-Type", "")
                 store(one, only_part(kind, answer.iter_content(_CHUNK)))
@@ -92,7 +101,7 @@ class WebArchive:
         with self._asked(
             "POST", "/studies", data=message, headers=headers, allow_redirects=False
         ) as answer:
-            if answer.status_code not in (400, 409, 415):
+            if answer.status_code not in _NOT_IT:
                 _check(answer)
             return _refusal(answer, file.instance.sop_uid)
 
@@ -128,10 +137,8 @@ class WebArchive:
             ) as answer:
                 yield answer
         except requests.exceptions.SSLError as error:
-            raise ArchiveError(
-                f"{self._url}: its certificate is not trusted; name its issuer with --tls-ca"
-            ) from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
+            raise _tls_error(self._url, error) from error
+        except (ValueError, requests.exceptions.TooManyRedirects) as error:  # where it sends us
             raise ArchiveError(f"{self._url}: expected a DICOMweb service, found none") from error
         except requests.RequestException as error:
             raise Unreachable(f"{self._url}: {_trouble(error)}") from error
@@ -140,10 +147,14 @@ class WebArchive:
 def _session(address: WebAddress, node: Node) -> requests.Session:
     session = requests.Session()
     token, user = read_secret("ARCHIVE_TOKEN"), read_secret("ARCHIVE_USER")
+    if token and not (token.isascii() and token.isprintable()):
+        expected = "a token of printable ASCII (RFC 6750)"
+        raise UsageError(compose(expected, "another", where="CALCILENS_ARCHIVE_TOKEN"))
     if token:
         session.headers["Authorization"] = f"Bearer {token}"
     if user:
-        session.auth = (user, read_secret("ARCHIVE_PASSWORD") or "")
+        password = read_secret("ARCHIVE_PASSWORD") or ""
+        session.auth = HTTPBasicAuth(user.encode(), password.encode())
     if urlsplit(address.url).scheme == "https":
         if node.tls.cert:
             session.cert = (str(node.tls.cert), str(node.tls.key or node.tls.cert))
@@ -190,25 +201,40 @@ def _refusal(answer: requests.Response, sop_uid: str) -> str | None:
 def _json(answer: requests.Response) -> Any:
     try:
         return answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArchiveError(
             f"{answer.url.split('?')[0]}: expected JSON, found something else"
         ) from error
 
 
 def _first(row: Any, tag: str) -> str:
-    value = row.get(tag, {}).get("Value") if isinstance(row, dict) else None
+    value = _items(row, tag)
     return str(value[0]) if value else ""
 
 
 def _number(item: Any) -> int:
     text = _first(item, _REASON)
-    return int(text) if text.isdigit() else 0x0110
+    return int(text) if text.isdecimal() else 0x0110
 
 
 def _items(said: Any, tag: str) -> list[Any]:
-    value = said.get(tag, {}).get("Value") if isinstance(said, dict) else None
+    """Return the values of an element of DICOM JSON; none of what is no such thing."""
+    element = said.get(tag) if isinstance(said, dict) else None
+    value = element.get("Value") if isinstance(element, dict) else None
     return value if isinstance(value, list) else []
+
+
+def _tls_error(url: str, error: BaseException) -> ArchiveError:
+    """Say why an encrypted connection does not come about; OpenSSL's reason lies deep inside."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ArchiveError(f"{url}: {DISTRUSTED}: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLEOFError):
+        return Unreachable(f"{url}: the archive broke off")
+    found = "none" if cause is None else cause.reason or "none"
+    return ArchiveError(compose("an encrypted connection", found, where=url))
 
 
 def _trouble(error: requests.RequestException) -> str:

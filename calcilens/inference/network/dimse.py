@@ -51,7 +51,7 @@ class DimseArchive:
         with self._open([build_context(FIND)]) as association:
             rows = self._find(association, "STUDY", {"StudyInstanceUID": "", **asked})
         # An archive need not match by modality, and then answers with all studies
-        return [str(r.StudyInstanceUID) for r in rows if _has(r, filters.modality)]
+        return [_text(r, "StudyInstanceUID") for r in rows if _has(r, filters.modality)]
 
     def instances(self, study_uid: str) -> list[Instance]:
         """Return what the archive holds of a study."""
@@ -59,8 +59,8 @@ class DimseArchive:
             study = {"StudyInstanceUID": study_uid}
             series = self._find(association, "SERIES", {**study, "SeriesInstanceUID": ""})
             return [
-                Instance(study_uid, uid, str(row.SOPInstanceUID), str(row.get("SOPClassUID") or ""))
-                for uid in (str(s.SeriesInstanceUID) for s in series)
+                Instance(study_uid, uid, _text(row, "SOPInstanceUID"), _text(row, "SOPClassUID"))
+                for uid in (_text(s, "SeriesInstanceUID") for s in series)
                 for row in self._find(
                     association,
                     "IMAGE",
@@ -95,9 +95,8 @@ class DimseArchive:
             (str(c.abstract_syntax), str(c.transfer_syntax[0]))
             for c in association.accepted_contexts
         }
-        if pair not in accepted and (
-            UID(pair[1]).is_compressed or (pair[0], str(ImplicitVRLittleEndian)) not in accepted
-        ):
+        implicit = (pair[0], str(ImplicitVRLittleEndian))
+        if pair not in accepted and (implicit not in accepted or not _rewritable(pair[1])):
             return f"the archive takes no {UID(pair[0]).name} in {UID(pair[1]).name}"
         content = file.path if pair in accepted else dcmread(file.path)
         if not association.is_established:
@@ -136,14 +135,23 @@ class DimseArchive:
             yield association
 
 
+def _text(row: Dataset, keyword: str) -> str:
+    return str(row.get(keyword) or "")
+
+
 def _has(row: Dataset, modality: str) -> bool:
     named = row.get("ModalitiesInStudy") or []
     return not modality or not named or modality in ([named] if isinstance(named, str) else named)
 
 
+def _rewritable(syntax: str) -> bool:
+    """Say whether an object can be written in Implicit VR: pixels stay as they are."""
+    return UID(syntax).is_little_endian and not UID(syntax).is_compressed
+
+
 def _with_implicit(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Add Implicit VR, which every archive must take, to what can be written in it."""
-    plain = [(c, str(ImplicitVRLittleEndian)) for c, s in pairs if not UID(s).is_compressed]
+    plain = [(c, str(ImplicitVRLittleEndian)) for c, s in pairs if _rewritable(s)]
     return list(dict.fromkeys([*pairs, *plain]))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from socket import SHUT_RDWR
-from typing import cast
+from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY
+from typing import Any, cast
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEGLSLossless, JPEGLSNearLossless, UncompressedTransferSyntaxes
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.events import EventHandlerType
+from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AssociationSocket
@@ -20,6 +23,7 @@ from pynetdicom.transport import AssociationSocket
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Node
+from calcilens.inference.network.credentials import DISTRUSTED
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
@@ -36,12 +40,20 @@ SYNTAXES = (
     )),
 )  # fmt: skip
 """Transfer syntaxes of images that we read."""
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Of Linux alone."""
 _TRANSIENT = 2
 """Result of a rejection that may pass (PS3.8 9.3.4)."""
 
 
 def _shut(self: AssociationSocket) -> None:
-    """End a connection, and give the socket back also where there was none to end."""
+    """End a connection, and give the socket back also where there was none to end.
+
+    Of a certificate that is not trusted pynetdicom tells its log alone: it is kept for `associate`.
+    """
+    trouble = sys.exc_info()[1]
+    if isinstance(trouble, ssl.SSLCertVerificationError):
+        vars(self.assoc)["distrusted"] = trouble.verify_message
     if self.socket is not None:
         with suppress(OSError):
             self.socket.shutdown(SHUT_RDWR)
@@ -50,6 +62,24 @@ def _shut(self: AssociationSocket) -> None:
 
 # pynetdicom 3.0 leaves the socket of a failed connection open
 AssociationSocket._shutdown_socket = _shut  # type: ignore[method-assign]
+
+
+def undelayed(event: Event) -> None:
+    """Have a new connection send, and acknowledge what comes, at once.
+
+    Else each object waits twice, 40 ms each, for an acknowledgement that the other side puts off
+    (RFC 896 with RFC 1122 4.2.3.2): what ends it is sent only after that.
+    """
+    connection: Any = event.assoc.dul.socket
+    connection.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    read: Callable[[int], bytearray] = connection.recv
+
+    def acknowledging(size: int) -> bytearray:
+        if _QUICKACK is not None:  # does not last: said anew each time
+            connection.socket.setsockopt(IPPROTO_TCP, _QUICKACK, 1)
+        return read(size)
+
+    vars(connection)["recv"] = acknowledging
 
 
 def application_entity(title: str, timeout_s: float) -> AE:
@@ -81,19 +111,26 @@ def associate(
         ArchiveError: The archive refuses it.
         Unreachable: There is no answer, or it has no time for us now.
     """
-    found = application_entity(node.title, node.patience.timeout_s).associate(
-        address.host,
-        address.port,
-        contexts=list(contexts),
-        ae_title=address.title,
-        ext_neg=list(roles),
-        tls_args=(node.tls.client(), address.host) if address.tls else None,
-        evt_handlers=list(handlers),
-    )
+    tls = (node.tls.client(), address.host) if address.tls else None
+    try:
+        found = application_entity(node.title, node.patience.timeout_s).associate(
+            address.host,
+            address.port,
+            contexts=list(contexts),
+            ae_title=address.title,
+            ext_neg=list(roles),
+            tls_args=tls,
+            evt_handlers=[(evt.EVT_CONN_OPEN, undelayed), *handlers],
+        )
+    except OSError as error:  # a name that nobody knows
+        raise Unreachable(f"{address}: {error.strerror or 'it cannot be found'}") from error
     if found.is_established:
+        _leave_answers(found)
         return found
     if found.rejected_contexts:
         raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
+    if why := vars(found).get("distrusted"):
+        raise ArchiveError(f"{address}: {DISTRUSTED}: {why}")
     said = found.acceptor.primitive
     if not found.is_rejected or said is None:
         raise Unreachable(f"{address}: the archive cannot be reached, or broke off")
@@ -101,6 +138,20 @@ def associate(
     if said.result == _TRANSIENT:
         raise Unreachable(why)
     raise ArchiveError(f"{why}; it must know AE title {node.title!r}")
+
+
+def _leave_answers(association: Association) -> None:
+    """Keep pynetdicom's reactor from taking the answer that a request waits for.
+
+    It should pause meanwhile, but `_is_paused` is still true when it has been woken and not yet
+    gone on (pynetdicom 3.0): the answer of a fast archive is then lost.
+    """
+    take = association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        return take(block) if block else (None, None)
+
+    vars(association.dimse)["get_msg"] = get_msg
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from calcilens.inference.network.database import explained
 from calcilens.inference.network.objects import ObjectFile
 
 _TABLE = """CREATE TABLE IF NOT EXISTS taken (
@@ -29,9 +30,10 @@ class Ledger:
 
     def __init__(self, path: Path, archive: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._archive = archive
-        self._rows = sqlite3.connect(path, timeout=30, isolation_level=None)
-        self._rows.execute(_TABLE)
+        self._path, self._archive = path, archive
+        with explained(path):
+            self._rows = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._rows.execute(_TABLE)
 
     def __enter__(self) -> Ledger:
         return self
@@ -42,7 +44,8 @@ class Ledger:
     def add(self, file: ObjectFile) -> None:
         """Remember an object."""
         row = (self._archive, file.instance.sop_uid, file.sha256())
-        self._rows.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", row)
+        with explained(self._path):
+            self._rows.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", row)
 
     def has(self, file: ObjectFile) -> bool:
         """Say whether the archive has taken exactly this object."""

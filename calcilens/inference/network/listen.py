@@ -12,6 +12,7 @@ from typing import Any
 
 from calcilens.inference.network.address import Address
 from calcilens.inference.network.archive import Node
+from calcilens.inference.network.database import explained
 from calcilens.inference.network.queue import STATES, Queue
 from calcilens.inference.network.receiver import Limits, Place, Receiver
 from calcilens.inference.network.retries import Patience
@@ -67,8 +68,9 @@ class Listener:
 
         Raises:
             UsageError: Another program works on the spool, or the address cannot be used.
+            InputError: The queue cannot be read or written.
         """
-        with self._spool.ours():
+        with explained(self._spool.queue), self._spool.ours():
             self._begin()
             with self._receiver.serving(self._settings.place):
                 place = self._settings.place

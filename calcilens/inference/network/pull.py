@@ -10,7 +10,7 @@ from calcilens.errors import ArchiveError, InputError, Unreachable, compose
 from calcilens.files import whole
 from calcilens.inference.network.archive import Archive
 from calcilens.inference.network.objects import Instance, is_uid, read_object
-from calcilens.inference.network.retries import Patience, persist
+from calcilens.inference.network.retries import Patience, first_goes_last, persist
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Pull:
         Raises:
             ArchiveError: It holds none of it.
         """
+        if not is_uid(study_uid):  # an archive that was asked for studies may answer anything
+            raise ArchiveError("the archive names a study by what is no UID")
         found: list[Instance] = []
 
         def ask() -> None:
@@ -81,27 +83,27 @@ class Pull:
         wanted = self.look(study_uid)
         folder = self._out / study_uid
         folder.mkdir(parents=True, exist_ok=True)
-        there = {w.sop_uid for w in wanted if _is_there(folder, w)}
-        kept = len(there)
+        left = {w.sop_uid: w for w in wanted if not _is_there(folder, w)}
+        total = len({w.sop_uid for w in wanted})
+        kept = total - len(left)
 
         def store(one: Instance, chunks: Iterable[bytes]) -> None:
             _store(folder, one, chunks)
-            there.add(one.sop_uid)
-            self._progress(len(there), len(wanted))
+            left.pop(one.sop_uid, None)
+            self._progress(total - len(left), total)
 
         def step() -> None:
-            missing = [w for w in wanted if w.sop_uid not in there]
-            if missing:
-                self._archive.fetch(missing, store)
-            left = len(wanted) - len(there)
-            if left:
-                raise Unreachable(
-                    f"study {study_uid}: {left} of {len(wanted)} objects did not come"
-                )
+            with first_goes_last(left):
+                if left:
+                    self._archive.fetch(list(left.values()), store)
+                if left:
+                    raise Unreachable(
+                        f"study {study_uid}: {len(left)} of {total} objects did not come"
+                    )
 
-        self._progress(kept, len(wanted))
-        persist(step, lambda: len(there), self._patience, self._tell)
-        return Pulled(study_uid, str(folder), len(wanted), len(there) - kept, kept)
+        self._progress(kept, total)
+        persist(step, lambda: total - len(left), self._patience, self._tell)
+        return Pulled(study_uid, str(folder), total, total - kept, kept)
 
 
 def _path(folder: Path, one: Instance) -> Path:

@@ -10,7 +10,7 @@ from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.archive import Archive, Refused
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile
-from calcilens.inference.network.retries import Patience, persist
+from calcilens.inference.network.retries import Patience, first_goes_last, persist
 
 
 class Plan(NamedTuple):
@@ -80,11 +80,11 @@ class Push:
 
         if before:
             persist(ask, lambda: 0, self._patience, self._tell)
-        known = tuple(f for f in before if held is None or f.instance.sop_uid in held)
-        again = set(before) - set(known)
+        known = {f: None for f in before if held is None or f.instance.sop_uid in held}
+        again = len(before) - len(known)
         if again:
-            self._tell(f"{len(again)} objects that were sent before are not there now: sent again")
-        return Plan(tuple(f for f in files if f not in known), known)
+            self._tell(f"{again} objects that were sent before are not there now: sent again")
+        return Plan(tuple(f for f in files if f not in known), tuple(known))
 
     def send(self, plan: Plan) -> Pushed:
         """Send what is due.
@@ -102,7 +102,8 @@ class Push:
             self._progress(total - len(left), total)
 
         def step() -> None:
-            refused[:] = self._archive.send(list(left.values()), taken)
+            with first_goes_last(left):
+                refused[:] = self._archive.send(list(left.values()), taken)
 
         if plan.due:
             persist(step, lambda: total - len(left), self._patience, self._tell)

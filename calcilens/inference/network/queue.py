@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from calcilens.inference.network.database import explained
+
 STATES = ("receiving", "received", "predicting", "predicted", "sending", "sent", "failed")
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -77,10 +79,11 @@ class Queue:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        self._rows = sqlite3.connect(
-            path, timeout=30, isolation_level=None, check_same_thread=False
-        )
-        self._rows.executescript(_SCHEMA)
+        with explained(path):
+            self._rows = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._rows.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file."""

@@ -20,7 +20,12 @@ from pynetdicom.presentation import build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
 from calcilens.errors import InputError, UsageError, compose
-from calcilens.inference.network.entity import AVAILABILITY, VERIFICATION, application_entity
+from calcilens.inference.network.entity import (
+    AVAILABILITY,
+    VERIFICATION,
+    application_entity,
+    undelayed,
+)
 from calcilens.inference.network.objects import ObjectFile, is_uid, read_object
 from calcilens.inference.network.queue import Queue
 from calcilens.inference.network.spool import Spool
@@ -130,6 +135,7 @@ class Receiver:
 
     def _opened(self, event: Event) -> None:
         """Let the socket of an association refuse what is too long, or does not fit the disk."""
+        undelayed(event)
         socket: Any = event.assoc.dul.socket
         vars(socket)["recv"] = _Measured(socket.recv, self._limits, self._room)
 

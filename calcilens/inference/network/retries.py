@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from calcilens.errors import Unreachable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,21 @@ class Patience:
     def delay_s(self, failures: int) -> float:
         """Return the wait after so many failures in a row."""
         return float(min(self.longest_s, self.first_s * 2 ** min(failures - 1, 30)))
+
+
+@contextmanager
+def first_goes_last(left: dict[str, T]) -> Iterator[None]:
+    """Put what stopped a step behind the rest of the work: one object must not hold up the others.
+
+    Args:
+        left: What is left to do, in order; what is done has been taken out.
+    """
+    try:
+        yield
+    except Unreachable:
+        for key in list(left)[:1]:
+            left[key] = left.pop(key)
+        raise
 
 
 def persist(

@@ -31,6 +31,7 @@ from calcilens.inference.network.entity import (
     closing,
     contexts_of,
     status_of,
+    undelayed,
 )
 from calcilens.inference.network.objects import Instance
 
@@ -100,6 +101,8 @@ def _get(address: DimseAddress, node: Node, wanted: Sequence[Instance], inbox: _
         handlers=[(evt.EVT_C_STORE, inbox.take)],
     )
     with closing(association):
+        if not any(c.abstract_syntax == GET for c in association.accepted_contexts):
+            raise ArchiveError(f"{address}: the archive offers no C-GET; use C-MOVE (--move-port)")
         for query in _queries(wanted):
             _follow(association, association.send_c_get(query, GET), address, inbox)
 
@@ -115,7 +118,7 @@ def _move(address: DimseAddress, node: Node, wanted: Sequence[Instance], inbox: 
             node.move or ("", 0),
             block=False,
             contexts=contexts,
-            evt_handlers=[(evt.EVT_C_STORE, inbox.take)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, undelayed), (evt.EVT_C_STORE, inbox.take)],
         )
     except OSError as error:
         raise ArchiveError(f"--move-port: {node.move}: {error.strerror}") from error

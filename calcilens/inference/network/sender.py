@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from calcilens.errors import ArchiveError, InputError
+from calcilens.errors import ArchiveError, CalcilensError
 from calcilens.inference.network.address import Address
 from calcilens.inference.network.archive import Archive, Node, open_archive
 from calcilens.inference.network.objects import ObjectFile, read_object
@@ -47,8 +47,8 @@ class SendLoop:
 
     def _send(self, row: StudyRow) -> None:
         try:
-            why = self._send_results(row.uid)
-        except InputError as error:
+            why = self._send_results(row)
+        except CalcilensError as error:
             why = str(error)
         except OSError as error:
             why = f"a result cannot be read: {error.strerror}"
@@ -60,13 +60,16 @@ class SendLoop:
         self._queue.again(row.uid, "sending", "predicted", wait, why)
         self._tell(f"study {row.uid}: not sent: {why}; next try in {wait:.3g} s")
 
-    def _send_results(self, study_uid: str) -> str | None:
+    def _send_results(self, row: StudyRow) -> str | None:
         """Send what the archive does not have; return why some of it was refused, or None."""
-        if not self._left(study_uid):
+        if not self._left(row.uid):
             return None
         with open_archive(self._to, self._node) as archive:
-            self._settle(archive, study_uid)
-            files = self._left(study_uid)
+            self._settle(archive, row.uid)
+            files = self._left(row.uid)
+            # After each failure another one is the first: no object holds up the others
+            first = row.failures % max(len(files), 1)
+            files = files[first:] + files[:first]
             self._queue.mark([f.instance.sop_uid for f in files], "sending")
             refused = archive.send(files, self._taken) if files else []
         return f"object {refused[0].file.instance.sop_uid}: {refused[0].why}" if refused else None

@@ -77,7 +77,9 @@ class Spool:
             Whether it is new; of two objects with one UID the first is kept.
         """
         folder = self.studies / file.instance.study_uid
-        folder.mkdir(exist_ok=True, mode=0o700)
+        if not folder.exists():
+            folder.mkdir(exist_ok=True, mode=0o700)
+            _sync(self.studies)
         target = folder / f"{file.instance.sop_uid}.dcm"
         if target.exists():
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -78,7 +79,7 @@ class FakeArchive:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def serving(self, **limits: Any) -> Iterator[DimseAddress]:
+    def serving(self, tls: ssl.SSLContext | None = None, **limits: Any) -> Iterator[DimseAddress]:
         entity = AE("FAKE")
         for name, value in limits.items():
             setattr(entity, name, value)
@@ -92,7 +93,9 @@ class FakeArchive:
             (evt.EVT_C_GET, self._get),
             (evt.EVT_ESTABLISHED, self._count),
         ]
-        server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        server = entity.start_server(
+            ("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls
+        )
         assert server is not None
         try:
             port = server.server_address[1]
@@ -146,6 +149,22 @@ class FakeArchive:
             if status == 0:
                 self.taken.append(file.instance.sop_uid)
                 yield 0xFF00, dcmread(file.path)
+
+
+@dataclass
+class Choosy(FakeArchive):
+    """Never has time for one object, and breaks off over it where `status` is None."""
+
+    uid: str = ""
+    status: int | None = 0x0110
+
+    def _store(self, event: Event) -> int:
+        request: Any = event.request
+        if str(request.AffectedSOPInstanceUID) != self.uid:
+            return super()._store(event)
+        if self.status is None:
+            event.assoc.abort()
+        return self.status or 0xA700
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:

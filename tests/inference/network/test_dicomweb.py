@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from calcilens.errors import ArchiveError, Unreachable
+from calcilens.errors import ArchiveError, Unreachable, UsageError
 from calcilens.inference.network.address import WebAddress
 from calcilens.inference.network.archive import Node, open_archive
 from calcilens.inference.network.credentials import Tls
@@ -37,6 +38,12 @@ class FakeWeb:
     headers: list[dict[str, str]] = field(default_factory=list)
     tried: int = 0
     page: int = 4
+    status: Callable[[str], int] | None = None
+    """By the UID of the object that is asked for, in place of `behave`."""
+    said: bytes = b""
+    """Answers all queries."""
+    location: str = ""
+    """Where all queries are sent."""
 
     @contextmanager
     def serving(self, tls: Tls | None = None) -> Iterator[WebAddress]:
@@ -72,14 +79,16 @@ class FakeWeb:
     def get(self, request: BaseHTTPRequestHandler) -> None:
         self.headers.append(dict(request.headers))
         path, _, asked = request.path.partition("?")
+        if self.location or self.said:
+            return self.answer(request, 302 if self.location else 200, self.said)
         if path.endswith("/instances"):
             start = int(asked.partition("offset=")[2] or 0)
             return self.answer(
                 request, 200, json.dumps(self.rows()[start : start + self.page]).encode()
             )
         self.tried += 1
-        status = self.behave(self.tried)
         uid = path.rsplit("/", 1)[1]
+        status = self.status(uid) if self.status else self.behave(self.tried)
         (file,) = [f for f in self.files if f.instance.sop_uid == uid]
         message = FileMessage(file.path)
         data = b"".join(message)
@@ -116,6 +125,8 @@ class FakeWeb:
             return
         request.send_response(status)
         request.send_header("Content-Type", kind)
+        if status == 302:
+            request.send_header("Location", self.location)
         request.end_headers()
         request.wfile.write(data)
 
@@ -163,6 +174,8 @@ def test_objects_come_bit_for_bit_and_once_though_the_archive_sends_half_or_dies
         f.instance.sop_uid: f.path.read_bytes() for f in files
     }
     assert sorted(web.given) == sorted(found)
+    asked = [h["Accept-Encoding"] for h in web.headers if 'application/dicom"' in h["Accept"]]
+    assert set(asked) == {"identity"}
     assert len(told) == 3
     assert all("\n" not in line and "next try" in line for line in told)
 
@@ -177,13 +190,61 @@ def test_objects_are_sent_bit_for_bit_and_once_though_the_archive_dies_or_is_ove
     assert (pushed.sent, pushed.verified) == (6, 6)
 
 
+@pytest.mark.parametrize("status", [409, 413, 422])
 def test_an_object_that_is_refused_is_told_and_the_others_arrive(
-    files: list[ObjectFile], tmp_path: Path
+    status: int, files: list[ObjectFile], tmp_path: Path
 ) -> None:
-    with FakeWeb(lambda n: 409 if n == 3 else 200, files).serving() as address:
+    with FakeWeb(lambda n: status if n == 3 else 200, files).serving() as address:
         pushed = push(address, files, tmp_path)
     assert pushed.sent == 5
     assert [r.why for r in pushed.refused] == ["the archive refuses it (0xC000)"]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_an_object_that_an_archive_lists_and_cannot_give_does_not_hold_up_the_others(
+    status: int, files: list[ObjectFile], tmp_path: Path
+) -> None:
+    lost = files[0].instance.sop_uid
+    web = FakeWeb(files=files)
+    web.status = lambda uid: status if uid == lost else 200
+    with web.serving() as address, pytest.raises(Unreachable, match=r"1 of 6|500"):
+        pull(address, files, tmp_path / "out")
+    assert sorted(web.given) == sorted(f.instance.sop_uid for f in files[1:])
+
+
+_ELEMENT = '[{"00080018": %s}]'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(
+            _ELEMENT % value
+            for value in ("5", '"x"', "null", '{"Value": {"a": 1}}', '{"Value": 1}')
+        ),
+        '[5, "x", null]',
+        "[" * 100_000,
+        "<html>",
+        '{"a": 1}',
+    ],
+    ids=range(9),
+)
+def test_json_of_any_shape_is_one_line(said: str, files: list[ObjectFile], tmp_path: Path) -> None:
+    web = FakeWeb(files=files)
+    web.said = said.encode()
+    with web.serving() as address, pytest.raises(ArchiveError, match=r"expected|no UID") as caught:
+        pull(address, files, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("to", ["http://[bad", "file:///etc/passwd"])
+def test_an_archive_that_sends_us_nowhere_is_one_line(
+    to: str, files: list[ObjectFile], tmp_path: Path
+) -> None:
+    web = FakeWeb(files=files)
+    web.location = to
+    with web.serving() as address, pytest.raises(ArchiveError, match="expected a DICOMweb service"):
+        pull(address, files, tmp_path / "out")
 
 
 def test_an_archive_that_lets_us_not_in_says_what_to_set(
@@ -205,6 +266,22 @@ def test_a_token_is_sent_and_never_shown(
         push(address, files, tmp_path)
     assert web.headers[0]["Authorization"] == "Bearer hush"
     assert "hush" not in str(caught.value)
+
+
+def test_secrets_may_hold_any_character_that_can_be_sent(
+    files: list[ObjectFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALCILENS_ARCHIVE_USER", "ärztin")
+    monkeypatch.setenv("CALCILENS_ARCHIVE_PASSWORD", "häh€")
+    web = FakeWeb(files=files)
+    with web.serving() as address:
+        push(address, files, tmp_path)
+        sent = web.headers[0]["Authorization"].removeprefix("Basic ")
+        assert base64.b64decode(sent).decode() == "ärztin:häh€"  # RFC 7617
+        monkeypatch.setenv("CALCILENS_ARCHIVE_TOKEN", "häh€")
+        with pytest.raises(UsageError, match="CALCILENS_ARCHIVE_TOKEN: expected a token") as caught:
+            push(address, files, tmp_path)
+    assert "h€" not in str(caught.value)
 
 
 def test_a_slow_archive_is_left_after_the_timeout(files: list[ObjectFile], tmp_path: Path) -> None:
@@ -232,3 +309,12 @@ def test_an_encrypted_archive_is_trusted_by_its_issuer_alone(
         with open_archive(address, stranger) as it, pytest.raises(ArchiveError, match=said):
             it.instances(files[0].instance.study_uid)
     assert pushed.sent == 6
+
+
+def test_an_archive_that_does_not_encrypt_is_told_apart_from_one_that_is_not_trusted(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    with FakeWeb(files=files).serving() as plain:
+        address = WebAddress(plain.url.replace("http:", "https:"))
+        with pytest.raises(ArchiveError, match="expected an encrypted connection"):
+            push(address, files, tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from calcilens.errors import StudyError, UsageError
-from calcilens.inference.network.address import DimseAddress
+from calcilens.inference.network.address import DimseAddress, WebAddress
 from calcilens.inference.network.listen import Listener, Settings, status
 from calcilens.inference.network.objects import ObjectFile
 from calcilens.inference.network.queue import Queue
@@ -22,7 +22,7 @@ from calcilens.inference.network.sender import SendLoop
 from calcilens.inference.network.spool import Spool
 from calcilens.inference.network.worker import Options
 from calcilens.inference.network.workers import PredictLoop, Worker, WorkerError
-from tests.inference.network.made import NODE, FakeArchive, ct_study, free_port, until
+from tests.inference.network.made import NODE, Choosy, FakeArchive, ct_study, free_port, until
 
 STUDY = "1.2"
 ROOMY = Limits(reserve_bytes=0)
@@ -77,6 +77,31 @@ def test_an_archive_that_fails_between_results_gets_each_once(
     assert sorted(archive.taken) == sorted(f.instance.sop_uid for f in files)
     assert "not sent" in told[0]
     assert "next try in" in told[0]
+
+
+def test_a_result_that_an_archive_never_takes_does_not_hold_up_the_others(
+    spool: Spool, queue: Queue, tmp_path: Path
+) -> None:
+    files = ct_study(tmp_path / "results")
+    bad = files[0].instance.sop_uid
+    archive = Choosy(uid=bad)
+    predicted(spool, queue, files)
+    with archive.serving() as address, at_work(SendLoop(spool, queue, address, NODE, print)):
+        until(lambda: len(archive.taken) == 5)
+    assert bad not in archive.taken
+    assert [r.sop_uid for r in queue.results(STUDY) if r.state != "sent"] == [bad]
+
+
+def test_a_secret_that_cannot_be_read_is_tried_again(
+    spool: Spool, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALCILENS_ARCHIVE_TOKEN_FILE", str(tmp_path / "none"))
+    predicted(spool, queue, ct_study(tmp_path / "results"))
+    told: list[str] = []
+    to = WebAddress("http://127.0.0.1:9")
+    with at_work(SendLoop(spool, queue, to, NODE, told.append)):
+        until(lambda: len(told) > 1)
+    assert "not sent: CALCILENS_ARCHIVE_TOKEN_FILE=" in told[0]
 
 
 def test_what_arrived_before_a_crash_is_not_sent_again(

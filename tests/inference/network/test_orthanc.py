@@ -13,8 +13,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
 
+from calcilens.inference.formats import FORMATS, LARGE
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.queue import Queue, StudyRow
+from calcilens.phantoms.study import Plan
+from calcilens.phantoms.write import write_study
 from tests.inference.network.made import SECRETS, content, ct_study, until
 from tests.inference.network.orthanc import MOVE, Orthanc, own_network, running, why_not
 
@@ -123,10 +126,10 @@ class Listener:
         self.log = folder / "listen.log"
         self._starts = 0
 
-    def start(self, quiet_s: int) -> None:
+    def start(self, quiet_s: int, formats: str = "json,seg") -> None:
         self._starts += 1
         words = ("--spool", self._folder / "spool", "--to", self._to, "--port", PORT)
-        more = ("--quiet", quiet_s, "--formats", "json,seg", "--workers", 2)
+        more = ("--quiet", quiet_s, "--formats", formats, "--workers", 2)
         self.process = start(self._folder, "listen", *(*words, *more), log=self.log)
         until(lambda: self.log.read_text().count("listening as") == self._starts, 120)
 
@@ -185,3 +188,30 @@ def test_twenty_studies_sent_at_once_give_twenty_results_though_the_listener_is_
     studies = {ds.StudyInstanceUID for ds in map(dcmread, (tmp_path / "held").iterdir())}
     assert len(results) == len(studies) == STUDIES
     assert not any(secret in us.log.read_text() for secret in SECRETS)
+
+
+@pytest.mark.slow
+def test_results_in_every_format_are_in_the_archive_once_and_bit_for_bit(
+    archive: Orthanc, tmp_path: Path
+) -> None:
+    for kind in ("ct", "radiograph"):
+        (tmp_path / kind).mkdir()
+        write_study(tmp_path / kind, Plan(3, kind, "knee", ("diffuse",)))
+    us = Listener(archive, tmp_path)
+    try:
+        us.start(quiet_s=3, formats="all")
+        for kind in ("ct", "radiograph"):
+            ran(tmp_path, "push", tmp_path / kind / "dicom", f"CALCILENS@127.0.0.1:{PORT}")
+        until(lambda: us.sent() == 2, 300)
+        assert us.stop() == 0
+    finally:
+        us.process.kill()
+        us.process.wait()
+    wanted = contents(tmp_path / "spool" / "reports")
+    written = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "spool").rglob("dicom/*.dcm")}
+    assert written == set(FORMATS) - {"json", "html", "fhir"} - LARGE
+    assert contents(tmp_path / "spool" / "outbox") == held(archive, tmp_path) == wanted
+    for name, address in {"web": archive.web, "get": archive.dimse}.items():
+        for row in us.rows():
+            ran(tmp_path, "pull", address, row.uid, "-o", tmp_path / name)
+        assert contents(tmp_path / name) == wanted

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from calcilens.errors import InputError
 from calcilens.inference.network.queue import Queue
 
 
@@ -106,6 +107,7 @@ def test_our_own_objects_are_known_also_when_their_study_is_forgotten(queue: Que
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from calcilens.errors import InputError
 from calcilens.inference.network.queue import Queue
 queue = Queue(Path(sys.argv[1]))
 for uid in ("1.1", "1.2"):
@@ -131,3 +133,12 @@ def test_what_was_begun_when_the_program_was_killed_is_begun_again(tmp_path: Pat
     queue.recover()
     assert (state(queue, "1.1"), state(queue, "1.2")) == ("predicted", "received")
     assert [r.state for r in queue.results("1.1")] == ["sending"]
+
+
+def test_what_is_wrong_with_a_database_is_told_with_what_helps(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    damaged.write_text("no database" * 99)
+    with pytest.raises(InputError, match=r"not a database; move it away: it is made anew"):
+        Queue(damaged)
+    with pytest.raises(InputError, match=r"unable to open .*; make room, or have it writable"):
+        Queue(tmp_path)

@@ -108,6 +108,19 @@ def test_the_same_objects_sent_again_change_nothing(
     assert row.state == "received"
 
 
+def test_a_new_study_is_on_disk_for_good_with_its_first_object(
+    files: list[ObjectFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "spool")
+    synced: list[Path] = []
+    monkeypatch.setattr("calcilens.inference.network.spool._sync", synced.append)
+    for file in files[:2]:
+        spool.put(file)
+    folder = spool.studies / files[0].instance.study_uid
+    # A folder that is not written to disk takes all that it holds with it (fsync(2), notes)
+    assert synced == [spool.studies, files[0].path, folder, files[1].path, folder]
+
+
 def test_another_object_under_a_known_uid_does_not_replace_the_first(
     files: list[ObjectFile], tmp_path: Path
 ) -> None:

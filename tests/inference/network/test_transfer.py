@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
+import ssl
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from pynetdicom.events import Event
+from pynetdicom.presentation import build_context
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
-from calcilens.inference.network.archive import Node, open_archive
+from calcilens.inference.network.archive import Filters, Node, open_archive
+from calcilens.inference.network.entity import FIND, associate, closing
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.pull import Pull, Pulled
 from calcilens.inference.network.push import Push, Pushed
 from calcilens.inference.network.retries import Patience
-from tests.inference.network.made import HASTY, NODE, SECRETS, FakeArchive, content, ct_study
+from tests import dicom_factory as factory
+from tests.inference.network.made import (
+    HASTY,
+    NODE,
+    SECRETS,
+    Choosy,
+    FakeArchive,
+    certificates,
+    content,
+    ct_study,
+)
 
 
 @pytest.fixture
@@ -45,6 +63,26 @@ def pull(address: DimseAddress, files: list[ObjectFile], out: Path) -> tuple[Pul
 
 def uids(files: list[ObjectFile]) -> list[str]:
     return sorted(f.instance.sop_uid for f in files)
+
+
+def test_a_connection_waits_for_no_acknowledgement_that_is_put_off() -> None:
+    with (
+        FakeArchive().serving() as address,
+        closing(associate(address, NODE, [build_context(FIND)])) as association,
+    ):
+        opened: Any = association.dul.socket
+        assert opened.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_answer_is_left_for_the_request_that_waits_for_it() -> None:
+    with (
+        FakeArchive().serving() as address,
+        closing(associate(address, NODE, [build_context(FIND)])) as association,
+    ):
+        answer: Any = (1, "answer")
+        association.dimse.msg_queue.put(answer)
+        time.sleep(0.1)  # many turns of pynetdicom's reactor, which would take it
+        assert association.dimse.get_msg(block=True) == answer
 
 
 def test_an_archive_that_dies_after_every_object_gets_all_of_them_once(
@@ -93,6 +131,31 @@ def test_what_an_archive_refuses_for_good_is_told_and_the_others_arrive(
         pushed, _ = push(address, files, tmp_path)
     assert len(archive.taken) == 5
     assert [r.why for r in pushed.refused] == ["the archive refuses it (0xC000)"]
+
+
+@pytest.mark.parametrize("status", [0x0110, None], ids=["busy", "breaks off"])
+def test_one_object_that_an_archive_never_takes_does_not_hold_up_the_others(
+    status: int | None, files: list[ObjectFile], tmp_path: Path
+) -> None:
+    bad = files[0].instance.sop_uid
+    archive = Choosy(files=files, uid=bad, status=status)
+    with archive.serving() as address, pytest.raises(Unreachable, match="FAKE"):
+        push(address, files, tmp_path)
+    assert sorted(archive.taken) == uids(files[1:])
+
+
+def test_an_object_that_cannot_be_written_for_an_archive_is_refused_and_the_others_arrive(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    ds = factory.new_object(syntax=ExplicitVRBigEndian, sop_uid="1.2.3")
+    factory.save(ds, tmp_path / "study" / "big.dcm")
+    archive = FakeArchive(files=files, syntaxes=[ImplicitVRLittleEndian])
+    with archive.serving() as address:
+        pushed, _ = push(address, find_objects([tmp_path / "study"])[0], tmp_path)
+    assert sorted(archive.taken) == uids(files)
+    assert [r.why for r in pushed.refused] == [
+        "the archive takes no CT Image Storage in Explicit VR Big Endian"
+    ]
 
 
 def test_an_object_that_is_there_already_counts_as_taken(
@@ -208,3 +271,59 @@ def test_a_study_that_is_not_there_is_one_line(files: list[ObjectFile], tmp_path
     ):
         pull(address, files, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_without_c_get_is_one_line_that_names_c_move(
+    files: list[ObjectFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.inference.network.made.GET", "1.2.840.10008.5.1.4.1.2.1.3")
+    with (
+        FakeArchive(files=files).serving() as address,
+        pytest.raises(ArchiveError, match=r"offers no C-GET; use C-MOVE \(--move-port\)"),
+    ):
+        pull(address, files, tmp_path / "out")
+
+
+class Forgetful(FakeArchive):
+    """Answers queries without the UIDs that were asked for."""
+
+    def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        row = Dataset()
+        row.QueryRetrieveLevel = event.identifier.QueryRetrieveLevel
+        yield 0xFF00, row
+
+
+def test_an_archive_that_names_nothing_is_one_line(files: list[ObjectFile], tmp_path: Path) -> None:
+    with (
+        Forgetful(files=files).serving() as address,
+        pytest.raises(ArchiveError, match="names objects by what is no UID"),
+    ):
+        pull(address, files, tmp_path / "out")
+    with Forgetful().serving() as address, open_archive(address, NODE) as archive:
+        assert archive.studies(Filters("20250102")) == [""]
+
+
+@pytest.mark.parametrize("uid", ["", "../evil", "1.2\0"])
+def test_a_study_that_an_archive_names_by_what_is_no_uid_is_not_asked_for(
+    uid: str, tmp_path: Path
+) -> None:
+    with (
+        FakeArchive().serving() as address,
+        open_archive(address, NODE) as archive,
+        pytest.raises(ArchiveError, match="names a study by what is no UID"),
+    ):
+        Pull(archive, tmp_path / "out", HASTY, tell=print).fetch(uid)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_that_is_not_trusted_is_told_at_once(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    theirs = certificates(tmp_path)("them").server()
+    assert theirs is not None
+    theirs.verify_mode = ssl.CERT_NONE
+    archive = FakeArchive(files=files)
+    with archive.serving(theirs) as plain:
+        address = DimseAddress(plain.title, plain.host, plain.port, tls=True)
+        with pytest.raises(ArchiveError, match="not trusted; name its issuer with --tls-ca"):
+            push(address, files, tmp_path)
