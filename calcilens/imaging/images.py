@@ -99,7 +99,7 @@ def twins(images: Sequence[Image]) -> dict[int, int]:
     found = {}
     for place, image in enumerate(images):
         if isinstance(image, Radiograph):
-            key = image.pixels.shape, hashlib.sha256(np.ascontiguousarray(image.pixels)).digest()
+            key = image.pixels.shape, hashlib.sha256(image.pixels.tobytes()).digest()
             first = known.setdefault(key, place)
             if first != place:
                 found[place] = first
