@@ -229,3 +229,19 @@ def test_a_name_that_libraries_dislike_is_not_printed(
     written(made(tmp_path / "in", objects).report, tmp_path / "out")
     assert "SECRETNAME" not in "".join(capfd.readouterr())
     assert [w for w in recwarn if "SECRETNAME" in str(w.message)] == []
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_every_model_is_named_among_what_contributed(name: str, tmp_path: Path) -> None:
+    """IHE AI Results, RAD TF-3 6.5.3.1."""
+    whole = made(tmp_path).report
+    done = make(whole, [name])
+    assert done.files
+    for _, data in done.files:
+        items = dcmread(BytesIO(data)).ContributingEquipmentSequence
+        processing = [
+            item.ContributionDescription
+            for item in items
+            if item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+        ]
+        assert any(whole.models[0].sha256 in words for words in processing)
