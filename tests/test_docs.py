@@ -166,9 +166,18 @@ def test_every_local_link_leads_somewhere(document: Path) -> None:
     assert [t for t in targets if not (document.parent / t).exists()] == []
 
 
-def test_every_page_is_in_the_navigation() -> None:
-    shown = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
-    assert shown == {p.name for p in (ROOT / "docs").glob("*.md")}
+def test_every_page_is_in_the_navigation_and_in_readme() -> None:
+    pages = {p.name for p in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text())) == pages
+    further = (ROOT / "README.md").read_text().partition("## Further reading")[2]
+    assert set(re.findall(r"docs/([\w-]+\.md)", further)) == pages - {"index.md"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_section_leads_to_one(document: Path) -> None:
+    for target, name in re.findall(r"\]\(([\w./-]*\.md)#([\w-]+)\)", document.read_text()):
+        heads = re.findall(r"^#+ (.+)$", (document.parent / target).read_text(), re.MULTILINE)
+        assert name in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads}
 
 
 def test_every_named_test_exists() -> None:

@@ -105,11 +105,14 @@ def predict(
         dry_run=dry_run,
         as_json=as_json,
     )
-    code, outcomes, refused, left_out = report_on(job)
+
+    def tell(outcome: Outcome) -> None:
+        if not as_json:
+            say(f"{outcome.study_uid}: {became(outcome, wanted)}")
+
+    code, outcomes, refused, left_out = report_on(job, tell)
     if outcomes is not None and as_json:
         print_json(_facts(outcomes, refused, left_out))
-    for outcome in outcomes or [] if not as_json else []:
-        say(f"{outcome.study_uid}: {became(outcome, wanted)}")
     raise typer.Exit(code)
 
 

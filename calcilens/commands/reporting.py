@@ -95,8 +95,13 @@ class _Read:
     left_out: tuple[Skipped, ...] = ()
 
 
-def report_on(job: Job) -> Told:
-    """Read studies and write their reports; or, on a dry run, say what would be done."""
+def report_on(job: Job, tell: Callable[[Outcome], None] = lambda outcome: None) -> Told:
+    """Read studies and write their reports; or, on a dry run, say what would be done.
+
+    Args:
+        job: What is wanted.
+        tell: Called with what became of each study, as soon as it is done.
+    """
     from calcilens.inference.chosen import Chosen, Names
 
     names = Names(*job.models)
@@ -108,7 +113,7 @@ def report_on(job: Job) -> Told:
     if job.dry_run:
         compared = _plan(read, job.as_json)
         return Told(_exit_code(read, [], compared=compared), None, read.refused, read.left_out)
-    outcomes = _run(job, read, chosen)
+    outcomes = _run(job, read, chosen, tell)
     for note in [note for outcome in outcomes for note in outcome.notes]:
         say(f"comparison: {note}")
     compared = all(o.compared is not False for o in outcomes)
@@ -264,23 +269,25 @@ def _place(
     return place_all(regions, studies)
 
 
-def _run(job: Job, read: _Read, chosen: Chosen) -> list[Outcome]:
+def _run(job: Job, read: _Read, chosen: Chosen, tell: Callable[[Outcome], None]) -> list[Outcome]:
     from calcilens.inference.batch import Wishes, run_all
 
     wishes = Wishes(job.out or Path(), job.formats, job.force, read.priors, read.bones, read.case)
     with progress_bar() as bar:
         steps = Steps(bar, "report", len(read.studies), STAGES)
-        return list(
-            run_all(
-                read.studies,
-                chosen,
-                read.placed,
-                wishes,
-                seconds=read.seconds,
-                tick=steps.finish,
-                tell=steps.stage,
-            )
-        )
+        outcomes = []
+        for outcome in run_all(
+            read.studies,
+            chosen,
+            read.placed,
+            wishes,
+            seconds=read.seconds,
+            tick=steps.finish,
+            tell=steps.stage,
+        ):
+            tell(outcome)
+            outcomes.append(outcome)
+    return outcomes
 
 
 def _say_skipped(studies: list[Study], others: list[Skipped]) -> None:

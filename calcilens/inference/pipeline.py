@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.candidates import Candidate, propose
-from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.imaging.images import Image, Radiograph, Volume, twins
 from calcilens.imaging.measure import Measurement, measure
 from calcilens.imaging.pool import cores
 from calcilens.imaging.records import Skipped
@@ -146,17 +145,9 @@ def _know(images: Sequence[Image], bones: Bones) -> None:
 
 def _different(images: Sequence[Image]) -> tuple[list[Image], list[Skipped]]:
     """Leave out radiographs that show the very pixels of another: each lesion is one lesion."""
-    known: set[bytes] = set()
-    kept, same = [], []
-    for image in images:
-        if isinstance(image, Radiograph):
-            digest = hashlib.sha256(image.pixels.tobytes()).digest()
-            if digest in known:
-                same.append(Skipped(image.series_uid, SAME_FILM))
-                continue
-            known.add(digest)
-        kept.append(image)
-    return kept, same
+    same = twins(images)
+    kept = [image for place, image in enumerate(images) if place not in same]
+    return kept, [Skipped(images[place].series_uid, SAME_FILM) for place in same]
 
 
 def _search(images: Sequence[Image], models: Models) -> tuple[list[Placed], list[Skipped]]:

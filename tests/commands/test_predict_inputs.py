@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calcilens.inference import batch
 from tests import dicom_factory as factory
 from tests.commands.test_predict import app
 
@@ -96,3 +97,26 @@ def test_a_file_of_no_study_is_told_beside_the_studies_and_in_no_report(
 
 def report_in(out: Path) -> dict[str, Any]:
     return dict(json.loads((out / factory.STUDY_UID / "report.json").read_text()))
+
+
+def test_each_study_is_told_of_as_soon_as_it_is_done(
+    film: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uid = f"{factory.STUDY_UID}.5"
+    other = np.random.default_rng(1).integers(0, 4095, (90, 80)).astype(np.uint16)
+    factory.save(factory.radiograph(other, StudyInstanceUID=uid), film / "second.dcm")
+    said: list[str] = []
+    usual = batch._run_one
+
+    def listen(*words: Any) -> batch.Outcome:
+        said.append(capsys.readouterr().err)
+        return usual(*words)
+
+    monkeypatch.setattr(batch, "_run_one", listen)
+    assert app("predict", film, "--out", tmp_path / "out", "--formats", "json") == 0
+    assert said[0] == ""
+    assert said[1].startswith(f"{factory.STUDY_UID}: ")
+    assert capsys.readouterr().err.startswith(f"{uid}: ")

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from calcilens.imaging.study import read_study
 from calcilens.inference.chosen import Chosen, Names
+from calcilens.inference.export.identity import NOTICE, description
 from calcilens.inference.export.objects import BUILDERS, make
 from calcilens.inference.pipeline import run_study
 from calcilens.inference.report import StudyReport
@@ -92,6 +93,19 @@ def test_objects_belong_to_patient_and_study_of_their_source(kind: str, tmp_path
         assert "RESEARCH" in built.SeriesDescription
     uids = [dcmread(p).SOPInstanceUID for paths in files.values() for p in paths]
     assert len(set(uids)) == len(uids)
+
+
+def test_the_series_of_every_format_is_told_from_the_others_by_its_description() -> None:
+    told = [description(name) for name in BUILDERS]
+    assert len(set(told)) == len(BUILDERS)
+    assert all(len(text) <= 64 and text.endswith(NOTICE) for text in told)
+
+
+@pytest.mark.parametrize("kind", ["ct", "radiograph"])
+def test_a_series_has_the_description_of_its_format(kind: str, tmp_path: Path) -> None:
+    files = written(made_report(kind, tmp_path / "in"), tmp_path / "out")
+    for name, paths in files.items():
+        assert {dcmread(p).SeriesDescription for p in paths} == {description(name)}
 
 
 NAMES = {

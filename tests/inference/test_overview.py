@@ -89,6 +89,12 @@ def test_all_films_are_shown_together_and_lesions_keep_their_numbers() -> None:
     assert two.size == (108, 260), "pixels are as high as they are in the patient"
 
 
+def test_a_film_that_is_another_one_again_is_said_to_be() -> None:
+    copy = replace(film(1), series_uid="1.2.99", view="AP")
+    (views,) = overview([], study(film(1), film(2), copy))
+    assert [v.caption for v in views] == ["Image 1", "Image 2", "Image 3, AP, the same as image 1"]
+
+
 def test_a_thin_stack_is_shown_from_below_and_none_as_a_strip() -> None:
     thin = ct((8, 160, 160))
     lesion = candidate(thin, [[3, 54, 84], [8, 67, 97]], None, "given")

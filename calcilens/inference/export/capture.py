@@ -19,7 +19,7 @@ from calcilens import __version__
 from calcilens.imaging.images import Image, Volume
 from calcilens.inference.export.directions import direction
 from calcilens.inference.export.frames import frame_sources, image_references, settle
-from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS
+from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS, description
 from calcilens.inference.export.labels import colour, described, lines, place_in_body, plain
 from calcilens.inference.export.lesion_seg import stamp
 from calcilens.inference.export.objects import Shown
@@ -157,7 +157,7 @@ def _capture(shown: Shown, lesion: Lesion) -> Dataset:
         instance_number=shown.number(lesion),
         **EQUIPMENT,
         transfer_syntax_uid=RLELossless,
-        series_description=f"Calcifications, {NOTICE}",
+        series_description=description("capture"),
     )
     built.PatientOrientation = _orientation(shown)
     built.ConversionType = "WSD"

@@ -133,7 +133,9 @@ def _domain(lesion: Lesion) -> list[Statement]:
     said = lesion.answer.out_of_domain
     if said.flag is None:
         return []
-    figures = () if said.score is None else (Figure(c.own("DOMAIN_SCORE"), said.score, c.ONE),)
+    figures = (
+        () if said.score is None else (Figure(c.own("DOMAIN_SCORE"), _share(said.score), c.ONE),)
+    )
     return [Statement(c.own("OUT_OF_DOMAIN"), c.YES if said.flag else c.NO, figures)]
 
 
@@ -141,7 +143,9 @@ def _patterns(lesion: Lesion) -> list[Statement]:
     said, name = lesion.answer.pattern, c.own("PATTERN_SET")
     if said.abstained or not said.set:
         return [Statement(name, c.own("NO_ANSWER"), (), said.why)]
-    known = [] if said.coverage is None else [Figure(c.own("COVERAGE"), said.coverage, c.ONE)]
+    known = (
+        [] if said.coverage is None else [Figure(c.own("COVERAGE"), _share(said.coverage), c.ONE)]
+    )
     found = [
         Statement(name, pattern(key).code, (_probability(said.probabilities[key]), *known))
         for key in said.set
@@ -206,7 +210,12 @@ def _measured(key: str, name: Code, value: float, unit: Code, sd: float | None) 
 
 
 def _probability(value: float) -> Figure:
-    return Figure(c.PROBABILITY, float(value), c.ONE)
+    return Figure(c.PROBABILITY, _share(value), c.ONE)
+
+
+def _share(value: float) -> float:
+    """Round what has no unit: more digits say nothing, and take up the room of a display."""
+    return round(float(value), 6)
 
 
 def _rounded(value: float) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calcilens.imaging.anatomy import Mask, anatomy
-from calcilens.imaging.images import Radiograph, Volume
+from calcilens.imaging.images import Radiograph, Volume, twins
 from calcilens.imaging.measure import lesion_mask
 from calcilens.imaging.study import Study
 from calcilens.inference.export.directions import direction
@@ -57,16 +57,21 @@ def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
             own = numbered.get(id(image), {})
             groups.append(_projections(image, own, image_name(image, study)))
     films = [image for image in study.images if isinstance(image, Radiograph)]
-    shown = [_film(film, numbered.get(id(film), {}), study, len(films)) for film in films]
+    same = twins(study.images)
+    shown = [_film(film, numbered.get(id(film), {}), study, same) for film in films]
     return [*groups, shown] if shown else groups
 
 
-def _film(film: Radiograph, lesions: Mapping[int, Lesion], study: Study, count: int) -> View:
+def _film(
+    film: Radiograph, lesions: Mapping[int, Lesion], study: Study, same: Mapping[int, int]
+) -> View:
     boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
-    number = study.images.index(film) + 1
+    place = study.images.index(film)
+    count = sum(isinstance(image, Radiograph) for image in study.images)
     caption = image_name(film, study)
     if count > 1:
-        caption = ", ".join(filter(None, (f"Image {number}", projection(film))))
+        twin = f"the same as image {same[place] + 1}" if place in same else None
+        caption = ", ".join(filter(None, (f"Image {place + 1}", projection(film), twin)))
     style = _THUMBNAILS[min(count, len(_THUMBNAILS)) - 1]
     return view(("film", caption), film.display, film.spacing_mm or (1.0, 1.0), boxes, style=style)
 

@@ -17,7 +17,7 @@ from calcilens.inference.export.frames import (
     image_references,
     settle,
 )
-from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS
+from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS, description
 from calcilens.inference.export.labels import COLOURS, lines, place_in_body
 from calcilens.inference.export.lesion_seg import stamp
 from calcilens.inference.export.objects import Shown
@@ -52,8 +52,8 @@ def build(shown: Shown) -> list[Dataset]:
         instance_number=1,
         **EQUIPMENT,
         content_label="CALCIFICATIONS",
-        content_description=f"Calcifications, {NOTICE}",
-        series_description=f"Calcifications, {NOTICE}",
+        content_description=description("presentation"),
+        series_description=description("presentation"),
         graphic_layers=list(layers.values()),
         graphic_annotations=[
             *(_drawn(x, shown.number(x), headers[x.key_plane], layers) for x in shown.lesions),
