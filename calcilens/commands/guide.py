@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ def register(app: typer.Typer) -> None:
 
 
 def guide(
-    case: Path | None = typer.Option(
-        None, "--case", metavar="FILE", help="What is known of the patient: case.json, or FHIR."
+    case: list[Path] | None = typer.Option(
+        None,
+        "--case",
+        metavar="FILE",
+        help="What is known of the patient: case.json, or FHIR. Several are taken together.",
     ),
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE", help="A report.json: lesions measured and predicted."
@@ -58,7 +62,7 @@ def guide(
 
         typer.echo(rules_page(), nl=False)
         return None
-    if case is None and report is None:
+    if not case and report is None:
         missing = "--case FILE, --report FILE, or both"
         raise UsageError(compose(missing, "neither", fix="see calcilens guide --help"))
     from calcilens.guidance.text import text
@@ -66,7 +70,7 @@ def guide(
 
     share = INCIDENCE if prevalence is None else prevalence
     check_share("--prevalence", share)
-    found = _guided(case, report, share)
+    found = _guided(case or [], report, share)
     if html is not None:
         from calcilens.files import write_whole
         from calcilens.inference.export.guidance import page
@@ -80,16 +84,16 @@ def guide(
     return None
 
 
-def _guided(case: Path | None, report: Path | None, prevalence: float) -> dict[str, Any]:
-    from calcilens.guidance.cases import read_case
+def _guided(cases: Sequence[Path], report: Path | None, prevalence: float) -> dict[str, Any]:
+    from calcilens.guidance.cases import read_cases
     from calcilens.guidance.document import of_case, of_report
     from calcilens.guidance.report_facts import day_of
 
     if report is None:
-        return of_case(read_case(case or Path(), date.today()), prevalence)
+        return of_case(read_cases(cases, date.today()), prevalence)
     content = read_report(report)
     day = day_of(content["study"]["study_date"])
-    return of_report(content, None if case is None else read_case(case, day), prevalence)
+    return of_report(content, read_cases(cases, day) if cases else None, prevalence)
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,11 @@ def order(
     kind: str = typer.Argument(
         ..., metavar="ultrasound|ct|mri", help="What to order.", show_default=False
     ),
-    case: Path | None = typer.Option(
-        None, "--case", metavar="FILE", help="What is known of the patient: case.json, or FHIR."
+    case: list[Path] | None = typer.Option(
+        None,
+        "--case",
+        metavar="FILE",
+        help="What is known of the patient: case.json, or FHIR. Several are taken together.",
     ),
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE", help="A report.json: lesions measured and predicted."
@@ -65,12 +69,12 @@ def order(
     form = "json" if as_json else form
     if form not in FORMATS:
         raise UsageError(compose(f"one of {', '.join(FORMATS)}", repr(form), where="--format"))
-    if case is None and report is None:
+    if not case and report is None:
         given = "--case FILE, --report FILE, or both"
         raise UsageError(compose(given, "neither", fix="see calcilens order --help"))
     from calcilens.guidance.order import order as written
 
-    facts, image = _known(case, report, lesion)
+    facts, image = _known(case or [], report, lesion)
     content = _formatted(written(kind, facts, protocol, image), form)
     if out is None:
         typer.echo(content, nl=False)
@@ -81,18 +85,19 @@ def order(
         say(f"written: {out}")
 
 
-def _known(case: Path | None, report: Path | None, lesion: str | None) -> tuple[Facts, str | None]:
+def _known(
+    cases: Sequence[Path], report: Path | None, lesion: str | None
+) -> tuple[Facts, str | None]:
     """Return what is known of the patient and of one lesion, and where that can be seen."""
     from calcilens.commands.guide import read_report
     from calcilens.guidance import report_facts
-    from calcilens.guidance.cases import Case, read_case
-    from calcilens.guidance.facts import Facts
+    from calcilens.guidance.cases import read_cases
 
     content = None if report is None else read_report(report)
     if content is None and lesion is not None:
         raise UsageError(compose("--report with --lesion", "no report", where="--lesion"))
     day = date.today() if content is None else report_facts.day_of(content["study"]["study_date"])
-    known = Case(Facts()) if case is None else read_case(case, day)
+    known = read_cases(cases, day)
     for remark in known.remarks:
         say(f"case: {remark}")
     if content is None:

@@ -61,7 +61,7 @@ def predict(
         metavar="FILE",
         help="Bones of a CT, NIfTI or DICOM SEG, taken in place of those found.",
     ),
-    case: Path | None = typer.Option(
+    case: list[Path] | None = typer.Option(
         None, "--case", metavar="FILE", help="What is known of the patient: see calcilens guide."
     ),
     formats: str = typer.Option(
@@ -99,7 +99,7 @@ def predict(
         roi=roi,
         prior=prior,
         bone_mask=bone_mask,
-        case=case,
+        cases=case or (),
         formats=wanted,
         force=force,
         dry_run=dry_run,

@@ -22,6 +22,7 @@ from calcilens.commands.console import (
 from calcilens.errors import InputError, UsageError, compose
 
 if TYPE_CHECKING:
+    from calcilens.guidance.case_files import Told as ToldCase
     from calcilens.imaging.records import Skipped
     from calcilens.imaging.study import Reading, Study
     from calcilens.inference.batch import Outcome
@@ -58,7 +59,7 @@ class Job:
     roi: Path | None = None
     prior: Path | None = None
     bone_mask: Path | None = None
-    case: Path | None = None
+    cases: Sequence[Path] = ()
     formats: tuple[str, ...] = ("json", "html")
     force: bool = False
     dry_run: bool = False
@@ -89,7 +90,7 @@ class _Read:
     priors: tuple[Study, ...] | None
     placed: dict[str, list[Placed]] | None
     bones: dict[str, Any]
-    case: dict[str, Any] | None
+    cases: Sequence[ToldCase]
     seconds: dict[str, float]
     refused: list[Skipped] = field(default_factory=list)
     left_out: tuple[Skipped, ...] = ()
@@ -127,7 +128,7 @@ def _read(job: Job) -> _Read:
 
     regions, refused = _regions(job.roi)
     drawn = _drawn(job.bone_mask)
-    case = _case(job.case)
+    cases = _cases(job.cases)
     ahead = _Ahead(wanted=_due(job))
     with progress_bar() as bar:
 
@@ -146,9 +147,9 @@ def _read(job: Job) -> _Read:
     placed, unplaced = _place(regions, studies, job.roi is not None)
     refused = [*refused, *unread, *unplaced]
     _say_skipped(studies, [*left_out, *refused])
-    if case is not None:
+    if cases:
         _one_patient(studies)
-    return _Read(studies, priors, placed, _bones(drawn, studies), case, seconds, refused, left_out)
+    return _Read(studies, priors, placed, _bones(drawn, studies), cases, seconds, refused, left_out)
 
 
 def _read_prior(
@@ -214,15 +215,14 @@ def _regions(roi: Path | None) -> tuple[list[Any], list[Skipped]]:
     return read_rois(roi)
 
 
-def _case(path: Path | None) -> dict[str, Any] | None:
+def _cases(paths: Sequence[Path]) -> list[ToldCase]:
     """Read what is known of the patient; a mistake in it is told before pixels are read."""
-    if path is None:
-        return None
-    from calcilens.guidance.cases import case_from, read_content
+    from calcilens.guidance.case_files import read_files
+    from calcilens.guidance.cases import cases_from
 
-    content = read_content(path)
-    case_from(content, where=path.name)
-    return dict(content)
+    files = read_files(paths)
+    cases_from(files)
+    return files
 
 
 def _one_patient(studies: list[Study]) -> None:
@@ -272,7 +272,7 @@ def _place(
 def _run(job: Job, read: _Read, chosen: Chosen, tell: Callable[[Outcome], None]) -> list[Outcome]:
     from calcilens.inference.batch import Wishes, run_all
 
-    wishes = Wishes(job.out or Path(), job.formats, job.force, read.priors, read.bones, read.case)
+    wishes = Wishes(job.out or Path(), job.formats, job.force, read.priors, read.bones, read.cases)
     with progress_bar() as bar:
         steps = Steps(bar, "report", len(read.studies), STAGES)
         outcomes = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import CaseError, compose
+from calcilens.guidance.case_files import Told, merged, read_files
 from calcilens.guidance.case_schema import case_schema
 from calcilens.guidance.conditions import Condition, parse
 from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 _PER_YEAR = {"years": 1.0, "months": 12.0, "days": 365.25}
-_MOST_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -43,38 +43,18 @@ class Case:
     remarks: tuple[str, ...] = ()
 
 
-def read_case(path: Path, on: date | None = None) -> Case:
-    """Read a case of ours, or FHIR resources.
+def read_cases(paths: Sequence[Path], on: date | None = None) -> Case:
+    """Read cases of ours and FHIR resources of one patient; several are merged field by field.
 
     Args:
-        path: JSON.
-        on: Day of the case where it states none.
+        paths: JSON.
+        on: Day of the case where none states one.
 
     Raises:
-        CaseError: It cannot be read, or holds what is impossible; the field is named.
+        CaseError: One cannot be read, holds what is impossible, or two disagree; the field is
+            named.
     """
-    return case_from(read_content(path), on, where=path.name)
-
-
-def read_content(path: Path) -> Any:
-    """Return what a JSON file holds, unchecked.
-
-    Raises:
-        CaseError: It cannot be read.
-    """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise CaseError(compose("a case of at most 10 MB", "a larger file", where=path.name))
-        return json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise CaseError(compose("a JSON file", "text that is none", where=path.name)) from error
-    except OSError as error:
-        found = error.strerror or "an error of the system"
-        raise CaseError(compose("a file that can be read", found, where=path.name)) from error
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(name)
+    return cases_from(read_files(paths), on)
 
 
 def case_from(content: Any, on: date | None = None, *, where: str = "case") -> Case:
@@ -88,28 +68,54 @@ def case_from(content: Any, on: date | None = None, *, where: str = "case") -> C
     Raises:
         CaseError: It holds what is impossible; the field is named.
     """
-    from jsonschema import Draft202012Validator
+    return cases_from([Told(where, content)], on)
 
-    content, remarks = _ours(content, on, where)
-    faults = list(Draft202012Validator(case_schema()).iter_errors(content))
-    if faults:
-        raise CaseError(_said(faults, where))
-    try:
-        case = _checked(content, on)
-    except CaseError as error:
-        raise CaseError(f"{where}: {error}") from error
+
+def cases_from(files: Sequence[Told], on: date | None = None) -> Case:
+    """Check what several files tell of one patient and turn it into facts.
+
+    Args:
+        files: Each a case of ours, or FHIR resources.
+        on: Day of the case where none states one.
+
+    Raises:
+        CaseError: One holds what is impossible, or two disagree; the field is named.
+    """
+    ours = [Told(one.where, _valid(one)) for one in files if not is_fhir(one.content)]
+    days = [_in(one, _stated_day) for one in ours if "date" in one.content]
+    on = days[0] if days else on
+    imported = [(one.where, _in(one, case_of, on)) for one in files if is_fhir(one.content)]
+    ours += [Told(where, _valid(Told(where, _undated(one.case, on)))) for where, one in imported]
+    whole = Told(", ".join(one.where for one in files), merged(ours))
+    case: Case = _in(whole, _checked, on)
+    remarks = [remark for _, one in imported for remark in one.remarks]
     return replace(case, remarks=(*remarks, *case.remarks))
 
 
-def _ours(content: Any, on: date | None, where: str) -> tuple[Any, tuple[str, ...]]:
-    """Return a case of ours, made from FHIR where it is that, and what of FHIR was not used."""
-    if not is_fhir(content):
-        return content, ()
+def _in(told: Told, do: Callable[..., Any], *more: Any) -> Any:
+    """Do something with what a file tells; an error names the file."""
     try:
-        imported = case_of(content, on)
+        return do(told.content, *more)
     except CaseError as error:
-        raise CaseError(f"{where}: {error}") from error
-    return imported.case, imported.remarks
+        raise CaseError(f"{told.where}: {error}") from error
+
+
+def _stated_day(content: Mapping[str, Any]) -> date:
+    return _day(content["date"], "date")[1]
+
+
+def _undated(case: dict[str, Any], on: date | None) -> dict[str, Any]:
+    """Return a case from FHIR; its day is taken from it only where no other is known."""
+    return case if on is None else {key: part for key, part in case.items() if key != "date"}
+
+
+def _valid(told: Told) -> dict[str, Any]:
+    from jsonschema import Draft202012Validator
+
+    faults = list(Draft202012Validator(case_schema()).iter_errors(told.content))
+    if faults:
+        raise CaseError(_said(faults, told.where))
+    return dict(told.content)
 
 
 def _said(faults: list[ValidationError], where: str) -> str:

@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from calcilens.errors import CalcilensError, ModelError, unexpected
+from calcilens.guidance.case_files import Told
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.provenance import Source, done, facts, folder_name, kept
@@ -58,7 +59,7 @@ class Wishes:
         force: Make reports again that are up to date.
         priors: Earlier studies to compare with; None for no comparison.
         bones: Bones from elsewhere, by series UID.
-        case: What is known of the patient, as case.json holds it; None for nothing.
+        cases: What is known of the patient.
     """
 
     out: Path
@@ -66,7 +67,7 @@ class Wishes:
     force: bool = False
     priors: tuple[Study, ...] | None = None
     bones: Bones = field(default_factory=dict)
-    case: dict[str, Any] | None = None
+    cases: Sequence[Told] = ()
 
 
 def place_all(
@@ -160,7 +161,7 @@ def _run_one(
     from calcilens.inference.pipeline import run_study
 
     report = run_study(study, loaded, given, bones=wishes.bones, priors=wishes.priors, watch=watch)
-    report = guided(report, wishes.case)
+    report = guided(report, wishes.cases)
     made = None
     if wanted := [name for name in wishes.formats if name in BUILDERS]:
         made = watch.time("DICOM objects", lambda: make(report, wanted))

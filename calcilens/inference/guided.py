@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from calcilens.guidance.cases import case_from
+from calcilens.guidance.case_files import Told
+from calcilens.guidance.cases import cases_from
 from calcilens.guidance.document import of_case, of_report
 from calcilens.guidance.report_facts import day_of
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport, to_json
 
 
-def guided(report: StudyReport, content: Any = None) -> StudyReport:
+def guided(report: StudyReport, cases: Sequence[Told] = ()) -> StudyReport:
     """Return the report with guidance and each lesion's concerning features.
 
     Args:
         report: As `run_study` makes it.
-        content: What is known of the patient, as case.json holds it; None for nothing.
+        cases: What is known of the patient.
 
     Raises:
-        CaseError: The case holds what is impossible on the day of the study.
+        CaseError: The cases hold what is impossible on the day of the study.
     """
-    case = None if content is None else case_from(content, day_of(report.study.study_date))
+    case = cases_from(cases, day_of(report.study.study_date)) if cases else None
     if report.lesions:
         found = of_report(to_json(report, []), case)
     else:

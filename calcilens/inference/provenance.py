@@ -109,13 +109,14 @@ def facts(
     """Return the content of run.json without timings."""
     bones, priors = wishes.bones, wishes.priors
     masks = {i.series_uid: bones[i.series_uid] for i in study.images if i.series_uid in bones}
-    case = None if wishes.case is None else json.dumps(wishes.case, sort_keys=True)
+    told = [case.content for case in wishes.cases]
+    cases = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest() if told else None
     settings = {
         "formats": list(wishes.formats),
         "lesions": "searched" if given is None else "given",
         "bones_given": {uid: hashlib.sha256(m.tobytes()).hexdigest() for uid, m in masks.items()},
         "priors": None if priors is None else [[s.study_uid, s.study_date] for s in priors],
-        "case": None if case is None else hashlib.sha256(case.encode()).hexdigest(),
+        "case": cases,
         "rules": version_of_rules(),
     }
     return {

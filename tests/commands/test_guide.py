@@ -180,6 +180,25 @@ def test_a_case_beside_studies_of_two_patients_is_refused(
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_all_cases_that_are_given_count(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = [{"resourceType": "Patient", "gender": "female"}]
+    fhir = written(tmp_path / "fhir.json", export)
+    mine = written(tmp_path / "mine.json", {"symptoms": {"pain": True}})
+    given = ("--case", case, "--case", fhir, "--case", mine)
+    (lesion,) = said(capsys, *given)["lesions"]
+    assert {"age: 65 years", "sex: female", "pain: yes"} <= {f["words"] for f in lesion["facts"]}
+    save_film(tmp_path / "in", "A", 1)
+    assert app("predict", tmp_path / "in", "--out", tmp_path / "out", *given) == 0
+    (file,) = tmp_path.glob("out/*/report.json")
+    words = json.loads(file.read_text())["guidance"]["lesions"][0]["facts"]
+    assert {"sex: female", "pain: yes"} <= {f["words"] for f in words}
+    other = written(tmp_path / "other.json", {"symptoms": {"pain": False}})
+    assert app("guide", *given, "--case", other) == 1
+    assert "mine.json, other.json: symptoms.pain: expected the same" in capsys.readouterr().err
+
+
 def test_an_impossible_case_is_told_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from calcilens.errors import CaseError
+from calcilens.guidance.case_files import Told
 from calcilens.guidance.case_schema import case_schema
-from calcilens.guidance.cases import Case, case_from, read_case
+from calcilens.guidance.cases import Case, case_from, cases_from, read_cases
 from calcilens.guidance.facts import Span
 from calcilens.guidance.terms import DAYS, terms
 from tests.guidance.made import DATE, cases, words
@@ -143,10 +145,71 @@ def test_a_file_that_is_no_case_is_refused_by_its_name(tmp_path: Path, text: str
     file = tmp_path / "case.json"
     file.write_text(text)
     with pytest.raises(CaseError, match=r"^case\.json: expected "):
-        read_case(file)
+        read_cases([file])
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     file = tmp_path / "case.json"
     file.write_text(json.dumps({"patient": {"sex": "male"}}), encoding="utf-8-sig")
-    assert value(read_case(file), "patient.sex") == frozenset({"male"})
+    assert value(read_cases([file]), "patient.sex") == frozenset({"male"})
+
+
+def together(*cases: dict[str, Any]) -> Case:
+    return cases_from([Told(f"{n}.json", case) for n, case in enumerate(cases)], date(2026, 6, 15))
+
+
+@given(cases(), cases())
+def test_two_cases_give_the_facts_of_both_or_name_what_they_disagree_on(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    try:
+        both = together(one, other)
+    except CaseError as error:
+        assert re.match(r"[01]\.json(, 1\.json)?: [a-z_]+", str(error))  # noqa: PT017
+        return
+    known = {fact.term for fact in both.facts}
+    for alone in (one, other):
+        try:
+            assert {fact.term for fact in case_from(alone).facts} <= known
+        except CaseError:
+            raise AssertionError("a case that is refused alone was taken") from None
+
+
+def test_what_several_files_say_is_put_together() -> None:
+    export = {"resourceType": "Patient", "gender": "female", "birthDate": "1961-02-03"}
+    own = {
+        "date": "2026-02-03",
+        "patient": {"age": 65, "sex": None},
+        "symptoms": {"pain": True},
+    }
+    dated = {"symptoms": {"pain": {"present": True, "since": "2025"}}}
+    case = together(export, own, dated)
+    assert case.on == date(2026, 2, 3)
+    assert value(case, "patient.age") == Span(65, 65)
+    assert value(case, "patient.sex") == frozenset({"female"})
+    assert case.facts.of("symptoms.pain.days")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "field"),
+    [
+        ({"symptoms": {"pain": True}}, {"symptoms": {"pain": False}}, r"symptoms\.pain"),
+        ({"lesion": {"site": "leg"}}, {"lesion": {"site": "knee"}}, r"lesion\.site"),
+        ({"date": "2026"}, {"date": "2025"}, "date"),
+        (
+            {"patient": {"sex": "male"}},
+            {"resourceType": "Patient", "gender": "female"},
+            r"patient\.sex",
+        ),
+    ],
+)
+def test_what_two_files_state_differently_is_refused_with_both_names(
+    one: dict[str, Any], other: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(CaseError, match=rf"^0\.json, 1\.json: {field}: expected the same in both"):
+        together(one, other)
+
+
+def test_facts_of_two_files_that_cannot_be_at_once_are_refused() -> None:
+    with pytest.raises(CaseError, match=r"^0\.json, 1\.json: conditions\.dialysis"):
+        together({"conditions": {"dialysis": True}}, {"conditions": {"kidney_failure": False}})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from calcilens.errors import CaseError
+from calcilens.guidance.case_files import Told
 from calcilens.guidance.report_facts import of_lesions
 from calcilens.inference.change import Level
 from calcilens.inference.guided import guided
@@ -122,23 +123,25 @@ def test_site_and_side_come_from_the_header_as_far_as_it_goes() -> None:
 def test_a_study_without_lesions_has_guidance_on_a_case_alone() -> None:
     empty = replace(reported(ct()), lesions=())
     assert guided(empty).guidance == {}
-    told = guided(empty, {"lesion": {"pattern": "stippled"}})
+    told = guided(empty, [Told("case", {"lesion": {"pattern": "stippled"}})])
     assert told.guidance["lesions"][0]["lesion"] is None
 
 
 def test_a_case_that_cannot_be_on_the_day_of_the_study_is_refused() -> None:
     case = {"history": {"trauma": {"present": True, "since": "2027"}}}
     with pytest.raises(CaseError, match="expected a date up to 2026"):
-        guided(reported(ct()), case)
+        guided(reported(ct()), [Told("case", case)])
 
 
 def test_a_report_and_a_case_that_disagree_are_both_told() -> None:
     sure = Patterns({"stippled": 1.0}, ["stippled"], 0.9, False)
     said = judged(reported(ct()), finding=CALCIFIED, pattern=sure)
-    (lesion,) = guided(said, {"lesion": {"pattern": "phlebolith"}}).guidance["lesions"]
+    phlebolith = Told("case", {"lesion": {"pattern": "phlebolith"}})
+    (lesion,) = guided(said, [phlebolith]).guidance["lesions"]
     assert lesion["disagreements"] == [
         "pattern: phlebolith (reported); pattern: stippled (predicted)"
     ]
     assert lesion["concern"]["standing"] == "present"
-    (agreed,) = guided(said, {"lesion": {"pattern": "stippled"}}).guidance["lesions"]
+    stippled = Told("case", {"lesion": {"pattern": "stippled"}})
+    (agreed,) = guided(said, [stippled]).guidance["lesions"]
     assert agreed["disagreements"] == []
