@@ -14,6 +14,7 @@ from calcilens import DISCLAIMER
 from calcilens.errors import UsageError, compose
 from calcilens.guidance.evaluate import Standing, Statement, guide
 from calcilens.guidance.facts import FALSE, Fact, Facts, Span
+from calcilens.guidance.order_question import lasting, question
 from calcilens.guidance.rulebook import Rule, Source, rules_of
 from calcilens.guidance.terms import data
 from calcilens.vocabulary import PRIVATE_SCHEME, Code
@@ -27,6 +28,8 @@ SCOPE = (
 )
 NOTICE = f"DRAFT of an order, to be checked and signed by a physician. {DISCLAIMER}"
 _ANY = "any"
+BABY_YEARS = 2
+"""Below this an age is given in days."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Order:
         side: SNOMED CT; None likewise.
         age: Years; None where it is not known.
         sex: "female" or "male"; None likewise.
+        question: The clinical question: what is known, in a line, and what the rules list first.
         told: What is known of the case, by headings, in words.
         concern: Concerning features that are present.
         protocol: What is to be done; empty where the documents leave it to the department.
@@ -63,6 +67,7 @@ class Order:
     side: Code | None
     age: float | None
     sex: str | None
+    question: str
     told: tuple[tuple[str, tuple[str, ...]], ...]
     concern: tuple[Statement, ...]
     protocol: tuple[Rule, ...]
@@ -74,8 +79,12 @@ class Order:
     @property
     def place(self) -> str:
         """Return side and region in words; "" where neither is known."""
-        named = [code.meaning.lower() for code in (self.side, self.region) if code]
-        return " ".join(named)
+        return _place(self.side, self.region)
+
+    @property
+    def patient(self) -> str:
+        """Return age and sex in words; the name is for the system that sends the order."""
+        return _patient(self.age, self.sex)
 
     def sources(self) -> list[Source]:
         """Return every source that it rests on."""
@@ -106,6 +115,9 @@ def order(kind: str, facts: Facts, protocol: str = "complete", image: str | None
     _refuse_protocol(kind, protocol)
     _refuse_place(kind, lesion.facts)
     parts = {part: _holding(kind, part, lesion.facts) for part in PARTS}
+    region = _coded("regions", _settled(facts, "lesion.site"))
+    side = _coded("sides", _settled(facts, "lesion.side"))
+    age, sex = _number(facts, "patient.age"), _settled(facts, "patient.sex")
     present = tuple(s for s in lesion.concern if s.standing is Standing.PRESENT)
     return Order(
         kind,
@@ -115,14 +127,29 @@ def order(kind: str, facts: Facts, protocol: str = "complete", image: str | None
         modality=spec["modality"],
         procedure=_procedure(kind, facts),
         protocol_code=Code(spec["protocol_code"], PRIVATE_SCHEME, spec["name"]),
-        region=_coded("regions", _settled(facts, "lesion.site")),
-        side=_coded("sides", _settled(facts, "lesion.side")),
-        age=_number(facts, "patient.age"),
-        sex=_settled(facts, "patient.sex"),
+        region=region,
+        side=side,
+        age=age,
+        sex=sex,
+        question=question(lesion, _patient(age, sex), _place(side, region)),
         told=(*_told(lesion.facts), *([("Image", (image,))] if image else [])),
         concern=present,
         **parts,
     )
+
+
+def _place(*codes: Code | None) -> str:
+    return " ".join(code.meaning.lower() for code in codes if code)
+
+
+def _patient(age: float | None, sex: str | None) -> str:
+    return f"{_age(age)}, {sex or 'sex not known'}"
+
+
+def _age(years: float | None) -> str:
+    if years is None:
+        return "age not known"
+    return f"{int(years)} years" if years >= BABY_YEARS else f"{int(years * 365.25)} days"
 
 
 @cache
@@ -182,13 +209,15 @@ def _told(facts: Facts) -> tuple[tuple[str, tuple[str, ...]], ...]:
         known = [fact for term in spec["terms"] for fact in facts.of(term)]
         wanted = [fact for fact in known if not (spec.get("present") and fact.value == FALSE)]
         if wanted:
-            found.append((spec["head"], tuple(dict.fromkeys(map(_words, wanted)))))
+            found.append((spec["head"], tuple(dict.fromkeys(_words(f, facts) for f in wanted))))
     return tuple(found)
 
 
-def _words(fact: Fact) -> str:
+def _words(fact: Fact, facts: Facts) -> str:
     """Return a fact, with its origin where a reader could take it for a physician's word."""
-    return fact.words if fact.origin == "reported" else f"{fact.words} [{fact.origin.value}]"
+    since = "" if fact.value == FALSE else lasting(facts, fact.term)
+    words = f"{fact.words} ({since})" if since else fact.words
+    return words if fact.origin == "reported" else f"{words} [{fact.origin.value}]"
 
 
 def _settled(facts: Facts, term: str) -> str | None:

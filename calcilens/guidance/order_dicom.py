@@ -11,8 +11,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from calcilens.guidance.order import NOTICE, SCOPE, Order, said
-from calcilens.guidance.order_text import BABY_YEARS, HEADINGS, told
+from calcilens.guidance.order import BABY_YEARS, NOTICE, SCOPE, Order, said
+from calcilens.guidance.order_text import HEADINGS, told
 from calcilens.vocabulary import CODES_UID, PRIVATE_SCHEME, Code
 
 _SEX = {"female": "F", "male": "M"}
@@ -32,7 +32,7 @@ def worklist_item(order: Order) -> Dataset:
     item.RequestedProcedureCodeSequence = [_code(order.procedure)]
     item.ReasonForTheRequestedProcedure = order.reason
     item.RequestedProcedureComments = _block(
-        NOTICE, *_said(order, "questions", "reasons", "missing", "notes"), SCOPE
+        NOTICE, order.question, *_said(order, "questions", "reasons", "missing", "notes"), SCOPE
     )
     item.ScheduledProcedureStepSequence = [_step(order)]
     item.CodingSchemeIdentificationSequence = [_scheme()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calcilens.guidance.order import NOTICE, SCOPE, Order, said
-from calcilens.guidance.order_text import patient, told
+from calcilens.guidance.order_text import told
 from calcilens.vocabulary import FHIR_SYSTEMS, Code
 
 _IMAGING = Code("363679005", "SCT", "Imaging procedure")
@@ -29,7 +29,7 @@ def service_request(order: Order) -> dict[str, Any]:
         },
         "orderDetail": [{"text": line} for line in said((*order.protocol, *order.questions))],
         "subject": {"reference": "#patient"},
-        "reasonCode": [{"text": line} for line in said(order.reasons)],
+        "reasonCode": [{"text": line} for line in (order.question, *said(order.reasons))],
         **_site(order),
         "note": [{"text": line} for line in _notes(order)],
     }
@@ -37,7 +37,7 @@ def service_request(order: Order) -> dict[str, Any]:
 
 def _notes(order: Order) -> list[str]:
     asked = [f"Question to the referrer: {line}" for line in said(order.missing)]
-    known = [f"Known: {line}" for line in (patient(order), *told(order))]
+    known = [f"Known: {line}" for line in (order.patient, *told(order))]
     return [NOTICE, *known, *asked, *said(order.notes), SCOPE]
 
 
@@ -48,8 +48,8 @@ def _gender(order: Order) -> dict[str, str]:
 def _site(order: Order) -> dict[str, Any]:
     if order.region is None:
         return {}
-    codings = [_coding(code) for code in (order.region, order.side) if code]
-    return {"bodySite": [{"coding": codings, "text": order.place}]}
+    # Codings of one concept must mean the same: the side stands in its text alone.
+    return {"bodySite": [{"coding": [_coding(order.region)], "text": order.place}]}
 
 
 def _coding(code: Code) -> dict[str, str]:

@@ -12,8 +12,6 @@ from calcilens.guidance.rulebook import Rule
 from calcilens.guidance.terms import data
 from calcilens.vocabulary import Code
 
-BABY_YEARS = 2
-"""Below this an age is given in days."""
 _WIDTH = 100
 HEADINGS = {
     "protocol": "Please do",
@@ -29,17 +27,6 @@ def text(order: Order) -> str:
     return "\n".join(_lines(order)) + "\n"
 
 
-def patient(order: Order) -> str:
-    """Return age and sex in words; the name is for the system that sends the order."""
-    return f"{_age(order.age)}, {order.sex or 'sex not known'}"
-
-
-def _age(years: float | None) -> str:
-    if years is None:
-        return "age not known"
-    return f"{int(years)} years" if years >= BABY_YEARS else f"{int(years * 365.25)} days"
-
-
 def told(order: Order) -> list[str]:
     """Return a line for each heading of what is known, with the concerning features first."""
     lines = [f"{head}: {'; '.join(words)}" for head, words in order.told]
@@ -48,15 +35,17 @@ def told(order: Order) -> list[str]:
 
 
 def _feature(statement: Statement) -> str:
-    because = "; ".join(f"{f.words}, {f.origin.value}" for f in statement.because)
-    return f"{statement.rule.say} [{', '.join(documents(statement.rule))}] ({because})"
+    """Return a feature; the facts behind it stand in the lines that follow."""
+    return f"{statement.rule.say} [{', '.join(documents(statement.rule))}]"
 
 
 def _lines(order: Order) -> Iterator[str]:
     yield from _wrapped([NOTICE], "")
     yield from ("", order.title.upper())
     yield f"Side and region: {order.place or 'not settled'}"
-    yield f"Patient: {patient(order)}; name and number: ____________________"
+    yield f"Patient: {order.patient}; name and number: ____________________"
+    yield from ("", "Clinical question")
+    yield from _wrapped([order.question], "  ")
     yield from ("", "What is known")
     yield from _wrapped(told(order) or ["Nothing was stated."], "  - ")
     for part, heading in HEADINGS.items():
@@ -90,6 +79,7 @@ def to_json(order: Order) -> dict[str, Any]:
         },
         "age": order.age,
         "sex": order.sex,
+        "question": order.question,
         "told": [{"head": head, "facts": list(words)} for head, words in order.told],
         "concern": [
             _rule(s.rule) | {"because": [f.words for f in s.because]} for s in order.concern

@@ -176,7 +176,7 @@ def test_what_is_missing_is_asked_for_and_nothing_else_is(field: str) -> None:
 def test_every_question_to_the_referrer_is_tried() -> None:
     tried = {rule for rules in MISSING.values() for rule in rules}
     every = {rule.id for kind in KINDS for rule in order_rules(kind) if "-ask-" in rule.id}
-    apart = {"us-ask-place", "us-ask-duration", "us-ask-imaging"} | {
+    apart = {"us-ask-place", "ct-ask-again", "us-ask-duration", "us-ask-imaging"} | {
         f"{kind}-ask-sides" for kind in ("us", "ct", "mri")
     }
     assert every == tried | apart
@@ -185,7 +185,8 @@ def test_every_question_to_the_referrer_is_tried() -> None:
 def test_how_long_is_asked_for_symptoms_only() -> None:
     assert asked(with_field(COMPLETE, "symptoms.pain", True)) == {"us-ask-duration"}
     swollen = with_field(COMPLETE, "symptoms.swelling", True)
-    assert asked(swollen) == {"us-ask-duration"}
+    assert asked(swollen) == set()
+    assert asked(with_field(swollen, "symptoms.pain", False)) == {"us-ask-duration"}
     assert asked(with_field(COMPLETE, "symptoms.pain", False)) == set()
 
 
@@ -337,3 +338,50 @@ def test_what_a_patient_has_not_is_nobodys_business(kind: str, case: dict[str, A
     told = dict(written.told)
     assert not [words for words in told.get("History", ()) if words.endswith(": no")]
     assert text(written).isprintable() or "\n" in text(written)
+
+
+SARCOMA: dict[str, Any] = {
+    "date": "2026-11-26",
+    "patient": {"age": 28, "sex": "female"},
+    "lesion": {
+        "site": "knee", "side": "left", "depth": "deep", "pattern": "stippled",
+        "max_diameter_mm": 38, "soft_tissue_mass": True,
+    },
+    "symptoms": {"pain": {"present": True, "since": "2026-02"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_question_tells_the_case_in_a_line_and_the_lead_of_the_rules(kind: str) -> None:
+    written = made(kind, SARCOMA)
+    (lesion,) = guide(case_from(SARCOMA).facts, {}).lesions
+    assert written.question == (
+        "28 years, female; pain for about 9 months; 38 mm, deep mass, stippled mineral, left knee. "
+        "What is it? First on the list of the rules, which is no diagnosis: "
+        f"{lesion.differential[0].topic.name}."
+    )
+    assert "What is it?" in made(kind, {}).question
+
+
+def test_each_fact_is_told_once() -> None:
+    lines = " ".join(text(made("mri", SARCOMA)).split()).partition("What is known")[2]
+    for words in ("largest diameter: 38 mm", "depth: deep", "pattern: stippled"):
+        assert lines.count(words) == 1
+    assert "pain: yes, since 2026-02 (for about 9 months)" in lines
+    assert "days" not in lines
+
+
+def test_where_there_is_a_ct_the_first_question_is_why_another() -> None:
+    known = with_field(with_field(COMPLETE, "imaging.ct", True), "imaging.radiograph", None)
+    assert ids(made("ct", known).missing)[0] == "ct-ask-again"
+    for kind in ("ct", "mri"):
+        assert f"{kind}-note-radiograph" not in ids(made(kind, known).notes)
+        unknown = with_field(known, "imaging.ct", None)
+        assert f"{kind}-note-radiograph" in ids(made(kind, unknown).notes)
+    assert "ct-ask-again" not in ids(made("ct", COMPLETE).missing)
+
+
+def test_mri_without_a_known_mass_says_why_it_may_not_be_next() -> None:
+    for case in (COMPLETE, {"lesion": {"site": "knee"}}):
+        assert "mri-note-mass" in ids(made("mri", case).notes)
+    assert "mri-note-mass" not in ids(made("mri", SARCOMA).notes)

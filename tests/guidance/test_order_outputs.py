@@ -59,7 +59,11 @@ def test_every_output_holds_every_statement_and_what_is_known(written: Order) ->
     known = [words for _, told in written.told for words in told]
     for output in outputs:
         whole = flat(" ".join(values(output)))
-        missing = [say for say in [*statements(written), *known] if flat(say) not in whole]
+        missing = [
+            say
+            for say in [written.question, *statements(written), *known]
+            if flat(say) not in whole
+        ]
         assert missing == []
 
 
@@ -165,3 +169,9 @@ def test_titles_of_orders_fit_a_code_meaning() -> None:
     ]
     longest = max(map(len, places))
     assert [s["short"] for s in specs if len(s["short"]) + len(": ") + longest > 64] == []
+
+
+def test_codings_of_one_body_site_mean_the_same() -> None:
+    (site,) = service_request(made("ct", COMPLETE))["bodySite"]
+    assert [coding["code"] for coding in site["coding"]] == ["30021000"]
+    assert site["text"] == "right lower leg"
