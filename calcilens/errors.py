@@ -7,6 +7,7 @@
         +-- SeriesError         one series cannot be used; the study goes on
         +-- PixelError          pixels cannot be decoded; the study goes on
         +-- CaseError           a case of a patient cannot be used
+        +-- RuleError           a rule of guidance is broken
         +-- RoiError            a lesion list (JSON, CSV, SEG, RTSTRUCT) cannot be used
         +-- ManifestError       a manifest breaks its schema or its promises
         |   +-- LeakageError    the same patient or image on both sides of a split
@@ -79,6 +80,10 @@ class PixelError(InputError):
 
 class CaseError(InputError):
     """What is told of a patient cannot be used."""
+
+
+class RuleError(InputError, ValueError):
+    """A rule of guidance, or a word that it uses, is broken."""
 
 
 class RoiError(InputError):

@@ -39,6 +39,9 @@ def _read(path: Path) -> Any:
         if path.stat().st_size > _MOST_BYTES:
             raise CaseError(compose("a case of at most 10 MB", "a larger file", where=path.name))
         return json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        found = f"a mistake in line {error.lineno}, column {error.colno}: {error.msg}"
+        raise CaseError(compose("a JSON file", found, where=path.name)) from error
     except (ValueError, RecursionError) as error:
         raise CaseError(compose("a JSON file", "text that is none", where=path.name)) from error
     except OSError as error:

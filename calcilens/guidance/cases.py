@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import calendar
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from calcilens.errors import CaseError, compose
+from calcilens.guidance.case_faults import told_of
 from calcilens.guidance.case_files import Told, merged, read_files
 from calcilens.guidance.case_schema import case_schema
 from calcilens.guidance.conditions import Condition, parse
@@ -19,9 +19,6 @@ from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
 from calcilens.guidance.fhir_case import case_of, is_fhir
 from calcilens.guidance.laboratory import LabValue, levels
 from calcilens.guidance.terms import DAYS, Term, data, terms
-
-if TYPE_CHECKING:
-    from jsonschema import ValidationError
 
 _PER_YEAR = {"years": 1.0, "months": 12.0, "days": 365.25}
 
@@ -114,47 +111,8 @@ def _valid(told: Told) -> dict[str, Any]:
 
     faults = list(Draft202012Validator(case_schema()).iter_errors(told.content))
     if faults:
-        raise CaseError(_said(faults, told.where))
+        raise CaseError(told_of(faults, told.where))
     return dict(told.content)
-
-
-def _said(faults: list[ValidationError], where: str) -> str:
-    """Return the first fault of a case as one line, with its field."""
-    fault = min(faults, key=lambda f: list(map(str, f.absolute_path)))
-    field = ".".join(str(part) for part in fault.absolute_path)
-    extra = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    expected, found = _expected(fault)
-    return compose(
-        expected,
-        f"{found}{extra}",
-        where=f"{where}: {field}" if field else where,
-        fix="calcilens guide --schema prints what a case can hold",
-    )
-
-
-def _expected(fault: ValidationError) -> tuple[str, str]:
-    schema: Any = fault.schema
-    instance: Any = fault.instance
-    if fault.validator == "additionalProperties":
-        known = list(schema["properties"])
-        unknown = [str(key)[:40] for key in instance if key not in known]
-        return f"some of {', '.join(known)}", ", ".join(map(repr, unknown))
-    if fault.validator == "enum":
-        return f"one of {', '.join(str(v) for v in schema['enum'] if v)}", _short(instance)
-    if fault.validator in ("minimum", "maximum"):
-        ends = f"{schema.get('minimum', '')} to {schema.get('maximum', 'any size')}"
-        return f"a number from {ends}", _short(instance)
-    if fault.validator == "required":
-        return "all of " + ", ".join(schema["required"]), ", ".join(instance) or "none"
-    if fault.validator == "pattern":
-        return "a date such as 2024, 2024-05 or 2024-05-31", _short(instance)
-    return f"{fault.validator} {fault.validator_value}", _short(instance)
-
-
-def _short(value: Any) -> str:
-    """Return a value of a case, short; long text may hold what is nobody's business."""
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{type(value).__name__} of {len(text)} characters"
 
 
 def _checked(content: Mapping[str, Any], on: date | None) -> Case:
@@ -185,6 +143,11 @@ def _facts(term: Term, value: Any, on: date | None, born: date | None) -> Iterat
     if term.is_flag:
         dated = value if isinstance(value, Mapping) else {"present": value}
         present, since = dated["present"], dated.get("since")
+        if since and not present:
+            fix = "leave since out of what is not there"
+            raise CaseError(
+                compose("a date of what is present", "one of what is not", where=term.name, fix=fix)
+            )
         words = "yes" if present else "no"
         yield _fact(term, flag(present), f"{words}, since {since}" if since else words)
         if since:

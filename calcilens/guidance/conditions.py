@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from calcilens.errors import RuleError
 from calcilens.guidance.facts import Choices, Fact, Facts, Span
 from calcilens.guidance.terms import Term
 
@@ -181,10 +182,10 @@ def parse(node: Any, terms: Mapping[str, Term]) -> Condition:
     one has to be unknown.
 
     Raises:
-        ValueError: A term, a value or the form is not known.
+        RuleError: A term, a value or the form is not known.
     """
     if not isinstance(node, Mapping) or not node:
-        raise ValueError(f"expected a mapping of terms, found {node!r}")
+        raise RuleError(f"expected a mapping of terms, found {node!r}")
     parts = [_part(key, value, terms) for key, value in node.items()]
     return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
@@ -202,13 +203,13 @@ def _part(key: str, value: Any, terms: Mapping[str, Term]) -> Condition:
 
 def _list(key: str, value: Any) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise ValueError(f"expected a list under {key!r}, found {value!r}")
+        raise RuleError(f"expected a list under {key!r}, found {value!r}")
     return value
 
 
 def _term(name: str, terms: Mapping[str, Term]) -> Term:
     if name not in terms:
-        raise ValueError(f"expected a term of terms.yaml or derived.yaml, found {name!r}")
+        raise RuleError(f"expected a term of terms.yaml or derived.yaml, found {name!r}")
     return terms[name]
 
 
@@ -219,19 +220,17 @@ def _test(term: Term, value: Any) -> Test:
     values = {str(v).lower() if isinstance(v, bool) else str(v) for v in listed}
     if not term.values or not values <= set(term.values):
         expected = ", ".join(term.values) or "a bound such as {above: 50}"
-        raise ValueError(f"{term.name}: expected {expected}, found {value!r}")
+        raise RuleError(f"{term.name}: expected {expected}, found {value!r}")
     return Test(term, frozenset(values))
 
 
 def _bounded(term: Term, value: Mapping[str, Any]) -> Test:
     wrong = [k for k, v in value.items() if k not in _BOUNDS or not isinstance(v, int | float)]
     if term.values or wrong or not value:
-        raise ValueError(
-            f"{term.name}: expected bounds {', '.join(_BOUNDS)}, found {dict(value)!r}"
-        )
+        raise RuleError(f"{term.name}: expected bounds {', '.join(_BOUNDS)}, found {dict(value)!r}")
     closed = {key.startswith("at_") for key in value}
     if len(closed) > 1:
-        raise ValueError(f"{term.name}: expected both bounds included or both not, found {value!r}")
+        raise RuleError(f"{term.name}: expected both bounds included or both not, found {value!r}")
     above = value.get("above", value.get("at_least"))
     below = value.get("below", value.get("at_most"))
     return Test(term, above=above, below=below, closed=closed.pop())

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from calcilens.errors import RuleError
 from calcilens.guidance.conditions import ALWAYS, Condition, parse
 from calcilens.guidance.terms import data, terms
 
@@ -108,10 +109,10 @@ def rulebook() -> Rulebook:
     """Return the rules of the package.
 
     Raises:
-        ValueError: A rule is broken; the message names it.
+        RuleError: A rule is broken; the message names it.
     """
     derived = tuple(
-        Rule(f"derived.{word}", parse(spec["when"], terms()), spec["label"], (), "derived")
+        Rule(f"derived.{word}", _when(spec, f"derived.yaml, {word}"), spec["label"], (), "derived")
         for word, spec in data("derived").items()
         if "when" in spec
     )
@@ -140,19 +141,19 @@ def sources_of(node: Any, where: str) -> tuple[Source, ...]:
     """Read one source, ``"000: Imaging Approach"``, or a list of them.
 
     Raises:
-        ValueError: There is none, or a document or section is not in sources.yaml.
+        RuleError: There is none, or a document or section is not in sources.yaml.
     """
     known = data("sources")
     found = []
     for text in node if isinstance(node, list) else [node]:
         document, _, section = str(text).partition(": ")
         if document not in known or section not in known[document]["sections"]:
-            raise ValueError(
+            raise RuleError(
                 f"{where}: expected a document and section of sources.yaml, found {text!r}"
             )
         found.append(Source(document, section))
     if not found:
-        raise ValueError(f"{where}: expected a source, found none")
+        raise RuleError(f"{where}: expected a source, found none")
     return tuple(found)
 
 
@@ -164,7 +165,7 @@ def rules_of(specs: Any, file: str) -> tuple[Rule, ...]:
         file: Its name without its end.
 
     Raises:
-        ValueError: A rule is broken; the message names it.
+        RuleError: A rule is broken; the message names it.
     """
     return tuple(_rule(spec, file) for spec in specs)
 
@@ -180,21 +181,29 @@ _WEIGHTS = {"typical": 2, "fits": 1}
 def _rule(spec: dict[str, Any], file: str) -> Rule:
     where = f"{file}.yaml, {spec.get('id', 'a rule without id')}"
     if set(spec) - _FIELDS or not {"id", "say", "source"} <= set(spec):
-        raise ValueError(
+        raise RuleError(
             f"{where}: expected id, say, source and some of {sorted(_FIELDS)}, found {sorted(spec)}"
         )
-    try:
-        when = parse(spec["when"], terms()) if "when" in spec else ALWAYS
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
     side = next((s for s in ("for", "against") if s in spec), None)
+    if side and spec[side] not in _WEIGHTS:
+        raise RuleError(
+            f"{where}: {side}: expected one of {', '.join(_WEIGHTS)}, found {spec[side]!r}"
+        )
     weight = _WEIGHTS[spec[side]] if side else 1
     return Rule(
-        str(spec["id"]), when, str(spec["say"]), sources_of(spec["source"], where), file,
+        str(spec["id"]), _when(spec, where), str(spec["say"]),
+        sources_of(spec["source"], where), file,
         side=side, weight=weight, ask=spec.get("ask"),
         reassures=bool(spec.get("reassures")), control=bool(spec.get("control")),
         refers=bool(spec.get("refers", True)),
     )  # fmt: skip
+
+
+def _when(spec: dict[str, Any], where: str) -> Condition:
+    try:
+        return parse(spec["when"], terms()) if "when" in spec else ALWAYS
+    except RuleError as error:
+        raise RuleError(f"{where}: {error}") from None
 
 
 def _topics(name: str) -> tuple[Topic, ...]:

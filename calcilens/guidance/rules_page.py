@@ -27,6 +27,9 @@ _TITLES = (
 )
 
 
+_OTHERS = ["Mechanisms", "Diseases", "Orders", "What follows from other facts", "Sources"]
+
+
 def rules_page() -> str:
     """Return the page as Markdown."""
     return "\n".join(_lines()) + "\n"
@@ -35,29 +38,46 @@ def rules_page() -> str:
 def _lines() -> Iterator[str]:
     book = rulebook()
     yield _HEAD
+    heads = [title for _, title, _ in _TITLES] + _OTHERS
+    yield from (*(f"- [{head}](#{head.lower().replace(' ', '-')})" for head in heads), "")
     for name, title, words in _TITLES:
-        yield from (f"## {title}", "", words, "")
+        yield from (f"## {title}", "", f"{words} {_in_file(name)}", "")
         yield from _table(getattr(book, name))
-    yield from ("## Mechanisms", "")
+    yield from ("## Mechanisms", "", _in_file("mechanisms"), "")
     for topic in book.mechanisms:
         yield from _topic(topic)
     yield from ("## Diseases", "")
     yield from (
         "The balance of the arguments orders the differential: *typical* counts 2, *fits* 1,",
         "for or against. Among equals tumours go first. The balance is no probability.",
+        _in_file("conditions"),
         "",
     )
     for topic in book.conditions:
         yield from _topic(topic)
-    yield from ("## Orders", "", "What is asked for, when, is on the page [Orders](orders.md).", "")
+    yield from ("## Orders", "", "What is asked for, when, is on the page [Orders](orders.md).")
+    yield from (_in_file("orders"), "")
     for kind in KINDS:
         yield from _order(kind)
-    yield from ("## What follows from other facts", "", "| fact | when |", "|---|---|")
+    yield from ("## What follows from other facts", "", _in_file("derived"), "")
+    yield from ("| fact | when |", "|---|---|")
     for rule in book.derived:
         yield _row(rule.say, _whole(rule.when))
-    yield from ("", "## Sources", "", "| document | title | by |", "|---|---|---|")
+    yield from (
+        "",
+        "## Sources",
+        "",
+        _in_file("sources"),
+        "",
+        "| document | title | by |",
+        "|---|---|---|",
+    )
     for key, spec in data("sources").items():
         yield _row(key, spec["title"], spec["by"])
+
+
+def _in_file(name: str) -> str:
+    return f"File: `{name}.yaml`."
 
 
 def _table(rules: tuple[Rule, ...]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from calcilens.errors import RuleError
 from calcilens.vocabulary import PATTERN_KEYS
 
 DAYS = "days"
@@ -43,11 +44,20 @@ class Term:
 
 @cache
 def data(name: str) -> Any:
-    """Return the content of a YAML file of rules/; not to be changed."""
+    """Return the content of a YAML file of rules/; not to be changed.
+
+    Raises:
+        RuleError: It is no YAML; the message says where.
+    """
     text = files("calcilens.guidance").joinpath("rules", f"{name}.yaml").read_text("utf-8")
     # The same loader in C, ten times as fast, where PyYAML was built with it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)  # noqa: S506 both are the safe one
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 both are the safe one
+    except yaml.YAMLError as error:
+        raise RuleError(
+            f"{name}.yaml: expected YAML, found {' '.join(str(error).split())}"
+        ) from None
 
 
 @cache
@@ -66,7 +76,7 @@ def terms() -> dict[str, Term]:
 def _terms(name: str, spec: dict[str, Any]) -> list[Term]:
     kind = next((k for k in ("flag", "choice", "number") if k in spec), "")
     if set(spec) - {kind, "label", "least", "most"}:
-        raise ValueError(f"terms.yaml, {name}: expected flag, choice or number, found {spec}")
+        raise RuleError(f"terms.yaml, {name}: expected flag, choice or number, found {spec}")
     label = spec["label"]
     if kind == "flag":
         since = Term(f"{name}.{DAYS}", f"days since: {label}", unit="days", most=MOST_DAYS)

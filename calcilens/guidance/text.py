@@ -108,5 +108,5 @@ def _worth(worth: Mapping[str, Any]) -> str:
     return (
         f"{worth['model']}, {worth['level']}: sensitivity {worth['sensitivity']:.0%}, specificity "
         f"{worth['specificity']:.0%} ({worth['on']}); at a prevalence of "
-        f"{worth['prevalence']:.3%} a flag is {right}"
+        f"{100 * worth['prevalence']:.4g} % a flag is {right}"
     )

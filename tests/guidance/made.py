@@ -14,7 +14,7 @@ DATES = st.sampled_from(["2026-06-01", "2026-05", "2026", "2025-11", "2024-02-29
 
 def _word(term: Term) -> st.SearchStrategy[Any]:
     if term.is_flag:
-        dated = st.fixed_dictionaries({"present": st.booleans(), "since": DATES})
+        dated = st.fixed_dictionaries({"present": st.just(True), "since": DATES})
         return st.booleans() | st.none() | dated
     if term.values:
         return st.sampled_from([*term.values, None])

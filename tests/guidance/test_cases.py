@@ -107,8 +107,15 @@ def test_an_age_may_be_in_months_or_days(age: Any, years: float) -> None:
         ({"laboratory": {"calcium": {"value": 9}}}, r"expected all of value, unit, found value"),
         ({"laboratory": {"gold": {"value": 9, "unit": "g/L"}}}, r"laboratory: expected some of"),
         ({"symptoms": {"itch": True}}, r"symptoms: expected some of .*, found 'itch'"),
-        ({"symptoms": {"pain": "yes"}}, r"symptoms\.pain: expected type"),
+        ({"symptoms": {"pain": "yes"}}, r"symptoms\.pain: expected true, false, or \{"),
+        ({"symptoms": {"swellng": True}}, r"found 'swellng' \(did you mean swelling\?\)"),
+        ({"lesion": {"site": "kne"}}, r"found \"kne\" \(did you mean knee\?\)"),
+        ({"patient": {"age": "old"}}, r"expected a number, or \{"),
         ({"symptoms": {"pain": {"since": "2024"}}}, r"expected all of present, found since"),
+        (
+            {"symptoms": {"pain": {"present": False, "since": "2024"}}},
+            r"symptoms\.pain: expected a date of what is present",
+        ),
         ({"date": "2026-02-30"}, r"date: expected a day of the calendar"),
         ({"date": "June"}, r"date: expected a date such as 2024"),
         (
@@ -131,8 +138,8 @@ def test_an_age_may_be_in_months_or_days(age: Any, years: float) -> None:
             {"lesion": {"depth": "deep", "compartment": "subcutaneous"}},
             r"lesion\.depth, lesion\.compartment: expected facts that go together",
         ),
-        ([], "expected type object"),
-        (3, "expected type object"),
+        ([], "expected an object"),
+        (3, "expected an object"),
     ],
 )
 def test_what_is_impossible_is_refused_by_its_field(case: Any, message: str) -> None:
@@ -145,6 +152,13 @@ def test_a_file_that_is_no_case_is_refused_by_its_name(tmp_path: Path, text: str
     file = tmp_path / "case.json"
     file.write_text(text)
     with pytest.raises(CaseError, match=r"^case\.json: expected "):
+        read_cases([file])
+
+
+def test_a_mistake_in_json_is_told_by_line_and_column(tmp_path: Path) -> None:
+    file = tmp_path / "case.json"
+    file.write_text('{\n  "date": "2026"\n  "patient": {}\n}')
+    with pytest.raises(CaseError, match=r"^case\.json: .*line 3, column 3"):
         read_cases([file])
 
 

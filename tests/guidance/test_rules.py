@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from calcilens.commands.console import guarded
+from calcilens.errors import RuleError
 from calcilens.guidance.conditions import ALWAYS, Condition, parse
 from calcilens.guidance.evaluate import guide
 from calcilens.guidance.facts import Fact, Facts, Origin, whole
-from calcilens.guidance.rulebook import Topic, rulebook
+from calcilens.guidance.rulebook import Topic, rulebook, rules_of
 from calcilens.guidance.terms import data, terms
 from calcilens.vocabulary import PATTERN_KEYS
 from tests.guidance.clauses import Clause, branches, clauses
@@ -170,3 +172,25 @@ def test_a_contradiction_is_found_through_derived_facts_and_bounds() -> None:
 def test_a_word_that_is_not_a_term_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a term of terms\.yaml"):
         condition({"lesion.colour": "red"})
+
+
+RULE = {"id": "r1", "when": {"symptoms.pain": True}, "say": "x", "source": "000: Imaging Approach"}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "found"),
+    [
+        ({"when": {"symptoms.pian": True}}, "symptoms.pian"),
+        ({"when": {"lesion.pattern": "stipled"}}, "stipled"),
+        ({"source": "000: Imaging Aproach"}, "Imaging Aproach"),
+        ({"for": "typcal"}, "typcal"),
+    ],
+)
+def test_a_mistyped_rule_is_one_line_with_its_file_and_id(
+    mistake: dict[str, Any], found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rules_of([RULE], "concern")[0].id == "r1"
+    assert guarded(lambda: rules_of([RULE | mistake], "concern")) == RuleError.exit_code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("calcilens: concern.yaml, r1: ")
+    assert found in line

@@ -28,3 +28,13 @@ def test_it_has_every_rule_with_its_words_and_sources() -> None:
 
 def test_it_names_every_document() -> None:
     assert all(f"| {key} | " in rules_page() for key in data("sources"))
+
+
+def test_it_begins_with_its_contents_and_names_the_file_of_each_part() -> None:
+    first, *parts = rules_page().split("\n## ")
+    heads = [part.partition("\n")[0] for part in parts]
+    links = [line.split("](")[0] for line in first.splitlines() if line.startswith("- [")]
+    assert links == [f"- [{head}" for head in heads]
+    for part in parts:
+        name = part.partition("File: `")[2].partition(".yaml`")[0]
+        assert data(name)
