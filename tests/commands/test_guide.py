@@ -96,6 +96,8 @@ def test_the_page_is_one_file_without_anything_from_elsewhere(case: Path, tmp_pa
     page = html.unescape((tmp_path / "page.html").read_text())
     assert "Tumoral calcinosis of kidney failure" in page
     assert "default-src 'none'" in page
+    assert '<th scope="row">applies</th>' in page
+    assert "avoided" not in page
     assert "http" not in page.replace("http-equiv", "")
 
 
