@@ -17,7 +17,7 @@ _VOXELS = 200_000
 """About as many voxels of an outline are looked at: every so-manieth of a large one."""
 _SHELL_MM, _SHELLS = 1.0, 8
 _LEAST_DEPTH_MM = 2.5
-_SURFACE, _CLOSED, _OTHER = 1 / 8, 0.85, 0.05
+_SURFACE, _CLOSED, _OTHER = 1 / 8, 0.9, 0.05
 """Share of the depth that is surface; of the surface that has mineral under it, and of the inside
 that is bone or another lesion, for rim and centre to be told."""
 _ZONAL, _REVERSE, _LEAST_HU = 1.5, 0.6, 20.0
