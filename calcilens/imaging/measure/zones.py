@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from calcilens.imaging.measure.lesion import Float, Lesion
+from calcilens.imaging.anatomy import Mask
+from calcilens.imaging.measure.lesion import Float, Lesion, Part
 from calcilens.imaging.measure.measurement import Measurement
 from calcilens.imaging.measure.mineral import Mineral
 
@@ -50,7 +51,7 @@ class Inside:
     depth: Float
     hu: Float
     rise: Float
-    dense: NDArray[np.bool_]
+    dense: Mask
     closed: float
     other: float
     step: float
@@ -73,25 +74,49 @@ def measure_zones(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
 
 def _inside(lesion: Lesion, mineral: Mineral) -> Inside | None:
     """Return what lies within the outline; None where that is thinner than the voxels looked at."""
+    cut, at, step = _lattice(lesion, mineral)
+    depth = _depth(at.reshape(-1, 3) * lesion.spacing, mineral.border_mm).reshape(at.shape[:3])
+    own = (depth > 0) & ~mineral.other[cut]
+    if not own.any():
+        return None
+    dense = mineral.over[cut] > 0
+    return Inside(
+        depth[own],
+        lesion.volume.hu[mineral.part][cut][own].astype(np.float64),
+        mineral.rise[cut][own].astype(np.float64),
+        dense[own],
+        closed=_closed(np.where(own, depth, 0.0), dense, step),
+        other=float(1 - own.sum() / (depth > 0).sum()),
+        step=float(step.max()),
+    )
+
+
+def _lattice(lesion: Lesion, mineral: Mineral) -> tuple[Part, NDArray[np.int64], Float]:
+    """Return the voxels that are looked at.
+
+    Returns:
+        What they are of the mineral's part; (Z, Y, X, 3) their indices in the volume; and (3,)
+        their distances, mm.
+    """
     border, start = mineral.border_mm, np.array([s.start for s in mineral.part])
     room = np.ptp(border, axis=0)
     stride = np.maximum(1, (room.prod() / _VOXELS) ** (1 / 3) // lesion.spacing).astype(int)
     low = np.floor(border.min(0) / lesion.spacing - start).astype(int).clip(0)
     high = np.ceil(border.max(0) / lesion.spacing - start).astype(int) + 1
-    cut = tuple(slice(*ends) for ends in zip(low, high, stride, strict=True))
-    at = np.stack(np.indices(mineral.rise[cut].shape), -1) * stride + low + start
-    depth = _depth(at.reshape(-1, 3) * lesion.spacing, border).reshape(at.shape[:3])
-    own = (depth > 0) & ~mineral.other[cut]
-    if not own.any():
-        return None
-    dense, step = mineral.over[cut] > 0, stride * lesion.spacing
-    surface = own & (depth <= max(0.75 * step.max(), _SURFACE * depth[own].max()))
+    z, y, x = (slice(*ends) for ends in zip(low, high, stride, strict=True))
+    shape = mineral.rise[z, y, x].shape
+    at = np.moveaxis(np.indices(shape), 0, -1) * stride + low + start
+    return (z, y, x), at, stride * lesion.spacing
+
+
+def _closed(depth: Float, dense: Mask, step: Float) -> float:
+    """Return the share of the surface under which mineral lies within a third of the depth."""
+    deepest = float(depth.max())
+    surface = (depth > 0) & (depth <= max(0.75 * step.max(), _SURFACE * deepest))
+    if not surface.any():
+        return 0.0
     away = np.asarray(ndimage.distance_transform_edt(~dense, sampling=step))
-    closed = float((away[surface] <= depth[own].max() / 3).mean()) if surface.any() else 0.0
-    hu = lesion.volume.hu[mineral.part][cut].astype(np.float64)
-    rise, other = mineral.rise[cut].astype(np.float64), 1 - own.sum() / (depth > 0).sum()
-    values = (field[own] for field in (depth, hu, rise, dense))
-    return Inside(*values, closed, float(other), float(step.max()))
+    return float((away[surface] <= deepest / 3).mean())
 
 
 def _depth(points: Float, border: Float) -> Float:

@@ -26,7 +26,7 @@ from tests.strategies import rotations
 
 SPACING = (1.0, 0.7, 0.7)
 SPACINGS = [(0.6, 0.5, 0.5), (1.0, 0.7, 0.7), (2.0, 0.6, 0.6), (3.0, 0.8, 0.8)]
-NONE = np.zeros(3)
+NONE, ASIDE = np.zeros(3), np.array([0, 0, 6.0])
 
 
 def opened(solid: Inside, gaps: int, width: float) -> Inside:
@@ -139,7 +139,7 @@ def test_large_lesions_of_which_not_every_voxel_is_read_have_the_same_ratio(
     "form",
     [
         lambda p: shell(9.0, 7.0)(p) & (p[..., 1] > 0),
-        lambda p: ball(3.0)(p - [0, 0, 6.0]) | ball(3.0)(p + [0, 0, 6.0]),
+        lambda p: ball(3.0)(p - ASIDE) | ball(3.0)(p + ASIDE),
         lambda p: box((18.0, 18.0, 2.0))(p) | box((18.0, 2.0, 18.0))(p),
     ],
 )
