@@ -79,3 +79,8 @@ class NodeOptions:
             attempts=self.tries, longest_s=self.longest_wait_s, timeout_s=self.timeout_s
         )
         return Node(checked_title(self.title, "--ae-title"), Tls(*self.tls), patience, self.move)
+
+
+def objects(count: int) -> str:
+    """Return how many objects, in words."""
+    return f"{count} object{'' if count == 1 else 's'}"

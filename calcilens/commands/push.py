@@ -13,6 +13,7 @@ from calcilens.commands.archive_options import (
     ca_option,
     cert_option,
     key_option,
+    objects,
     retries_option,
     timeout_option,
     title_option,
@@ -51,6 +52,7 @@ def push(
     tls_ca: Path | None = ca_option(),
     tls_cert: Path | None = cert_option(),
     tls_key: Path | None = key_option(),
+    force: bool = typer.Option(False, "--force", help="Send again what was sent before."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be sent; send nothing."),
     as_json: bool = typer.Option(False, "--json", help="Print the result for a program."),
 ) -> None:
@@ -84,10 +86,10 @@ def push(
             opened, ledger, node.patience, tell=say,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-        plan = job.plan(files)
+        plan = job.plan(files, force=force)
         pushed = None if dry_run else job.send(plan)
     if pushed is None:
-        say(f"{len(plan.due)} objects to send, {len(plan.known)} sent before; nothing was sent")
+        say(f"{objects(len(plan.due))} to send, {len(plan.known)} sent before; nothing was sent")
     else:
         _say(pushed)
     if as_json:
@@ -99,14 +101,16 @@ def push(
 def _say(pushed: Pushed) -> None:
     for refused in pushed.refused:
         say(f"refused: object {refused.file.instance.sop_uid}: {refused.why}")
-    before = f", {pushed.known} were sent before" if pushed.known else ""
-    total = pushed.sent + pushed.known
-    held = (
-        "it cannot say what it holds"
-        if pushed.verified is None
-        else (f"it lists {pushed.verified} of {total}")
-    )
-    say(f"the archive took {pushed.sent} objects{before}; {held}")
+    before = f", {pushed.known} sent before" if pushed.known else ""
+    say(f"the archive took {objects(pushed.sent)}{before}; {_held(pushed)}")
+
+
+def _held(pushed: Pushed) -> str:
+    """Say what the archive is known to hold; what was sent before is no proof."""
+    if pushed.verified is not None:
+        return f"it lists {pushed.verified} of {pushed.sent + pushed.known}"
+    again = "; --force sends again what was sent before" if pushed.known else ""
+    return f"it cannot be asked what it holds{again}"
 
 
 def _facts(

@@ -88,6 +88,26 @@ def test_a_file_that_is_no_dicom_is_told_and_the_others_are_sent(
     assert not any(secret in shown.out + shown.err for secret in SECRETS)
 
 
+def test_what_was_sent_before_is_no_proof_and_the_line_says_how_to_send_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct_study(tmp_path / "in", planes=1)
+    archive = FakeArchive(finds=False)
+    with archive.serving() as address:
+        assert app("push", tmp_path / "in", address) == 0
+        first = capsys.readouterr().err
+        assert app("push", tmp_path / "in", address) == 0
+        second = capsys.readouterr().err
+        assert app("push", tmp_path / "in", address, "--force") == 0
+    held = "it cannot be asked what it holds"
+    assert first == f"the archive took 1 object; {held}\n"
+    assert second == (
+        f"the archive took 0 objects, 1 sent before; {held}; "
+        "--force sends again what was sent before\n"
+    )
+    assert len(archive.taken) == 2
+
+
 @pytest.mark.parametrize(
     ("file", "words"),
     [

@@ -20,7 +20,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AssociationSocket
 
-from calcilens.errors import ArchiveError, Unreachable
+from calcilens.errors import ArchiveError, NotOffered, Unreachable
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Node
 from calcilens.inference.network.credentials import DISTRUSTED
@@ -109,6 +109,7 @@ def associate(
 
     Raises:
         ArchiveError: The archive refuses it.
+        NotOffered: It knows none of the services.
         Unreachable: There is no answer, or it has no time for us now.
     """
     tls = (node.tls.client(), address.host) if address.tls else None
@@ -127,7 +128,7 @@ def associate(
     if found.is_established:
         return found
     if found.rejected_contexts:
-        raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
+        raise NotOffered(f"{address}: the archive offers none of the services that are needed")
     if why := vars(found).get("distrusted"):
         raise ArchiveError(f"{address}: {DISTRUSTED}: {why}")
     said = found.acceptor.primitive

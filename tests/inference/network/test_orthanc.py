@@ -91,8 +91,8 @@ def test_a_study_goes_in_and_results_come_back_bit_for_bit(
 
     ran(tmp_path, "predict", tmp_path / "study", "-o", tmp_path / "out", "--formats", "json,seg")
     results = tmp_path / "out" / uid / "dicom"
-    assert "took 1 objects" in ran(tmp_path, "push", results, address)
-    assert "took 0 objects, 1 were sent before" in ran(tmp_path, "push", results, address)
+    assert "took 1 object;" in ran(tmp_path, "push", results, address)
+    assert "took 0 objects, 1 sent before" in ran(tmp_path, "push", results, address)
     wanted = contents(tmp_path / "in") | contents(results)
     assert held(archive, tmp_path) == wanted
     ways: dict[str, tuple[object, ...]] = {

@@ -41,13 +41,18 @@ def files(tmp_path: Path) -> list[ObjectFile]:
 
 
 def push(
-    address: DimseAddress, files: list[ObjectFile], tmp_path: Path, node: Node = NODE
+    address: DimseAddress,
+    files: list[ObjectFile],
+    tmp_path: Path,
+    node: Node = NODE,
+    *,
+    force: bool = False,
 ) -> tuple[Pushed, list[str]]:
     told: list[str] = []
     ledger = Ledger(tmp_path / "ledger.sqlite", "FAKE")
     with open_archive(address, node) as archive, ledger:
         job = Push(archive, ledger, node.patience, tell=told.append)
-        return job.send(job.plan(files)), told
+        return job.send(job.plan(files, force=force)), told
 
 
 def pull(address: DimseAddress, files: list[ObjectFile], out: Path) -> tuple[Pulled, list[str]]:
@@ -153,17 +158,36 @@ def test_what_an_archive_has_lost_is_sent_again(files: list[ObjectFile], tmp_pat
     assert pushed.verified == 4
 
 
-def test_an_archive_that_cannot_be_asked_gets_nothing_twice(
+def test_an_archive_that_cannot_be_asked_gets_nothing_twice_unless_it_is_wanted(
     files: list[ObjectFile], tmp_path: Path
 ) -> None:
     archive = FakeArchive(finds=False)
     with archive.serving() as address:
         first, _ = push(address, files, tmp_path)
         second, told = push(address, files, tmp_path)
+        assert sorted(archive.taken) == uids(files)
+        third, _ = push(address, files, tmp_path, force=True)
     assert (first.sent, first.verified) == (6, None)
-    assert (second.sent, second.known) == (0, 6)
-    assert sorted(archive.taken) == uids(files)
-    assert "cannot be asked" in told[0]
+    assert (second.sent, second.known, third.sent) == (0, 6, 6)
+    assert sorted(archive.taken) == sorted(2 * uids(files))
+    assert told == []  # a node that only takes objects is no trouble
+
+
+def test_an_archive_that_refuses_to_say_what_it_holds_is_told_of_once(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = Secretive(files=files)
+    with archive.serving() as address:
+        push(address, files, tmp_path)
+        _, told = push(address, files, tmp_path)
+    assert [line.split(": ")[0] for line in told] == ["what the archive holds cannot be asked"]
+
+
+class Secretive(FakeArchive):
+    """Refuses all queries."""
+
+    def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        yield 0xC000, None
 
 
 def test_a_slow_archive_is_left_after_the_timeout(files: list[ObjectFile], tmp_path: Path) -> None:
