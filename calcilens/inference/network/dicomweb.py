@@ -32,6 +32,8 @@ _REFERENCED = "00081155"
 _NOT_IT = (400, 409, 413, 415, 422)
 """Answers that refuse an object, and say nothing of others."""
 _NOT_THERE = (404, 406, 410)
+_NO_SERVICE = (404, 405)
+_SERVICE, _PATH = "a DICOMweb service", "check the path of the URL"
 _OVERLOADED = {408, 425, 429, 500, 502, 503, 504, 507}
 _FULL = range(0xA700, 0xA800)
 _DUPLICATE = 0x0111
@@ -102,7 +104,7 @@ class WebArchive:
             "POST", "/studies", data=message, headers=headers, allow_redirects=False
         ) as answer:
             if answer.status_code not in _NOT_IT:
-                _check(answer)
+                self._check_service(answer)
             return _refusal(answer, file.instance.sop_uid)
 
     def _all(self, path: str, asked: dict[str, str], key: str) -> list[dict[str, Any]]:
@@ -120,13 +122,26 @@ class WebArchive:
 
     def _query(self, path: str, asked: dict[str, str]) -> list[dict[str, Any]]:
         with self._asked("GET", path, params=asked, headers={"Accept": _JSON}) as answer:
-            if answer.status_code == 204 or (answer.status_code == 404 and path != "/studies"):
+            if answer.status_code == 204:
                 return []
-            _check(answer)
-            rows = _json(answer)
-        if not isinstance(rows, list):
-            raise ArchiveError(f"{self._url}: expected a list of DICOM JSON, found something else")
+            nothing = answer.status_code == 404 and path != "/studies"
+            if not nothing:
+                self._check_service(answer)
+                rows = _json(answer)
+        if nothing:  # there is no such study, or there is no service at all
+            self._query("/studies", {"limit": "1"})
+            return []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            found = "something else than a list of DICOM JSON"
+            raise ArchiveError(compose(_SERVICE, found, where=self._url, fix=_PATH))
         return rows
+
+    def _check_service(self, answer: requests.Response) -> None:
+        """Say of an address that knows none of our requests that it is the wrong one."""
+        if answer.status_code in _NO_SERVICE:
+            said = f"{answer.status_code} {answer.reason}"
+            raise ArchiveError(f"no DICOMweb service at {self._url}: {said}; {_PATH}")
+        _check(answer)
 
     @contextmanager
     def _asked(self, method: str, path: str, **how: Any) -> Iterator[requests.Response]:
@@ -139,7 +154,7 @@ class WebArchive:
         except requests.exceptions.SSLError as error:
             raise _tls_error(self._url, error) from error
         except (ValueError, requests.exceptions.TooManyRedirects) as error:  # where it sends us
-            raise ArchiveError(f"{self._url}: expected a DICOMweb service, found none") from error
+            raise ArchiveError(compose(_SERVICE, "none", where=self._url, fix=_PATH)) from error
         except requests.RequestException as error:
             raise Unreachable(f"{self._url}: {_trouble(error)}") from error
 
@@ -202,9 +217,8 @@ def _json(answer: requests.Response) -> Any:
     try:
         return answer.json()
     except (ValueError, RecursionError) as error:
-        raise ArchiveError(
-            f"{answer.url.split('?')[0]}: expected JSON, found something else"
-        ) from error
+        where = answer.url.split("?")[0]
+        raise ArchiveError(compose("JSON", "something else", where=where, fix=_PATH)) from error
 
 
 def _first(row: Any, tag: str) -> str:
