@@ -30,7 +30,11 @@ from calcilens.commands.console import (
 from calcilens.errors import InputError, compose
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from calcilens.imaging.records import Skipped
+    from calcilens.inference.network.address import Address
+    from calcilens.inference.network.objects import ObjectFile
     from calcilens.inference.network.push import Pushed
 
 
@@ -87,6 +91,7 @@ def push(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
         plan = job.plan(files, force=force)
+        _say_padded(address, plan.due)
         pushed = None if dry_run else job.send(plan)
     if pushed is None:
         say(f"{objects(len(plan.due))} to send, {len(plan.known)} sent before; nothing was sent")
@@ -96,6 +101,19 @@ def push(
         due = [f.instance.sop_uid for f in plan.due]
         print_json(_facts(str(address), due, pushed, skipped))
     raise typer.Exit(_code(pushed, len(files), skipped))
+
+
+def _say_padded(address: Address, due: Sequence[ObjectFile]) -> None:
+    """Say which objects do not go out as they are; by DICOMweb the bytes of all pass as they are."""
+    from calcilens.inference.network.address import DimseAddress
+    from calcilens.inference.network.fragments import has_odd_fragments
+
+    for file in due if isinstance(address, DimseAddress) else ():
+        if has_odd_fragments(file):
+            uid = file.instance.sop_uid
+            say(
+                f"object {uid}: its pixels have fragments of odd length; sent with a zero byte each"
+            )
 
 
 def _say(pushed: Pushed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -21,6 +22,7 @@ from calcilens.inference.network.entity import (
     contexts_of,
     status_of,
 )
+from calcilens.inference.network.fragments import has_odd_fragments, padded
 from calcilens.inference.network.objects import Instance, ObjectFile
 from calcilens.inference.network.retrieve import retrieve
 
@@ -98,12 +100,13 @@ class DimseArchive:
         implicit = (pair[0], str(ImplicitVRLittleEndian))
         if pair not in accepted and (implicit not in accepted or not _rewritable(pair[1])):
             return f"the archive takes no {UID(pair[0]).name} in {UID(pair[1]).name}"
-        content = file.path if pair in accepted else dcmread(file.path)
+        content = _content(file) if pair in accepted else dcmread(file.path)
         if not association.is_established:
             raise Unreachable(f"{self._address}: the archive broke off")
-        status = status_of(association.send_c_store(content), self._address)
+        uid = file.instance.sop_uid
+        answer = association.send_c_store(content)
+        status = status_of(answer, f"{self._address}: object {uid}")
         if status in _BUSY:
-            uid = file.instance.sop_uid
             raise Unreachable(f"{self._address}: no room or time for object {uid} (0x{status:04X})")
         return None if status in _TAKEN else f"the archive refuses it (0x{status:04X})"
 
@@ -142,6 +145,11 @@ def _text(row: Dataset, keyword: str) -> str:
 def _has(row: Dataset, modality: str) -> bool:
     named = row.get("ModalitiesInStudy") or []
     return not modality or not named or modality in ([named] if isinstance(named, str) else named)
+
+
+def _content(file: ObjectFile) -> Path | Dataset:
+    """Return what is sent: the bytes of the file, unless other ends could not read them."""
+    return padded(file) if has_odd_fragments(file) else file.path
 
 
 def _rewritable(syntax: str) -> bool:

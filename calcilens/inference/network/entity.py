@@ -159,12 +159,12 @@ def contexts_of(pairs: Sequence[tuple[str, str]]) -> list[PresentationContext]:
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
 
-def status_of(answer: Dataset | None, address: DimseAddress) -> int:
-    """Return the status of a DIMSE answer.
+def status_of(answer: Dataset | None, where: DimseAddress | str) -> int:
+    """Return the status of a DIMSE answer; `where` is said before what is wrong with it.
 
     Raises:
         Unreachable: There was none.
     """
     if answer is None or "Status" not in answer:
-        raise Unreachable(f"{address}: the archive broke off, or does not answer in time")
+        raise Unreachable(f"{where}: the archive broke off, or does not answer in time")
     return cast(int, answer.Status)
