@@ -104,7 +104,7 @@ def push(
 
 
 def _say_padded(address: Address, due: Sequence[ObjectFile]) -> None:
-    """Say which objects do not go out as they are; by DICOMweb the bytes of all pass as they are."""
+    """Say which objects do not go out as they are; by DICOMweb all do."""
     from calcilens.inference.network.address import DimseAddress
     from calcilens.inference.network.fragments import has_odd_fragments
 

@@ -33,10 +33,18 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "said"),
     [
         (("pull", AWAY, "1.2"), "expected --out FOLDER, found none"),
-        (("pull", AWAY, "-o", "x"), "expected STUDY_UID, or --date and --modality, found none"),
+        (
+            ("pull", AWAY, "-o", "x"),
+            "expected STUDY_UID, or one or more of --date, --modality, --patient-id, ",
+        ),
         (("pull", AWAY, "1.2", "--modality", "CT", "-o", "x"), "found both"),
         (("pull", AWAY, "../x", "-o", "x"), "STUDY_UID: expected a study UID"),
         (("pull", AWAY, "--date", "2025", "-o", "x"), "--date: expected YYYYMMDD"),
+        (("pull", AWAY, "--patient-id", "A*", "-o", "x"), "--patient-id: expected at most 64"),
+        (
+            ("pull", AWAY, "--accession", "A\\B", "-o", "x"),
+            "without backslash, * and ?, found others",
+        ),
         (("pull", "nowhere", "1.2", "-o", "x"), "ARCHIVE: expected AETITLE@host:port"),
         (("push", ".", "http://[::1/x"), "ARCHIVE: expected AETITLE@host:port"),
         (("push", ".", AWAY, "--ae-title", "X" * 17), "--ae-title: expected an AE title"),

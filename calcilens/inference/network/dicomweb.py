@@ -18,7 +18,7 @@ from requests.auth import HTTPBasicAuth
 
 from calcilens.errors import ArchiveError, Unreachable, UsageError, compose
 from calcilens.inference.network.address import WebAddress
-from calcilens.inference.network.archive import Filters, Node, Refused, Store
+from calcilens.inference.network.archive import Filters, Listed, Node, Refused, Store
 from calcilens.inference.network.credentials import DISTRUSTED, read_secret
 from calcilens.inference.network.multipart import FileMessage, only_part
 from calcilens.inference.network.objects import Instance, ObjectFile
@@ -27,6 +27,7 @@ _WADO = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _JSON = "application/dicom+json"
 _CHUNK = 1 << 18
 _STUDY, _SERIES, _SOP, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
+_DATE, _MODALITIES, _PATIENT, _ACCESSION = "00080020", "00080061", "00100020", "00080050"
 _FAILED, _TAKEN, _REASON = "00081198", "00081199", "00081197"
 _REFERENCED = "00081155"
 _NOT_IT = (400, 409, 413, 415, 422)
@@ -55,11 +56,14 @@ class WebArchive:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def studies(self, filters: Filters) -> list[str]:
-        """Return the UIDs of the studies that fit."""
-        asked = {"StudyDate": filters.date, "ModalitiesInStudy": filters.modality}
-        rows = self._all("/studies", {k: v for k, v in asked.items() if v}, _STUDY)
-        return [_first(row, _STUDY) for row in rows]
+    def studies(self, filters: Filters) -> list[Listed]:
+        """Return the studies that fit."""
+        rows = self._all("/studies", {k: v for k, v in filters.keys().items() if v}, _STUDY)
+        return [
+            Listed(_first(row, _STUDY), _first(row, _DATE), _modalities(row))
+            for row in rows
+            if filters.fit(_modalities(row), _first(row, _PATIENT), _first(row, _ACCESSION))
+        ]
 
     def instances(self, study_uid: str) -> list[Instance]:
         """Return what the archive holds of a study."""
@@ -224,6 +228,10 @@ def _json(answer: requests.Response) -> Any:
 def _first(row: Any, tag: str) -> str:
     value = _items(row, tag)
     return str(value[0]) if value else ""
+
+
+def _modalities(row: Any) -> tuple[str, ...]:
+    return tuple(map(str, _items(row, _MODALITIES)))
 
 
 def _number(item: Any) -> int:

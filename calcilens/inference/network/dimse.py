@@ -14,7 +14,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
-from calcilens.inference.network.archive import Filters, Node, Refused, Store
+from calcilens.inference.network.archive import Filters, Listed, Node, Refused, Store
 from calcilens.inference.network.entity import (
     FIND,
     associate,
@@ -47,13 +47,15 @@ class DimseArchive:
     def __exit__(self, *_: object) -> None:
         """Every association ends with the work that it was opened for."""
 
-    def studies(self, filters: Filters) -> list[str]:
-        """Return the UIDs of the studies that fit."""
-        asked = {"StudyDate": filters.date, "ModalitiesInStudy": filters.modality}
+    def studies(self, filters: Filters) -> list[Listed]:
+        """Return the studies that fit."""
         with self._open([build_context(FIND)]) as association:
-            rows = self._find(association, "STUDY", {"StudyInstanceUID": "", **asked})
-        # An archive need not match by modality, and then answers with all studies
-        return [_text(r, "StudyInstanceUID") for r in rows if _has(r, filters.modality)]
+            rows = self._find(association, "STUDY", filters.keys())
+        return [
+            Listed(_text(r, "StudyInstanceUID"), _text(r, "StudyDate"), _modalities(r))
+            for r in rows
+            if filters.fit(_modalities(r), _text(r, "PatientID"), _text(r, "AccessionNumber"))
+        ]
 
     def instances(self, study_uid: str) -> list[Instance]:
         """Return what the archive holds of a study."""
@@ -142,9 +144,9 @@ def _text(row: Dataset, keyword: str) -> str:
     return str(row.get(keyword) or "")
 
 
-def _has(row: Dataset, modality: str) -> bool:
-    named = row.get("ModalitiesInStudy") or []
-    return not modality or not named or modality in ([named] if isinstance(named, str) else named)
+def _modalities(row: Dataset) -> tuple[str, ...]:
+    named = row.get("ModalitiesInStudy") or ()
+    return (named,) if isinstance(named, str) else tuple(map(str, named))
 
 
 def _content(file: ObjectFile) -> Path | Dataset:

@@ -16,7 +16,7 @@ from pynetdicom.events import Event
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
-from calcilens.inference.network.archive import Filters, Node, open_archive
+from calcilens.inference.network.archive import Filters, Listed, Node, open_archive
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.pull import Pull, Pulled
@@ -284,6 +284,23 @@ def test_an_archive_without_c_get_is_one_line_that_names_c_move(
         pull(address, files, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("filters", "fits"),
+    [
+        (Filters(), True),
+        (Filters(modality="CT"), True),
+        (Filters(modality="DX"), False),
+        (Filters(patient_id="one-7"), True),
+        (Filters(patient_id="ONE"), False),
+        (Filters(accession="A2"), True),  # the answer does not name it
+    ],
+)
+def test_a_study_of_another_patient_is_left_out_though_an_archive_gives_all(
+    filters: Filters, fits: bool
+) -> None:
+    assert filters.fit(("CT", "SR"), "ONE-7", "") is fits
+
+
 class Forgetful(FakeArchive):
     """Answers queries without the UIDs that were asked for."""
 
@@ -300,7 +317,7 @@ def test_an_archive_that_names_nothing_is_one_line(files: list[ObjectFile], tmp_
     ):
         pull(address, files, tmp_path / "out")
     with Forgetful().serving() as address, open_archive(address, NODE) as archive:
-        assert archive.studies(Filters("20250102")) == [""]
+        assert archive.studies(Filters("20250102")) == [Listed("")]
 
 
 @pytest.mark.parametrize("uid", ["", "../evil", "1.2\0"])
