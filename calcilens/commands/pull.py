@@ -12,9 +12,11 @@ import typer
 
 from calcilens.commands.archive_options import (
     ARCHIVE,
+    SECRETS,
     NodeOptions,
     ca_option,
     cert_option,
+    hush,
     key_option,
     objects,
     retries_option,
@@ -45,7 +47,7 @@ _CHOICE = "STUDY_UID, or one or more of --date, --modality, --patient-id, --acce
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("pull", cls=PlainCommand)(pull)
+    app.command("pull", cls=PlainCommand, epilog=SECRETS)(pull)
 
 
 def pull(
@@ -104,6 +106,7 @@ def pull(
     move = None if move_port is None else (bind, move_port)
     options = NodeOptions(title, timeout, tries, (tls_ca, tls_cert, tls_key), move)
     node = options.node()
+    hush()
     with open_archive(address, node) as opened:
         found = list(dict.fromkeys(studies or [])) or [s.uid for s in _look(opened, filters, node)]
         if not found:

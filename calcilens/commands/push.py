@@ -9,9 +9,11 @@ import typer
 
 from calcilens.commands.archive_options import (
     ARCHIVE,
+    SECRETS,
     NodeOptions,
     ca_option,
     cert_option,
+    hush,
     key_option,
     objects,
     retries_option,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("push", cls=PlainCommand)(push)
+    app.command("push", cls=PlainCommand, epilog=SECRETS)(push)
 
 
 def push(
@@ -75,9 +77,10 @@ def push(
 
     address = parse_address(archive)
     node = NodeOptions(title, timeout, tries, (tls_ca, tls_cert, tls_key)).node()
+    hush()
     files, skipped = find_objects(paths)
     for left in skipped:
-        say(f"left out: {left.what}: {left.reason}")
+        say(f"left out: {left.reason}")
     if not files:
         raise InputError(compose("DICOM files", "none", where=", ".join(map(str, paths))))
     with (

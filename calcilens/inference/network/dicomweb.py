@@ -264,4 +264,8 @@ def _trouble(error: requests.RequestException) -> str:
         return "the archive does not answer in time"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the archive broke off"
-    return "the archive cannot be reached, or broke off"
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+        cause = cause.__context__
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    return f"the archive cannot be reached{f': {reason}' if reason else ', or broke off'}"

@@ -23,7 +23,7 @@ from calcilens.inference.network.entity import (
     status_of,
 )
 from calcilens.inference.network.fragments import has_odd_fragments, padded
-from calcilens.inference.network.objects import Instance, ObjectFile
+from calcilens.inference.network.objects import Instance, ObjectFile, is_uid
 from calcilens.inference.network.retrieve import retrieve
 
 _PENDING = (0xFF00, 0xFF01)
@@ -63,7 +63,7 @@ class DimseArchive:
             study = {"StudyInstanceUID": study_uid}
             series = self._find(association, "SERIES", {**study, "SeriesInstanceUID": ""})
             return [
-                Instance(study_uid, uid, _text(row, "SOPInstanceUID"), _text(row, "SOPClassUID"))
+                Instance(study_uid, uid, _text(row, "SOPInstanceUID"), _class(row))
                 for uid in (_text(s, "SeriesInstanceUID") for s in series)
                 for row in self._find(
                     association,
@@ -142,6 +142,12 @@ class DimseArchive:
 
 def _text(row: Dataset, keyword: str) -> str:
     return str(row.get(keyword) or "")
+
+
+def _class(row: Dataset) -> str:
+    """Return the SOP class; what is no UID could not be asked for, and counts as not said."""
+    text = _text(row, "SOPClassUID")
+    return text if is_uid(text) else ""
 
 
 def _modalities(row: Dataset) -> tuple[str, ...]:

@@ -171,7 +171,10 @@ def _queries(wanted: Sequence[Instance]) -> Iterator[Dataset]:
 
 def _by_class(wanted: Sequence[Instance]) -> Iterator[list[Instance]]:
     """Yield objects of so few classes that one association can hold them."""
-    classes = sorted({w.sop_class_uid for w in wanted})
+    unnamed = [w for w in wanted if not w.sop_class_uid]
+    if unnamed:  # alone: the usual classes fill an association
+        yield unnamed
+    classes = sorted({w.sop_class_uid for w in wanted} - {""})
     for start in range(0, len(classes), _CLASSES):
         some = set(classes[start : start + _CLASSES])
         yield [w for w in wanted if w.sop_class_uid in some]

@@ -239,6 +239,11 @@ def test_json_of_any_shape_is_one_line(said: str, files: list[ObjectFile], tmp_p
     assert "\n" not in str(caught.value)
 
 
+def test_a_connection_that_is_refused_says_so(files: list[ObjectFile], tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="cannot be reached: Connection refused"):
+        push(WebAddress("http://127.0.0.1:9/dicom-web"), files, tmp_path)
+
+
 @pytest.mark.parametrize("status", [404, 405])
 def test_a_wrong_path_is_told_apart_from_a_study_that_is_not_there(
     status: int, files: list[ObjectFile], tmp_path: Path

@@ -137,6 +137,17 @@ def test_studies_are_found_by_numbers_that_are_never_shown(
     assert "TWO-88" not in (tmp_path / "commands.log").read_text()
 
 
+def test_a_port_that_the_archive_does_not_send_to_is_named(
+    archive: Orthanc, tmp_path: Path
+) -> None:
+    files = ct_study(tmp_path / "in", planes=1)
+    ran(tmp_path, "push", tmp_path / "in", archive.web)
+    words = (archive.dimse, files[0].instance.study_uid, "-o", tmp_path / "out")
+    assert start(tmp_path, "pull", *words, "--move-port", MOVE + 1, "--tries", 1).wait(60) == 1
+    told = (tmp_path / "pull.log").read_text()
+    assert f"list of modalities must have 'CALCILENS' at 127.0.0.1, port {MOVE + 1}" in told
+
+
 class Listener:
     """`calcilens listen` beside the archive, killed and started again."""
 

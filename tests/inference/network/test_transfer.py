@@ -301,6 +301,22 @@ def test_a_study_of_another_patient_is_left_out_though_an_archive_gives_all(
     assert filters.fit(("CT", "SR"), "ONE-7", "") is fits
 
 
+class Vague(FakeArchive):
+    """Names the class of every other object by what is no UID."""
+
+    def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        for number, (status, row) in enumerate(super()._find(event)):
+            if row is not None and "SOPClassUID" in row and number % 2:
+                row.add_new("SOPClassUID", "LO", "CT image")
+            yield status, row
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_class_that_is_no_uid_counts_as_not_said(files: list[ObjectFile], tmp_path: Path) -> None:
+    with Vague(files=files).serving() as address:
+        assert pull(address, files, tmp_path / "out")[0].fetched == 6
+
+
 class Forgetful(FakeArchive):
     """Answers queries without the UIDs that were asked for."""
 
