@@ -42,7 +42,7 @@ def guide(
         False, "--rules", help="Print every rule with its source, as Markdown, and leave."
     ),
 ) -> None:
-    """Say what the clinical rules make of a case, each statement with its source.
+    """Say what the clinical rules make of a case, with sources.
 
     Concerning features, mechanism, differential, next steps, pitfalls, and what is not known.
     It supports a physician's judgement and decides nothing.

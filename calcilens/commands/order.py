@@ -55,9 +55,10 @@ def order(
     ),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
-    """Write the order of an examination: what to do, why, what to answer, what is not known.
+    """Write the order of an ultrasound, CT or MRI, as a draft.
 
-    It is a draft for a physician to check and sign, without the patient's name.
+    It says what to do and to answer, why, and what is not known. A physician checks and signs it;
+    it does not name the patient.
 
     Exit codes: 0 done; 1 failed; 2 wrong use, or an order that the documents do not support.
     """
@@ -93,7 +94,7 @@ def _known(case: Path | None, report: Path | None, lesion: str | None) -> tuple[
     day = date.today() if content is None else report_facts.day_of(content["study"]["study_date"])
     known = Case(Facts()) if case is None else read_case(case, day)
     for remark in known.remarks:
-        say(f"not used: {remark}")
+        say(f"case: {remark}")
     if content is None:
         return known.facts, None
     one = _chosen(content, lesion)

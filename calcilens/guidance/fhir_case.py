@@ -6,6 +6,7 @@ unknown. Which code means what stands in rules/fhir.yaml.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -78,14 +79,15 @@ def _resources(content: Any) -> list[tuple[str, Node]]:
     else:
         resources = content if isinstance(content, list) else [content]
     found: list[tuple[str, Node]] = []
+    counted: Counter[str] = Counter()
     for number, resource in enumerate(resources):
         name = Node.of(resource, f"resource {number}").text("resourceType")
         if name is None:
             where = f"resource {number}.resourceType"
             raise CaseError(compose("the kind of resource", kind(None), where=where))
         called = name if name in KINDS else "resource"
-        place = sum(kind_of == name for kind_of, _ in found)
-        found.append((name, Node(resource, f"{called}[{place}]")))
+        found.append((name, Node(resource, f"{called}[{counted[called]}]")))
+        counted[called] += 1
     return found
 
 

@@ -12,6 +12,7 @@ from calcilens.guidance.fhir_remarks import known, unused
 from calcilens.guidance.terms import data
 
 _RESULTS = ("final", "amended", "corrected", "preliminary", "appended")
+_NO_RESULTS = ("registered", "cancelled", "entered-in-error", "unknown")
 _VALUES = ("Quantity", "CodeableConcept", "String")
 _UCUM = "http://unitsofmeasure.org"
 _ANTIBODIES = "antibodies"
@@ -45,6 +46,11 @@ def laboratory_of(nodes: list[Node], day: str | None, remarks: list[str]) -> dic
     """
     latest: dict[str, tuple[str, Any]] = {}
     strange: list[tuple[str, str]] = []
+    remarks += [
+        f"{node.where}: its status says nothing that is known; not used"
+        for node in nodes
+        if node.text("status") not in (*_RESULTS, *_NO_RESULTS)
+    ]
     for result in (found for node in nodes for found in _results(node)):
         codes = result.node.codes("code")
         analyte = _analyte(codes)
@@ -59,7 +65,7 @@ def laboratory_of(nodes: list[Node], day: str | None, remarks: list[str]) -> dic
 
 
 def _results(node: Node) -> Iterator[_Result]:
-    """Return what an Observation states, itself or in components, unless it was withdrawn."""
+    """Return what an Observation states, itself or in components, where it has a result."""
     if node.text("status") not in _RESULTS:
         return
     day = node.day("effectiveDateTime") or node.day("effectiveInstant")

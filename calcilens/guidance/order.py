@@ -6,10 +6,9 @@ An order holds no name and no number of a patient; the system that sends it adds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from calcilens import DISCLAIMER
 from calcilens.errors import UsageError, compose
@@ -104,8 +103,8 @@ def order(kind: str, facts: Facts, protocol: str = "complete", image: str | None
         raise UsageError(compose(f"one of {', '.join(wanted)}", repr(found), where="order"))
     spec = data("orders")[kind]
     (lesion,) = guide(facts, {}).lesions
-    _refuse_protocol(kind, spec, protocol)
-    _refuse_place(kind, spec, lesion.facts)
+    _refuse_protocol(kind, protocol)
+    _refuse_place(kind, lesion.facts)
     parts = {part: _holding(kind, part, lesion.facts) for part in PARTS}
     present = tuple(s for s in lesion.concern if s.standing is Standing.PRESENT)
     return Order(
@@ -126,44 +125,50 @@ def order(kind: str, facts: Facts, protocol: str = "complete", image: str | None
     )
 
 
-def order_rules(kind: str) -> list[Rule]:
-    """Return every rule of an order: what it may say, where it holds and what it refuses."""
-    spec = data("orders")[kind]
-    limits = [spec["place"]] if "place" in spec else []
-    limits += spec.get("refuses", {}).values()
-    return [rule for part in PARTS for rule in _part(kind, part)] + [*rules_of(limits, "orders")]
-
-
 @cache
-def _part(kind: str, part: str) -> tuple[Rule, ...]:
+def part_of(kind: str, part: str) -> tuple[Rule, ...]:
     """Return the rules of a part of an order, whether they hold or not."""
     return rules_of(data("orders")[kind].get(part, []), "orders")
 
 
+def place_of(kind: str) -> tuple[Rule, ...]:
+    """Return where an order holds, and what is said elsewhere; none where it holds anywhere."""
+    return part_of(kind, "place")
+
+
+def refusals_of(kind: str) -> tuple[Rule, ...]:
+    """Return what is never ordered, and why."""
+    return part_of(kind, "refuses")
+
+
+def order_rules(kind: str) -> list[Rule]:
+    """Return every rule of an order: what it may say, where it holds and what it refuses."""
+    said = [rule for part in PARTS for rule in part_of(kind, part)]
+    return [*said, *place_of(kind), *refusals_of(kind)]
+
+
 def _holding(kind: str, part: str, facts: Facts) -> tuple[Rule, ...]:
-    return tuple(rule for rule in _part(kind, part) if rule.when.judge(facts).verdict)
+    return tuple(rule for rule in part_of(kind, part) if rule.when.judge(facts).verdict)
 
 
-def _refuse_protocol(kind: str, spec: Mapping[str, Any], protocol: str) -> None:
+def _refuse_protocol(kind: str, protocol: str) -> None:
     if protocol == PROTOCOLS[0]:
         return
-    refused = spec.get("refuses", {}).get(protocol)
-    if refused is None:
+    rules = refusals_of(kind)
+    if not rules:
         fix = f"leave it out: an order of {kind} has no protocol to choose"
         raise UsageError(compose("no --protocol", protocol, where=f"order {kind}", fix=fix))
-    (rule,) = rules_of([refused], "orders")
-    raise UsageError(f"order {kind}: refused: {rule.say} {_cited(rule)}; order it complete")
+    why = "; ".join(f"{rule.say} {_cited(rule)}" for rule in rules)
+    raise UsageError(f"order {kind}: refused: {why}; order it complete")
 
 
-def _refuse_place(kind: str, spec: Mapping[str, Any], facts: Facts) -> None:
-    for rule in rules_of([spec["place"]] if "place" in spec else [], "orders"):
+def _refuse_place(kind: str, facts: Facts) -> None:
+    for rule in place_of(kind):
         judged = rule.when.judge(facts)
         if judged.verdict is False:
             found = "; ".join(fact.words for fact in judged.because)
-            other = "order ct or mri, or ask a radiologist"
-            raise UsageError(
-                f"order {kind}: refused for {found}: {rule.say} {_cited(rule)}; {other}"
-            )
+            why = f"refused for {found}: {rule.say} {_cited(rule)}"
+            raise UsageError(f"order {kind}: {why}; order ct or mri, or ask a radiologist")
 
 
 def _cited(rule: Rule) -> str:

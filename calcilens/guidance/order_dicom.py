@@ -12,11 +12,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from calcilens.guidance.order import NOTICE, SCOPE, Order, said
-from calcilens.guidance.order_text import HEADINGS, told
+from calcilens.guidance.order_text import BABY_YEARS, HEADINGS, told
 from calcilens.vocabulary import CODES_UID, PRIVATE_SCHEME, Code
 
 _SEX = {"female": "F", "male": "M"}
-_BABY_YEARS = 2
 _MOST_YEARS = 999
 
 
@@ -72,7 +71,7 @@ def _block(*lines: str) -> str:
 
 def _age(years: float) -> str:
     """Return an age as AS (PS3.5 6.2): small children in days."""
-    if years < _BABY_YEARS:
+    if years < BABY_YEARS:
         return f"{int(years * 365.25):03d}D"
     return f"{min(int(years), _MOST_YEARS):03d}Y"
 

@@ -12,6 +12,8 @@ from calcilens.guidance.rulebook import Rule
 from calcilens.guidance.terms import data
 from calcilens.vocabulary import Code
 
+BABY_YEARS = 2
+"""Below this an age is given in days."""
 _WIDTH = 100
 HEADINGS = {
     "protocol": "Please do",
@@ -29,8 +31,13 @@ def text(order: Order) -> str:
 
 def patient(order: Order) -> str:
     """Return age and sex in words; the name is for the system that sends the order."""
-    age = "age not known" if order.age is None else f"{order.age:.0f} years"
-    return f"{age}, {order.sex or 'sex not known'}"
+    return f"{_age(order.age)}, {order.sex or 'sex not known'}"
+
+
+def _age(years: float | None) -> str:
+    if years is None:
+        return "age not known"
+    return f"{int(years)} years" if years >= BABY_YEARS else f"{int(years * 365.25)} days"
 
 
 def told(order: Order) -> list[str]:

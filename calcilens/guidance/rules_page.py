@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calcilens.guidance.conditions import ALWAYS, Condition, Every, Not, Some, Test
+from calcilens.guidance.order import KINDS, part_of
+from calcilens.guidance.order_text import HEADINGS
 from calcilens.guidance.rulebook import Rule, Source, Topic, rulebook
 from calcilens.guidance.terms import data, terms
 
@@ -47,6 +49,9 @@ def _lines() -> Iterator[str]:
     )
     for topic in book.conditions:
         yield from _topic(topic)
+    yield from ("## Orders", "", "What is asked for, when, is on the page [Orders](orders.md).", "")
+    for kind in KINDS:
+        yield from _order(kind)
     yield from ("## What follows from other facts", "", "| fact | when |", "|---|---|")
     for rule in book.derived:
         yield _row(rule.say, _whole(rule.when))
@@ -74,6 +79,17 @@ def _topic(topic: Topic) -> Iterator[str]:
         yield _row(f"`{rule.id}`", sign + typical, when, rule.say, cited)
     for rule in topic.settles:
         yield _row(f"`{rule.id}`", "settles it", "", rule.say, _cited(rule.sources))
+    yield ""
+
+
+def _order(kind: str) -> Iterator[str]:
+    yield from (f"### {data('orders')[kind]['name']}", "")
+    yield from ("| id | | when | statement | source |", "|---|---|---|---|---|")
+    for part, heading in (*HEADINGS.items(), ("place", "refused"), ("refuses", "refused")):
+        for rule in part_of(kind, part):
+            when = f"not: {_whole(rule.when)}" if part == "place" else _whole(rule.when)
+            when = "a limited protocol" if part == "refuses" else when
+            yield _row(f"`{rule.id}`", heading, when, rule.say, _cited(rule.sources))
     yield ""
 
 

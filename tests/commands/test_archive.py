@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,9 +109,8 @@ def test_a_damaged_file_is_one_line_with_its_path_once(
     with FakeArchive().serving() as address:
         assert app("push", tmp_path / "in", address, "--dry-run") == 3
     lines = capsys.readouterr().err.splitlines()
-    assert [line.count(name) for line, name in zip(lines, ("bad.dcm", "twin.dcm"))] == [1, 1]
+    assert [lines[0].count("bad.dcm"), lines[1].count("twin.dcm"), len(lines)] == [1, 1, 3]
     assert all(line.startswith("left out: ") for line in lines[:2])
-    assert len(lines) == 3
 
 
 @pytest.mark.parametrize("command", ["push", "pull", "listen"])
@@ -123,9 +123,12 @@ def test_the_help_names_where_secrets_come_from_and_explains_every_option(
     for name in ("TOKEN", "USER", "PASSWORD"):
         assert f"CALCILENS_ARCHIVE_{name}" in shown
     assert "CALCILENS_TLS_KEY_PASSWORD" in shown
-    parameters = inspect.signature(
-        {"push": push.push, "pull": pull.pull, "listen": listen.listen}[command]
-    ).parameters
+    programs: dict[str, Callable[..., object]] = {
+        "push": push.push,
+        "pull": pull.pull,
+        "listen": listen.listen,
+    }
+    parameters = inspect.signature(programs[command]).parameters
     assert [n for n, p in parameters.items() if not p.default.help] == []
 
 

@@ -14,7 +14,7 @@ from calcilens.cli import app
 HEAVY = ("torch", "monai", "lightning", "numpy", "pandas", "pydicom", "scipy", "matplotlib")
 HELP = [sys.executable, "-m", "calcilens.cli", "--help"]
 PHANTOMS = ("study", "patches", "films", "benchmark", "sheet", "realism")
-COMMANDS = ("doctor", "manifest", "phantoms", "train", "evaluate", "predict")
+COMMANDS = ("doctor", "manifest", "phantoms", "train", "evaluate", "predict", "guide", "order")
 run = CliRunner().invoke
 
 
@@ -44,6 +44,8 @@ def test_a_list_of_commands_fits_a_terminal_of_80_columns(group: list[str]) -> N
     [
         ["predict"],
         ["compare"],
+        ["guide"],
+        ["order"],
         ["evaluate"],
         ["pull"],
         ["push"],

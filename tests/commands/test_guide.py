@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from jsonschema import Draft202012Validator
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 from calcilens.commands import console, guide, predict
 from calcilens.inference.guided import guided
 from calcilens.inference.report import to_json
+from tests import dicom_factory as factory
 from tests.inference.made import ct, film
 from tests.inference.reports import reported
 
@@ -134,3 +136,53 @@ def test_wrong_use_is_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5
     assert all(line.startswith("calcilens: ") for line in lines)
+
+
+def save_film(folder: Path, patient: str, seed: int) -> None:
+    stored = np.random.default_rng(seed).integers(0, 4095, (90, 80)).astype(np.uint16)
+    film = factory.radiograph(stored, PatientID=patient, StudyInstanceUID=f"1.2.3.{seed}")
+    factory.save(film, folder / f"{seed}.dcm")
+
+
+def test_predict_has_the_guidance_on_a_case(case: Path, tmp_path: Path) -> None:
+    save_film(tmp_path / "in", "A", 1)
+    assert app("predict", tmp_path / "in", "--out", tmp_path / "out", "--case", case) == 0
+    (file,) = tmp_path.glob("out/*/report.json")
+    guidance = json.loads(file.read_text())["guidance"]
+    words = {fact["words"] for fact in guidance["lesions"][0]["facts"]}
+    assert {"dialysis: yes", "age: 65 years"} <= words
+    page = file.with_name("report.html").read_text()
+    assert "Tumoral calcinosis of kidney failure" in page or not guidance["lesions"][0]["lesion"]
+
+
+def test_a_changed_case_makes_the_report_anew(case: Path, tmp_path: Path) -> None:
+    save_film(tmp_path / "in", "A", 1)
+    words = ("predict", tmp_path / "in", "--out", tmp_path / "out", "--case", case)
+    assert app(*words) == 0
+    (run,) = tmp_path.glob("out/*/run.json")
+    first = run.read_text()
+    assert app(*words) == 0
+    assert run.read_text() == first
+    written(case, {"patient": {"age": 66}})
+    assert app(*words) == 0
+    assert run.read_text() != first
+
+
+def test_a_case_beside_studies_of_two_patients_is_refused(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, patient in enumerate(("SECRET-A", "SECRET-B"), 1):
+        save_film(tmp_path / "in", patient, seed)
+    assert app("predict", tmp_path / "in", "--out", tmp_path / "out", "--case", case) == 2
+    error = capsys.readouterr().err
+    assert "--case: expected studies of one patient" in error
+    assert "SECRET" not in error
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_an_impossible_case_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = written(tmp_path / "case.json", {"patient": {"age": 400}})
+    assert app("predict", tmp_path / "none", "--out", tmp_path / "out", "--case", wrong) == 1
+    assert "patient.age" in capsys.readouterr().err

@@ -268,6 +268,12 @@ def test_what_is_no_value_leaves_the_analyte_unknown(fields: dict[str, Any]) -> 
     assert laboratory(made) == {}
 
 
+def test_an_observation_without_a_status_is_told_and_a_withdrawn_one_is_not() -> None:
+    unclear = {k: v for k, v in observation("2000-8", 2.4).items() if k != "status"}
+    assert "status says nothing" in read(unclear).remarks[0]
+    assert read(observation("2000-8", 2.4, status="cancelled")).remarks == ()
+
+
 def test_panels_are_read_by_their_components() -> None:
     parts = [observation("2000-8", 2.4), observation("2777-1", 3.5, "mg/dL")]
     kept = [{k: p[k] for k in ("code", "valueQuantity")} for p in parts]
@@ -297,7 +303,8 @@ def test_it_may_come_as_a_bundle_a_list_or_alone() -> None:
     one = condition("D86.0")
     assert case_of(bundle(one), ON) == case_of([one], ON) == case_of(one, ON)
     assert all(is_fhir(content) for content in (bundle(one), [one], one))
-    assert not any(is_fhir(content) for content in ({"patient": {}}, [], [1], None, "Bundle"))
+    others: list[Any] = [{"patient": {}}, [], [1], None, "Bundle"]
+    assert not any(is_fhir(content) for content in others)
 
 
 def test_other_resources_are_told_by_their_kind() -> None:
@@ -368,3 +375,27 @@ def test_what_is_understood_becomes_facts_with_levels() -> None:
         "laboratory.phosphate": ["high"],
         "laboratory.albumin": ["normal"],
     }
+
+
+@pytest.mark.parametrize("version", ["R4B.", ""], ids=["R4", "R5"])
+def test_what_is_valid_in_either_version_of_fhir_is_understood(version: str) -> None:
+    models = pytest.importorskip(f"fhir.resources.{version}bundle", reason="needs fhir.resources")
+    content = bundle(
+        patient(gender="female", birthDate="1961-02-03"),
+        condition("M32.1", **state("confirmed"), onsetDateTime="2001-05"),
+        observation("14879-1", 1.1, referenceRange=[{"low": {"value": 0.8, "unit": "mmol/L"}}]),
+    )
+    for entry in content["entry"]:
+        del entry["fullUrl"]
+    assert len(models.Bundle.model_validate(content).entry) == 3
+    assert case_of(content, ON) == Imported(
+        {
+            "date": "2026-06-15",
+            "patient": {"sex": "female", "age": 65},
+            "conditions": {"lupus": {"present": True, "since": "2001-05"}},
+            "laboratory": {
+                "phosphate": {"value": 1.1, "unit": "mmol/L", "low": 0.8, "date": "2026-05-04"}
+            },
+        },
+        (),
+    )

@@ -205,7 +205,7 @@ def test_sides_that_disagree_are_asked_about_and_coded_as_neither() -> None:
         assert written.side is None
 
 
-FIRES = {
+FIRES: dict[str, dict[str, Any]] = {
     "us-why-tendon": {"lesion.compartment": "tendon"},
     "us-why-joint": {"lesion.compartment": "intra-articular"},
     "us-why-vessel": {"lesion.pattern": "phlebolith"},
@@ -290,7 +290,8 @@ def test_ct_and_mri_are_ordered_anywhere_with_a_code_of_that_place(kind: str, si
 
 def test_codes_of_places_and_sides_are_those_of_dicom() -> None:
     known: dict[str, set[str]] = {}
-    for spec in concepts["SCT"].values():
+    every: dict[str, Any] = concepts["SCT"]
+    for spec in every.values():
         for code, names in spec.items():
             known.setdefault(code, set()).add(names[0])
     table = data("order_facts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from calcilens.guidance.order import KINDS, order_rules
 from calcilens.guidance.rulebook import rulebook
 from calcilens.guidance.rules_page import rules_page
 from calcilens.guidance.terms import data
@@ -17,7 +18,8 @@ def test_the_page_in_the_docs_is_that_of_the_rules() -> None:
 
 def test_it_has_every_rule_with_its_words_and_sources() -> None:
     rows = {line.split(" | ")[0]: line for line in rules_page().splitlines()}
-    for rule in rulebook().rules():
+    ordered = [rule for kind in KINDS for rule in order_rules(kind)]
+    for rule in [*rulebook().rules(), *ordered]:
         row = rows[f"| `{rule.id}`"]
         assert " ".join(rule.say.split()) in row
         for source in rule.sources:

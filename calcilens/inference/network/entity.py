@@ -126,6 +126,7 @@ def associate(
     except OSError as error:  # a name that nobody knows
         raise Unreachable(f"{address}: {error.strerror or 'it cannot be found'}") from error
     if found.is_established:
+        _leave_answers(found)
         return found
     if found.rejected_contexts:
         raise NotOffered(f"{address}: the archive offers none of the services that are needed")
@@ -145,11 +146,25 @@ def _why_not(found: Association, address: DimseAddress, node: Node) -> ArchiveEr
     why = f"{address}: the archive rejects the association: {said.reason_str}"
     if said.result == _TRANSIENT:
         return Unreachable(why)
-    advice = {
+    advice: dict[tuple[int | None, int | None], str] = {
         (_BY_USER, _CALLING_UNKNOWN): f"; it must know AE title {node.title!r}",
         (_BY_USER, _CALLED_UNKNOWN): f"; it is not called {address.title!r}: ask for its AE title",
     }
     return ArchiveError(why + advice.get((said.result_source, said.diagnostic), ""))
+
+
+def _leave_answers(association: Association) -> None:
+    """Keep pynetdicom's reactor from taking the answer that a request waits for.
+
+    It should pause meanwhile, but `_is_paused` is still true when it has been woken and not yet
+    gone on (pynetdicom 3.0): the answer of a fast archive is then lost.
+    """
+    take = association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        return take(block) if block else (None, None)
+
+    vars(association.dimse)["get_msg"] = get_msg
 
 
 @contextmanager

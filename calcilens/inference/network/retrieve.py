@@ -31,6 +31,7 @@ from calcilens.inference.network.entity import (
     closing,
     contexts_of,
     status_of,
+    undelayed,
 )
 from calcilens.inference.network.objects import Instance
 
@@ -117,7 +118,7 @@ def _move(address: DimseAddress, node: Node, wanted: Sequence[Instance], inbox: 
             node.move or ("", 0),
             block=False,
             contexts=contexts,
-            evt_handlers=[(evt.EVT_C_STORE, inbox.take)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, undelayed), (evt.EVT_C_STORE, inbox.take)],
         )
     except OSError as error:
         raise ArchiveError(f"--move-port: {node.move}: {error.strerror}") from error

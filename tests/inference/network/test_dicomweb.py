@@ -178,6 +178,8 @@ def test_objects_come_bit_for_bit_and_once_though_the_archive_sends_half_or_dies
         f.instance.sop_uid: f.path.read_bytes() for f in files
     }
     assert sorted(web.given) == sorted(found)
+    asked = [h["Accept-Encoding"] for h in web.headers if 'application/dicom"' in h["Accept"]]
+    assert set(asked) == {"identity"}
     assert len(told) == 3
     assert all("\n" not in line and "next try" in line for line in told)
 

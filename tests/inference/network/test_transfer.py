@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless
 from pynetdicom.events import Event
+from pynetdicom.presentation import build_context
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Filters, Listed, Node, open_archive
+from calcilens.inference.network.entity import FIND, associate, closing
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile, find_objects
 from calcilens.inference.network.pull import Pull, Pulled
@@ -64,6 +68,26 @@ def pull(address: DimseAddress, files: list[ObjectFile], out: Path) -> tuple[Pul
 
 def uids(files: list[ObjectFile]) -> list[str]:
     return sorted(f.instance.sop_uid for f in files)
+
+
+def test_a_connection_waits_for_no_acknowledgement_that_is_put_off() -> None:
+    with (
+        FakeArchive().serving() as address,
+        closing(associate(address, NODE, [build_context(FIND)])) as association,
+    ):
+        opened: Any = association.dul.socket
+        assert opened.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_answer_is_left_for_the_request_that_waits_for_it() -> None:
+    with (
+        FakeArchive().serving() as address,
+        closing(associate(address, NODE, [build_context(FIND)])) as association,
+    ):
+        answer: Any = (1, "answer")
+        association.dimse.msg_queue.put(answer)
+        time.sleep(0.1)  # many turns of pynetdicom's reactor, which would take it
+        assert association.dimse.get_msg(block=True) == answer
 
 
 def test_an_archive_that_dies_after_every_object_gets_all_of_them_once(
