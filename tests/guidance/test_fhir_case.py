@@ -433,9 +433,7 @@ def test_what_began_after_the_day_of_the_case_does_not_count() -> None:
     assert found.remarks == ("Condition[0]: it began after the day of the case; not used",)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"abatementDateTime": "2020"}, state("confirmed", "unknown")]
-)
+@pytest.mark.parametrize("fields", [{"abatementDateTime": "2020"}, state("confirmed", "unknown")])
 def test_what_has_ended_or_may_have_is_left_unknown(fields: dict[str, Any]) -> None:
     found = read(condition("D86.0", **fields))
     assert "conditions" not in found.case
