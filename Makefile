@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  uv venv --quiet --python "$(PYTHON)" .venv 2>/dev/null || $(PYTHON) -m venv .venv
 	fi
 	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
-	echo "installing into .venv: a minute or two, 6 GB" >&2
+	echo "installing into .venv: a minute or two, 8 GB" >&2
 	"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt \
 	  -e '.[$(EXTRAS)]' --group dev
 	touch $@

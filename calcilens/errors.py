@@ -11,6 +11,7 @@
         +-- ManifestError       a manifest breaks its schema or its promises
         |   +-- LeakageError    the same patient or image on both sides of a split
         +-- ModelError          weights or card are missing, changed or of another kind
+        +-- ReviewError         reviews cannot be kept or read
         +-- ArchiveError        an archive refuses, or answers what cannot be used
             +-- Unreachable     it does not answer, or breaks off: worth another try
 
@@ -94,6 +95,10 @@ class LeakageError(ManifestError):
 
 class ModelError(InputError):
     """Weights or card are missing, changed or of another kind."""
+
+
+class ReviewError(InputError):
+    """Reviews cannot be kept or read."""
 
 
 class ArchiveError(InputError):

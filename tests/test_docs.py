@@ -6,6 +6,7 @@ A block that cannot be run says why on the line above it: ``<!-- not run: needs 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from calcilens.inference.network.objects import find_objects
@@ -164,9 +166,18 @@ def test_every_local_link_leads_somewhere(document: Path) -> None:
     assert [t for t in targets if not (document.parent / t).exists()] == []
 
 
-def test_every_page_is_in_the_navigation() -> None:
-    shown = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
-    assert shown == {p.name for p in (ROOT / "docs").glob("*.md")}
+def test_every_page_is_in_the_navigation_and_in_readme() -> None:
+    pages = {p.name for p in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text())) == pages
+    further = (ROOT / "README.md").read_text().partition("## Further reading")[2]
+    assert set(re.findall(r"docs/([\w-]+\.md)", further)) == pages - {"index.md"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_section_leads_to_one(document: Path) -> None:
+    for target, name in re.findall(r"\]\(([\w./-]*\.md)#([\w-]+)\)", document.read_text()):
+        heads = re.findall(r"^#+ (.+)$", (document.parent / target).read_text(), re.MULTILINE)
+        assert name in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads}
 
 
 def test_every_named_test_exists() -> None:
@@ -189,6 +200,36 @@ def test_each_primitive_of_ai_results_has_one_test_of_its_own() -> None:
     tests = [TEST.findall(test) for *_, test in rows]
     assert all(len(found) == 1 for found in tests)
     assert len({found[0] for found in tests}) == len(PRIMITIVES)
+
+
+HEADS = (("finding", "auroc"), ("pattern", "macro_auroc"), ("concern", "auroc"))
+"""Of the table of simulated lesions in README, in the order of its columns."""
+
+
+def intervals(row: str) -> list[list[float]]:
+    """Figures with their intervals in a row of a table."""
+    number = r"(\d\.\d{3})"
+    return [[*map(float, x)] for x in re.findall(rf"{number} \({number} to {number}\)", row)]
+
+
+def rows_of(model: str, document: str) -> list[str]:
+    text = (ROOT / document).read_text()
+    return [row for row in text.splitlines() if row.startswith(f"| `{model}` | 0.")]
+
+
+@pytest.mark.parametrize("model", ["calcilens-ct", "calcilens-radiograph"])
+def test_the_figures_in_readme_are_those_of_the_cards(model: str) -> None:
+    card = json.loads((ROOT / "calcilens" / "models" / "cards" / f"{model}.json").read_text())
+    (found,) = card["evaluations"].values()
+    expected = [[found[h][key], *found[h][f"{key}_ci95"]] for h, key in HEADS]
+    shown = intervals(rows_of(model, "README.md")[0])
+    assert np.array(shown) == pytest.approx(np.array(expected), abs=0.00056)  # rounded twice
+
+
+@pytest.mark.parametrize("model", ["calcilens-ct", "lidc-ct"])
+def test_the_figures_of_real_nodules_are_those_of_the_page_on_models(model: str) -> None:
+    (page,) = rows_of(model, "docs/models.md")
+    assert intervals(rows_of(model, "README.md")[-1]) == intervals(page) != []
 
 
 def test_clinical_basis_lists_the_patterns_of_the_vocabulary_with_their_readings() -> None:

@@ -68,7 +68,7 @@ def compare(
         dry_run=dry_run,
         as_json=as_json,
     )
-    code, outcomes, _ = report_on(job)
+    code, outcomes, *_ = report_on(job)
     reports = [(outcome, _read(outcome)) for outcome in outcomes or []]
     if as_json and not dry_run:
         print_json({"studies": [_facts(*one) for one in reports]})

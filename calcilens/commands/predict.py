@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,11 +105,14 @@ def predict(
         dry_run=dry_run,
         as_json=as_json,
     )
-    code, outcomes, refused = report_on(job)
+
+    def tell(outcome: Outcome) -> None:
+        if not as_json:
+            say(f"{outcome.study_uid}: {became(outcome, wanted)}")
+
+    code, outcomes, refused, left_out = report_on(job, tell)
     if outcomes is not None and as_json:
-        print_json(_facts(outcomes, refused))
-    for outcome in outcomes or [] if not as_json else []:
-        say(f"{outcome.study_uid}: {became(outcome, wanted)}")
+        print_json(_facts(outcomes, refused, left_out))
     raise typer.Exit(code)
 
 
@@ -128,9 +132,14 @@ def formats_of(text: str) -> tuple[str, ...]:
     return with_needed(wanted)
 
 
-def _facts(outcomes: list[Outcome], refused: list[Skipped]) -> dict[str, Any]:
-    entries = [{"file_or_series": s.what, "reason": s.reason} for s in refused]
-    return {"studies": [asdict(o) for o in outcomes], "refused_lesions": entries}
+def _facts(
+    outcomes: list[Outcome], refused: list[Skipped], left_out: Sequence[Skipped]
+) -> dict[str, Any]:
+    return {
+        "studies": [asdict(o) for o in outcomes],
+        "refused_lesions": [skipped.to_json() for skipped in refused],
+        "left_out": [skipped.to_json() for skipped in left_out],
+    }
 
 
 def became(outcome: Outcome, formats: tuple[str, ...] = USUAL) -> str:
@@ -139,7 +148,8 @@ def became(outcome: Outcome, formats: tuple[str, ...] = USUAL) -> str:
         return f"failed: {outcome.why}"
     if outcome.state == "kept":
         return f"up to date, kept ({outcome.folder}); --force makes it again"
-    file = f"{outcome.folder}/report.{'html' if 'html' in formats else 'json'}"
+    written = next((f"report.{name}" for name in ("html", "json") if name in formats), None)
+    file = "/".join(filter(None, (outcome.folder, written)))
     if not outcome.images:
-        return f"no image could be read; {file} says why"
+        return f"no image could be read: {outcome.why} ({file})"
     return f"{outcome.lesions} lesion{'' if outcome.lesions == 1 else 's'}; open {file}"

@@ -23,7 +23,7 @@ from calcilens.errors import InputError, UsageError, compose
 
 if TYPE_CHECKING:
     from calcilens.imaging.records import Skipped
-    from calcilens.imaging.study import Study
+    from calcilens.imaging.study import Reading, Study
     from calcilens.inference.batch import Outcome
     from calcilens.inference.chosen import Chosen
     from calcilens.inference.pipeline import Placed
@@ -72,11 +72,13 @@ class Told(NamedTuple):
         code: Exit code.
         outcomes: Of each study; None on a dry run.
         refused: Given lesions, and a prior, that could not be used.
+        left_out: Files of no study.
     """
 
     code: int
     outcomes: list[Outcome] | None
     refused: list[Skipped]
+    left_out: tuple[Skipped, ...]
 
 
 @dataclass
@@ -90,10 +92,16 @@ class _Read:
     case: dict[str, Any] | None
     seconds: dict[str, float]
     refused: list[Skipped] = field(default_factory=list)
+    left_out: tuple[Skipped, ...] = ()
 
 
-def report_on(job: Job) -> Told:
-    """Read studies and write their reports; or, on a dry run, say what would be done."""
+def report_on(job: Job, tell: Callable[[Outcome], None] = lambda outcome: None) -> Told:
+    """Read studies and write their reports; or, on a dry run, say what would be done.
+
+    Args:
+        job: What is wanted.
+        tell: Called with what became of each study, as soon as it is done.
+    """
     from calcilens.inference.chosen import Chosen, Names
 
     names = Names(*job.models)
@@ -104,17 +112,18 @@ def report_on(job: Job) -> Told:
     chosen = Chosen.for_studies(read.studies, names, search=read.placed is None)
     if job.dry_run:
         compared = _plan(read, job.as_json)
-        return Told(_exit_code(read, [], compared=compared), None, read.refused)
-    outcomes = _run(job, read, chosen)
+        return Told(_exit_code(read, [], compared=compared), None, read.refused, read.left_out)
+    outcomes = _run(job, read, chosen, tell)
     for note in [note for outcome in outcomes for note in outcome.notes]:
         say(f"comparison: {note}")
     compared = all(o.compared is not False for o in outcomes)
-    return Told(_exit_code(read, outcomes, compared=compared), outcomes, read.refused)
+    code = _exit_code(read, outcomes, compared=compared)
+    return Told(code, outcomes, read.refused, read.left_out)
 
 
 def _read(job: Job) -> _Read:
     start = perf_counter()
-    from calcilens.imaging.study import read_studies
+    from calcilens.imaging.study import read_all
 
     regions, refused = _regions(job.roi)
     drawn = _drawn(job.bone_mask)
@@ -122,28 +131,28 @@ def _read(job: Job) -> _Read:
     ahead = _Ahead(wanted=_due(job))
     with progress_bar() as bar:
 
-        def read(name: str, paths: Sequence[Path]) -> list[Study]:
+        def read(name: str, paths: Sequence[Path]) -> Reading:
             task = bar.add_task(name, total=None)
 
             def advance(done: int, total: int) -> None:
                 ahead.start()
                 bar.update(task, completed=done, total=total)
 
-            return read_studies(paths, progress=advance)
+            return read_all(paths, progress=advance)
 
-        studies = read("read", job.paths)
+        studies, left_out = read("read", job.paths)
         priors, unread = _read_prior(job.prior, lambda path: read("read the prior", [path]))
     seconds = {"reading all studies": round(perf_counter() - start, 3)}
     placed, unplaced = _place(regions, studies, job.roi is not None)
     refused = [*refused, *unread, *unplaced]
-    _say_skipped(studies, refused)
+    _say_skipped(studies, [*left_out, *refused])
     if case is not None:
         _one_patient(studies)
-    return _Read(studies, priors, placed, _bones(drawn, studies), case, seconds, refused)
+    return _Read(studies, priors, placed, _bones(drawn, studies), case, seconds, refused, left_out)
 
 
 def _read_prior(
-    path: Path | None, read: Callable[[Path], list[Study]]
+    path: Path | None, read: Callable[[Path], Reading]
 ) -> tuple[tuple[Study, ...] | None, list[Skipped]]:
     """Read the studies to compare with; that they cannot be read must not cost the report."""
     if path is None:
@@ -151,10 +160,10 @@ def _read_prior(
     from calcilens.imaging.records import Skipped
 
     try:
-        studies = read(path)
+        studies, left_out = read(path)
     except InputError as error:
         return None, [Skipped("--prior", str(error))]
-    for skipped in [s for study in studies for s in study.skipped]:
+    for skipped in [*left_out, *(s for study in studies for s in study.skipped)]:
         say(f"left out of the prior: {skipped.what}: {skipped.reason}")
     return tuple(studies), []
 
@@ -260,31 +269,33 @@ def _place(
     return place_all(regions, studies)
 
 
-def _run(job: Job, read: _Read, chosen: Chosen) -> list[Outcome]:
+def _run(job: Job, read: _Read, chosen: Chosen, tell: Callable[[Outcome], None]) -> list[Outcome]:
     from calcilens.inference.batch import Wishes, run_all
 
     wishes = Wishes(job.out or Path(), job.formats, job.force, read.priors, read.bones, read.case)
     with progress_bar() as bar:
         steps = Steps(bar, "report", len(read.studies), STAGES)
-        return list(
-            run_all(
-                read.studies,
-                chosen,
-                read.placed,
-                wishes,
-                seconds=read.seconds,
-                tick=steps.finish,
-                tell=steps.stage,
-            )
-        )
+        outcomes = []
+        for outcome in run_all(
+            read.studies,
+            chosen,
+            read.placed,
+            wishes,
+            seconds=read.seconds,
+            tick=steps.finish,
+            tell=steps.stage,
+        ):
+            tell(outcome)
+            outcomes.append(outcome)
+    return outcomes
 
 
-def _say_skipped(studies: list[Study], refused: list[Skipped]) -> None:
+def _say_skipped(studies: list[Study], others: list[Skipped]) -> None:
     for skipped in [s for study in studies for s in study.skipped]:
         code = skipped.coded().what
         known = "" if code == skipped.what else f" (in the report: {code})"
         say(f"left out: {skipped.what}{known}: {skipped.reason}")
-    for skipped in refused:
+    for skipped in others:
         say(f"left out: {skipped.what}: {skipped.reason}")
 
 
@@ -294,7 +305,8 @@ def _plan(read: _Read, as_json: bool) -> bool:
     for note in [note for plan in plans for note in plan["notes"]]:
         say(f"comparison: {note}")
     if as_json:
-        print_json({"dry_run": True, "studies": plans})
+        entries = [skipped.to_json() for skipped in read.left_out]
+        print_json({"dry_run": True, "studies": plans, "left_out": entries})
     else:
         for study, plan in zip(read.studies, plans, strict=True):
             given = plan["lesions_given"]
@@ -337,5 +349,5 @@ def _exit_code(read: _Read, outcomes: list[Outcome], *, compared: bool) -> int:
     failed = sum(o.state == "failed" for o in outcomes)
     if not usable or (outcomes and failed == len(outcomes)):
         return EXIT_FAILED
-    left_out = any(s.skipped for s in read.studies) or read.refused or failed
+    left_out = any(s.skipped for s in read.studies) or read.left_out or read.refused or failed
     return EXIT_PARTLY if left_out or not compared else EXIT_DONE

@@ -191,14 +191,15 @@ def read_series(path: Path, series_uid: str | None) -> Image:
     Raises:
         ManifestError: It holds no such image, or several.
     """
-    from calcilens.imaging.study import read_studies
+    from calcilens.imaging.study import read_all
 
-    studies = read_studies(path, workers=0)  # a data loader's worker may start no processes
+    studies, left_out = read_all(path, workers=0)  # a data loader's worker may start no processes
     images = [image for study in studies for image in study.images]
     wanted = [i for i in images if series_uid is None or i.series_uid == series_uid]
     if len(wanted) != 1:
         expected = f"one image of series {series_uid}" if series_uid else "one image"
-        reasons = [skipped.reason for study in studies for skipped in study.skipped]
+        untold = [skipped for study in studies for skipped in study.skipped]
+        reasons = [skipped.reason for skipped in (*left_out, *untold)]
         found = f"{len(wanted)} ({reasons[0]})" if reasons else f"{len(wanted)}"
         fix = None if series_uid or len(wanted) < 2 else "fill the column series_uid"
         raise ManifestError(compose(expected, found, where=path.name, fix=fix))

@@ -120,7 +120,7 @@ def _one_patient(found: dict[str, list[Node]]) -> None:
 
 
 def _tail(reference: str, where: str) -> str:
-    """Return the end of a reference, which names the patient; of one inside a resource, that too."""
+    """Return what a reference calls the patient; one inside a resource goes with that."""
     if reference.startswith("#"):
         return f"{where}{reference}"
     return reference.partition("/_history/")[0].rsplit("/", 1)[-1].rsplit(":", 1)[-1]

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
+from calcilens import MANUFACTURER, MODEL_NAME
 from calcilens.errors import InputError, compose
 from calcilens.imaging.decode import NOT_SEEKABLE, PixelSource, quiet
 from calcilens.imaging.inflate import check_inflated
@@ -34,7 +35,7 @@ TAGS = (
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter",
     "WindowWidth", "VOILUTFunction", "VOILUTSequence", "VolumetricProperties",
     "VolumeBasedCalculationTechnique", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "Manufacturer", "ManufacturerModelName",
 )  # fmt: skip
 """Nothing that names a patient is among them."""
 _WANTED: list[BaseTag | int] = [Tag(keyword) for keyword in TAGS]
@@ -66,7 +67,9 @@ class Header:
         tags: The data elements of TAGS.
         modality: A defined term; empty where the file gives none.
         pixels: Where frame 0 lies; None for an object without pixels.
-        others: Files with the same SOPInstanceUID and other content: tried if this one fails.
+        others: Files with the same SOPInstanceUID and other content, tried in their order if this
+            one fails; what becomes of them is known when pixels were read.
+        copies: Names of files with the same content.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Header:
     modality: str
     pixels: PixelSource | None
     others: tuple[Header, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 def read_headers(
@@ -85,7 +89,9 @@ def read_headers(
 ) -> tuple[list[Header], list[Skipped]]:
     """Read the headers of all files that are DICOM.
 
-    Files that are not DICOM and do not claim to be are passed over in silence.
+    Returned beside them is what cannot be read, and so belongs to no study.
+    Files that are not DICOM and do not claim to be are passed over in silence; so are results of
+    Calcilens: a study says the same whether or not they lie beside its images.
     """
     headers: list[Header] = []
     skipped: list[Skipped] = []
@@ -98,7 +104,7 @@ def read_headers(
             if header is not None:
                 headers.append(header)
         tick()
-    return _without_copies(headers, skipped), skipped
+    return _without_copies(headers), skipped
 
 
 def _read_one(name: str, path: Path) -> Header | None:
@@ -139,6 +145,8 @@ def _parse(name: str, path: Path, stream: BinaryIO) -> Header | None:
         meta = getattr(tags, "file_meta", Dataset())
         if meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage:
             return None  # a DICOMDIR: its files are here themselves
+        if _is_result(tags):
+            return None
         study, series, sop = (_uid(tags, keyword) for keyword in _REQUIRED_UIDS)
         pixels = _pixel_source(tags, path, stream, at)
         modality = modality_of(tags)
@@ -161,6 +169,12 @@ class _Stop:
         if self._count > MAX_ELEMENTS:
             raise InputError(compose(f"at most {MAX_ELEMENTS} header elements", "more"))
         return tag in _PIXEL_TAGS
+
+
+def _is_result(tags: Dataset) -> bool:
+    """Tell whether an object is a result of this program; its phantoms name another model."""
+    named = tags.get("Manufacturer"), tags.get("ManufacturerModelName")
+    return named == (MANUFACTURER, MODEL_NAME)
 
 
 def _settle(tags: Dataset) -> None:
@@ -238,8 +252,8 @@ def _value_place(at: int, element: bytes, syntax: uid.UID) -> tuple[int, int]:
     return at + 12, int.from_bytes(element[8:12], order)
 
 
-def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Header]:
-    """Keep one file for each SOP instance; say which were left out."""
+def _without_copies(headers: list[Header]) -> list[Header]:
+    """Keep one file for each SOP instance, and with it what else has its UID."""
     kept: dict[tuple[str, str, str], Header] = {}
     # The longest file first: one that is cut short never wins over the whole one.
     for header in sorted(headers, key=lambda h: -h.path.stat().st_size):
@@ -248,11 +262,7 @@ def _without_copies(headers: list[Header], skipped: list[Skipped]) -> list[Heade
         if first is None:
             kept[key] = header
         elif filecmp.cmp(first.path, header.path, shallow=False):
-            skipped.append(
-                Skipped(header.name, f"an identical copy of SOPInstanceUID {header.sop_uid}")
-            )
+            kept[key] = replace(first, copies=(*first.copies, header.name))
         else:
             kept[key] = replace(first, others=(*first.others, header))
-            reason = f"other content than a longer file of SOPInstanceUID {header.sop_uid}"
-            skipped.append(Skipped(header.name, reason))
     return list(kept.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -86,3 +88,19 @@ class Radiograph:
 
 
 Image = Volume | Radiograph
+
+
+def twins(images: Sequence[Image]) -> dict[int, int]:
+    """Return, by its place, each radiograph that has the very pixels of an earlier one, and which.
+
+    Archives hold a film more than once: as raw and as compressed file, say.
+    """
+    known: dict[tuple[tuple[int, ...], bytes], int] = {}
+    found = {}
+    for place, image in enumerate(images):
+        if isinstance(image, Radiograph):
+            key = image.pixels.shape, hashlib.sha256(image.pixels.tobytes()).digest()
+            first = known.setdefault(key, place)
+            if first != place:
+                found[place] = first
+    return found

@@ -85,7 +85,7 @@ class CtPlane:
     padding: tuple[int, int] | None
     moments: tuple[str, ...]
     source: PixelSource
-    others: tuple[PixelSource, ...] = ()
+    others: tuple[Header, ...] = ()
     side: str | None = None
     body_part: str | None = None
     number: int | None = None
@@ -195,7 +195,7 @@ def _plane(header: Header, frame: int) -> CtPlane:
         padding=_padding(tags, header.pixels),
         moments=tuple(str(groups.get(keyword) or "") for keyword in MOMENTS),
         source=replace(header.pixels, frame=frame),
-        others=tuple(o.pixels for o in header.others if o.pixels is not None),
+        others=header.others,
         side=_side(groups),
         body_part=body_part(tags),
         number=number(tags.get("InstanceNumber")) if header.pixels.frames == 1 else frame + 1,

@@ -19,12 +19,22 @@ class Skipped:
     what: str
     reason: str
 
+    def to_json(self) -> dict[str, str]:
+        """Return it as reports and the command line have it."""
+        return {"file_or_series": self.what, "reason": self.reason}
+
     def coded(self) -> Skipped:
         """Return it for a report: the name of a file may be a patient's, a hash of it is none."""
         if re.fullmatch(r"[0-9.]+", self.what):
             return self
         code = hashlib.sha256(self.what.encode()).hexdigest()[:8]
         return Skipped(f"file {code}", self.reason)
+
+
+def replaced(skipped: Skipped, sop_uid: str) -> Skipped:
+    """Say of a file that failed that another one of the same UID stands in for it."""
+    used = f"another file of SOPInstanceUID {sop_uid} is used in its place"
+    return Skipped(skipped.what, f"{skipped.reason}; {used}")
 
 
 @dataclass(frozen=True)

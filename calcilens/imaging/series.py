@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from calcilens.imaging.images import Image, Volume
 from calcilens.imaging.planes import ct_planes
 from calcilens.imaging.pool import DecoderPool
 from calcilens.imaging.radiographs import build_radiograph
-from calcilens.imaging.records import SeriesInfo, Skipped
+from calcilens.imaging.records import SeriesInfo, Skipped, replaced
 from calcilens.imaging.selection import why_left_out
 from calcilens.imaging.sources import Source, read_source
 from calcilens.imaging.stacks import Stack, build_stack
@@ -116,10 +116,25 @@ def _summed(uid: str, refused: Sequence[Skipped]) -> list[Skipped]:
 def read_series(plan: SeriesPlan, pool: DecoderPool, done: Callable[[], None]) -> SeriesResult:
     """Decode what was planned. What fails is left out with its reason."""
     if plan.stack is not None:
-        return _read_ct(plan, plan.stack, pool, done)
-    if plan.radiographs:
-        return _read_radiographs(plan, pool, done)
-    return SeriesResult((), _info(plan, (), plan.why_not), plan.skipped)
+        result = _read_ct(plan, plan.stack, pool, done)
+    elif plan.radiographs:
+        result = _read_radiographs(plan, pool, done)
+    else:
+        result = SeriesResult((), _info(plan, (), plan.why_not), plan.skipped)
+    return replace(result, skipped=(*result.skipped, *_doubles(plan.headers, result)))
+
+
+def _doubles(headers: Sequence[Header], result: SeriesResult) -> Iterator[Skipped]:
+    """Name the files that were not needed, since another one has the same UID."""
+    shown = {plane.sop_uid for image in result.images for plane in image.planes}
+    failed = {skipped.what for skipped in result.skipped}
+    for header in headers:
+        whole = [one for one in (header, *header.others) if one.name not in failed]
+        used = ", which is used" if header.sop_uid in shown else ""
+        reason = f"other content than a longer file of SOPInstanceUID {header.sop_uid}{used}"
+        yield from (Skipped(one.name, reason) for one in whole[1:])
+        same = f"an identical copy of SOPInstanceUID {header.sop_uid}"
+        yield from (Skipped(name, same) for name in header.copies)
 
 
 def _read_ct(
@@ -136,7 +151,9 @@ def _read_ct(
         skipped = (*plan.skipped, Skipped(what, why))
         return SeriesResult((), _info(plan, (), why), skipped)
     skipped = (*plan.skipped, *skipped)
-    return SeriesResult((volume,), _info(plan, (volume,), None), skipped, _sources(plan, [volume]))
+    return SeriesResult(
+        (volume,), _info(plan, (volume,), None), skipped, _sources(plan.headers, [volume])
+    )
 
 
 def _no_memory(stack: Stack) -> str:
@@ -152,38 +169,49 @@ def _read_radiographs(
     failed = pool.decode(plan.sources, pixels.__setitem__, done)
     skipped = list(plan.skipped)
     images: list[Image] = []
+    used: list[Header] = []
     for index, header in enumerate(plan.radiographs):
         if index in failed:
             skipped.append(Skipped(header.name, failed[index]))
-            header = _another(header, pixels, index)
+            header = _another(header, pixels, index, skipped)
         try:
             if index in pixels:
                 images.append(build_radiograph(header, pixels.pop(index)))
+                used.append(header)
         except SeriesError as error:
             skipped.append(Skipped(header.name, str(error)))
         except MemoryError:
             skipped.append(Skipped(header.name, compose("memory for its pixels", "not enough")))
     why = None if images else skipped[-1].reason
-    info, sources = _info(plan, tuple(images), why), _sources(plan, images)
+    info, sources = _info(plan, tuple(images), why), _sources(used, images)
     return SeriesResult(tuple(images), info, tuple(skipped), sources)
 
 
-def _sources(plan: SeriesPlan, images: Sequence[Image]) -> dict[str, Source]:
+def _sources(headers: Sequence[Header], images: Sequence[Image]) -> dict[str, Source]:
     """Return the headers that objects made from these images begin with."""
     wanted = {image.planes[0].sop_uid for image in images}
-    found = {h.sop_uid: read_source(h) for h in plan.headers if h.sop_uid in wanted}
+    found = {h.sop_uid: read_source(h) for h in headers if h.sop_uid in wanted}
     return {uid: source for uid, source in found.items() if source is not None}
 
 
-def _another(header: Header, pixels: dict[int, NDArray[Any]], index: int) -> Header:
-    """Decode a file of the same SOPInstanceUID instead, if there is one that can be read."""
+def _another(
+    header: Header, pixels: dict[int, NDArray[Any]], index: int, skipped: list[Skipped]
+) -> Header:
+    """Decode a file of the same SOPInstanceUID instead, if there is one that can be read.
+
+    `skipped` ends with the file that failed, and says then what became of all.
+    """
+    at = len(skipped) - 1
     for other in header.others:
+        why = why_left_out(other)
         try:
-            if other.pixels is not None and why_left_out(other) is None:
+            if why is None and other.pixels is not None:
                 pixels[index] = decode(other.pixels)
+                skipped[at] = replaced(skipped[at], header.sop_uid)
                 return other
-        except PixelError:
-            continue
+        except PixelError as error:
+            why = str(error)
+        skipped.append(Skipped(other.name, why or "an object without pixels"))
     return header
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from calcilens.errors import StudyError, compose
 from calcilens.imaging.headers import Header, read_headers, read_patient
@@ -19,7 +20,7 @@ from calcilens.imaging.series import SeriesPlan, plan_series, read_series
 from calcilens.imaging.sources import Source
 from calcilens.patients import patient_key
 
-__all__ = ["SeriesInfo", "Skipped", "Study", "read_studies", "read_study"]
+__all__ = ["Reading", "SeriesInfo", "Skipped", "Study", "read_all", "read_studies", "read_study"]
 
 _SALT = secrets.token_bytes(16)
 
@@ -50,6 +51,18 @@ class Study:
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False)
 
 
+class Reading(NamedTuple):
+    """What an input holds.
+
+    Args:
+        studies: In the order of their UIDs.
+        left_out: Files and folders that cannot be read, and so belong to no study.
+    """
+
+    studies: list[Study]
+    left_out: tuple[Skipped, ...]
+
+
 def read_study(
     path: Paths,
     *,
@@ -58,12 +71,13 @@ def read_study(
 ) -> Study:
     """Read the one study that an input holds; parameters as in `read_studies`.
 
-    Studies of which nothing can be read do not count; their reasons are kept.
+    Studies of which nothing can be read do not count; their reasons are kept, and those of files
+    that belong to no study.
 
     Raises:
         StudyError: There is no study, or more than one.
     """
-    studies = read_studies(path, workers=workers, progress=progress)
+    studies, left_out = read_all(path, workers=workers, progress=progress)
     usable = [study for study in studies if study.images] or studies
     if len(usable) > 1:
         raise StudyError(
@@ -74,25 +88,26 @@ def read_study(
             )
         )
     rest = tuple(s for study in studies if study is not usable[0] for s in study.skipped)
-    return replace(usable[0], skipped=(*usable[0].skipped, *rest))
+    return replace(usable[0], skipped=(*left_out, *usable[0].skipped, *rest))
 
 
-def read_studies(
+def read_studies(path: Paths, *, workers: int | None = None) -> list[Study]:
+    """Read all studies that an input holds, as `read_all` does."""
+    return read_all(path, workers=workers).studies
+
+
+def read_all(
     path: Paths,
     *,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Study]:
-    """Read all studies that an input holds.
+) -> Reading:
+    """Read all studies that an input holds, and say what belongs to none.
 
     Args:
         path: A file, a folder, a zip archive, a DICOMDIR, or several of them.
         workers: Processes that decode; 0 for none; by default one a core where it pays.
         progress: Called with the number of planes decoded, 0 at first, and their total.
-
-    Returns:
-        Studies in the order of their UIDs. A file that belongs to no study because it cannot
-        be read is listed as skipped in the first one.
 
     Raises:
         StudyError: There is no such path, or nothing in it can be read as a study.
@@ -104,7 +119,7 @@ def read_studies(
         skipped = [s for f in found for s in f.skipped] + skipped
         if not headers:
             raise _nothing(paths, found, skipped)
-        return _read(headers, skipped, workers, progress)
+        return Reading(_read(headers, workers, progress), tuple(skipped))
 
 
 def _nothing(
@@ -120,7 +135,6 @@ def _nothing(
 
 def _read(
     headers: Sequence[Header],
-    loose: Sequence[Skipped],
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> list[Study]:
@@ -132,9 +146,7 @@ def _read(
     done = _counter(sum(len(plan.sources) for plan in flat), progress)
     seconds = sum(source.seconds for plan in flat for source in plan.sources)
     with DecoderPool(workers, seconds) as pool:
-        studies = [_study(uid, series, pool, done) for uid, series in plans.items()]
-    studies[0] = replace(studies[0], skipped=(*loose, *studies[0].skipped))
-    return studies
+        return [_study(uid, series, pool, done) for uid, series in plans.items()]
 
 
 def _study(

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from calcilens.errors import PixelError, SeriesError, compose
 from calcilens.imaging.decode import decode
+from calcilens.imaging.headers import Header
 from calcilens.imaging.images import Plane, Volume
 from calcilens.imaging.planes import CtPlane
 from calcilens.imaging.plausible import check_hu
 from calcilens.imaging.pool import DecoderPool
-from calcilens.imaging.records import Skipped
+from calcilens.imaging.records import Skipped, replaced
 from calcilens.imaging.stacks import Stack, longest_run, regular_stack
 
 AIR_HU = -1024
@@ -109,16 +110,29 @@ def _try_others(
     planes: Sequence[CtPlane], bad: dict[int, str], place: Callable[[int, Raw], None]
 ) -> tuple[Skipped, ...]:
     """Try files of the same SOPInstanceUID where the first could not be read."""
-    skipped = tuple(Skipped(planes[i].name, reason) for i, reason in sorted(bad.items()))
+    skipped: list[Skipped] = []
     for index in sorted(bad):
-        for other in planes[index].others:
+        plane = planes[index]
+        first, failed = Skipped(plane.name, bad[index]), list[Skipped]()
+        for other in plane.others:
             try:
-                place(index, decode(replace(other, frame=planes[index].source.frame)))
-            except (PixelError, ValueError):
-                continue
-            del bad[index]
-            break
-    return skipped
+                place(index, _frame_of(other, plane.source.frame))
+            except PixelError as error:
+                failed.append(Skipped(other.name, str(error)))
+            except ValueError:
+                failed.append(Skipped(other.name, "pixels of another size than its series has"))
+            else:
+                first = replaced(first, plane.sop_uid)
+                del bad[index]
+                break
+        skipped += [first, *failed]
+    return tuple(skipped)
+
+
+def _frame_of(header: Header, frame: int) -> Raw:
+    if header.pixels is None:
+        raise PixelError(compose("an image", "an object without pixels"))
+    return decode(replace(header.pixels, frame=frame))
 
 
 def _raise_all_bad(bad: dict[int, str], count: int) -> None:

@@ -19,6 +19,8 @@ from calcilens.inference.stopwatch import Stopwatch
 if TYPE_CHECKING:  # they bring torch, which a study that is up to date does not need
     from calcilens.inference.pipeline import Bones, Placed
 
+_MOST_REASONS = 3
+"""Of a study without an image that are told in one line; its report has all."""
 State = Literal["written", "kept", "failed"]
 
 
@@ -32,7 +34,7 @@ class Outcome:
         skipped: Files and series that were left out.
         compared: Whether it was compared with a prior study; None where none was given.
         notes: What is to be said of the comparison, one line each.
-        why: Of a failure.
+        why: Of a failure, or why no image could be read.
     """
 
     study_uid: str
@@ -142,16 +144,16 @@ def _run_one(
     wishes: Wishes,
     watch: Stopwatch,
 ) -> Outcome:
-    run = watch.time(
-        "fingerprint",
-        lambda: facts(study, models, given, wishes),
-    )
+    search = given is None
+    due = models.narrowed(study.images, search=search)
+    run = watch.time("fingerprint", lambda: facts(study, due, given, wishes))
     uid, images = study.study_uid, len(study.images)
     before = None if wishes.force else done(wishes.out, uid, run["fingerprint"])
     if before is not None:
         folder = wishes.out / folder_name(uid)
-        return Outcome(uid, "kept", str(folder), images, **before._asdict())
+        return Outcome(uid, "kept", str(folder), images, **before._asdict(), why=_unread(study))
     loaded = watch.time("loading code and models", lambda: models.loaded)
+    loaded = loaded.narrowed(study.images, search=search)
     from calcilens.inference.export.objects import BUILDERS, make
     from calcilens.inference.guided import guided
     from calcilens.inference.output import write_study
@@ -164,7 +166,16 @@ def _run_one(
         made = watch.time("DICOM objects", lambda: make(report, wanted))
         report = replace(report, skipped=(*report.skipped, *made.failed))
     folder = write_study(report, wishes.out, wishes.formats, run, watch, made)
-    return Outcome(uid, "written", str(folder), images, **kept(report)._asdict())
+    told = kept(report)._asdict()
+    return Outcome(uid, "written", str(folder), images, **told, why=_unread(study))
+
+
+def _unread(study: Study) -> str | None:
+    """Return why no image of a study could be read; None where one could."""
+    if study.images:
+        return None
+    reasons = dict.fromkeys(skipped.reason for skipped in study.skipped)
+    return "; ".join(list(reasons)[:_MOST_REASONS]) or "it has none"
 
 
 def _failed(study: Study, why: str) -> Outcome:

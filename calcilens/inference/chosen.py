@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from calcilens.errors import UsageError, compose
-from calcilens.imaging.images import Radiograph
+from calcilens.imaging.images import Image
 from calcilens.imaging.study import Study
+from calcilens.inference.provenance import needed, without
 from calcilens.models.registry import DEFAULT, FINDER, ModelFile, find
 
 if TYPE_CHECKING:  # they bring torch
@@ -62,13 +63,17 @@ class Chosen:
             names: What the user named.
             search: Whether lesions are searched for.
         """
-        flat = {isinstance(i, Radiograph) for s in studies for i in s.images}
-        film = names.radiograph or DEFAULT["radiograph"]
+        wanted = needed([i for s in studies for i in s.images], search=search)
+        ct, film = names.ct or DEFAULT["CT"], names.radiograph or DEFAULT["radiograph"]
         return cls(
-            _classifier(names.ct or DEFAULT["CT"], "CT", "--model-ct") if False in flat else None,
-            _classifier(film, "radiograph", "--model-radiograph") if True in flat else None,
-            _finder(names.finder or FINDER) if search and True in flat else None,
+            _classifier(ct, "CT", "--model-ct") if wanted["ct"] else None,
+            _classifier(film, "radiograph", "--model-radiograph") if wanted["radiograph"] else None,
+            _finder(names.finder or FINDER) if wanted["finder"] else None,
         )
+
+    def narrowed(self, images: Sequence[Image], *, search: bool) -> Chosen:
+        """Return those that images need: a report names no others, whatever else is in the run."""
+        return replace(self, **without(needed(images, search=search)))
 
     def used(self) -> tuple[ModelFile, ...]:
         """Return the models that there are."""

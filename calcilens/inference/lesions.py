@@ -138,6 +138,13 @@ class Lesion:
         return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
 
     @property
+    def level(self) -> ConcernLevel:
+        """Level of concern to show: none reassures where nobody says whether it is calcified."""
+        level = ConcernLevel(self.answer.concern.level)
+        hollow = level is ConcernLevel.LOW and self.answer.finding.abstained
+        return ConcernLevel.UNKNOWN if hollow else level
+
+    @property
     def key_plane(self) -> int:
         """Plane that shows the lesion best: the one that the model is asked about."""
         return self.candidate.key_plane

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from calcilens.imaging.anatomy import Mask, anatomy
 from calcilens.imaging.candidates import Candidate, propose
-from calcilens.imaging.images import Image, Radiograph, Volume
+from calcilens.imaging.images import Image, Radiograph, Volume, twins
 from calcilens.imaging.measure import Measurement, measure
 from calcilens.imaging.pool import cores
 from calcilens.imaging.records import Skipped
@@ -19,6 +18,7 @@ from calcilens.inference.change import Level
 from calcilens.inference.film_finder import Searched, search_film
 from calcilens.inference.lesions import Answer, Lesion, SaliencyMap
 from calcilens.inference.predictor import Described, Model, PatchInput, answer, patch_input
+from calcilens.inference.provenance import needed, without
 from calcilens.inference.report import StudyReport
 from calcilens.inference.saliency import Explainer
 from calcilens.inference.stopwatch import Stopwatch
@@ -68,6 +68,10 @@ class Models:
     def used(self) -> tuple[Described, ...]:
         """Return the models that there are."""
         return tuple(m for m in (self.ct, self.radiograph, self.finder) if m is not None)
+
+    def narrowed(self, images: Sequence[Image], *, search: bool) -> Models:
+        """Return those that images need; see `chosen.Chosen`."""
+        return replace(self, **without(needed(images, search=search)))
 
     @property
     def loaded(self) -> Models:
@@ -141,17 +145,9 @@ def _know(images: Sequence[Image], bones: Bones) -> None:
 
 def _different(images: Sequence[Image]) -> tuple[list[Image], list[Skipped]]:
     """Leave out radiographs that show the very pixels of another: each lesion is one lesion."""
-    known: set[bytes] = set()
-    kept, same = [], []
-    for image in images:
-        if isinstance(image, Radiograph):
-            digest = hashlib.sha256(image.pixels.tobytes()).digest()
-            if digest in known:
-                same.append(Skipped(image.series_uid, SAME_FILM))
-                continue
-            known.add(digest)
-        kept.append(image)
-    return kept, same
+    same = twins(images)
+    kept = [image for place, image in enumerate(images) if place not in same]
+    return kept, [Skipped(images[place].series_uid, SAME_FILM) for place in same]
 
 
 def _search(images: Sequence[Image], models: Models) -> tuple[list[Placed], list[Skipped]]:
@@ -203,7 +199,7 @@ def _urgency(lesion: Lesion) -> tuple[int, float, float]:
     than what the model calls harmless, and so may what changed.
     """
     said = lesion.answer
-    rank = _RANK[ConcernLevel(said.concern.level)]
+    rank = _RANK[lesion.level]
     if lesion.change is not None and lesion.change.level in (Level.NEW, Level.RAPID):
         rank = min(rank, _RANK_CHANGED)
     return rank, -(said.concern.probability or 0.0), -(said.finding.probability or 0.0)

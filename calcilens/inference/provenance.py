@@ -6,19 +6,19 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from calcilens import __version__
 from calcilens.guidance.rulebook import version as version_of_rules
 from calcilens.imaging.geometry import Affine
-from calcilens.imaging.images import Image
+from calcilens.imaging.images import Image, Radiograph
 from calcilens.imaging.study import Study
 from calcilens.inference.prior import same_patient
 
@@ -53,6 +53,21 @@ class Source(Protocol):
 
     def used(self) -> Sequence[Described]:
         """Return those that there are."""
+
+    def narrowed(self, images: Sequence[Image], *, search: bool) -> Self:
+        """Return those that images need, as `needed` says."""
+
+
+def needed(images: Iterable[Image], *, search: bool) -> dict[str, bool]:
+    """Say which models images need; `search` is whether lesions are searched for."""
+    flat = {isinstance(image, Radiograph) for image in images}
+    film = True in flat
+    return {"ct": False in flat, "radiograph": film, "finder": film and search}
+
+
+def without(wanted: Mapping[str, bool]) -> dict[str, Any]:
+    """Return what takes the place of the models that are not needed."""
+    return {name: None for name, is_wanted in wanted.items() if not is_wanted}
 
 
 class Kept(NamedTuple):

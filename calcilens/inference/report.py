@@ -122,7 +122,7 @@ def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any
         "lesions": [_lesion(x) for x in report.lesions],
         "comparison": _comparison(report.comparison),
         "guidance": dict(report.guidance),
-        "skipped": [{"file_or_series": s.what, "reason": s.reason} for s in report.skipped],
+        "skipped": [skipped.to_json() for skipped in report.skipped],
         "exports": exports,
     }
 

@@ -211,8 +211,14 @@ def test_a_study_without_a_readable_image_is_not_told_as_one_without_lesions(
     film.write_bytes(whole[: len(whole) // 2])
     assert app("predict", films, "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "no image could be read; " in said
+    assert "no image could be read: expected 14400 bytes" in said
     assert "0 lesions" not in said
+    for state in ("written", "kept"):
+        words = ["--force"] if state == "written" else []
+        assert app("predict", films, "--out", tmp_path / "out", "--json", *words) == 1
+        (told,) = json.loads(capsys.readouterr().out)["studies"]
+        assert (told["state"], told["images"]) == (state, 0)
+        assert "expected 14400 bytes" in told["why"]
 
 
 def test_the_bar_names_every_stage_that_takes_time(films: Path, roi: Path, tmp_path: Path) -> None:
@@ -235,6 +241,26 @@ def test_all_can_stand_beside_others() -> None:
     assert set(formats_of("all")) == set(formats_of("json, all")) == usual
     assert set(formats_of("all,saliency-whole")) == set(FORMATS)
     assert formats_of("seg,json,seg") == ("json", "seg")
+
+
+@pytest.mark.parametrize(
+    ("formats", "opened"),
+    [("seg", ""), ("json,seg", "/report.json"), ("json,html,seg", "/report.html")],
+)
+def test_what_there_is_to_open_is_there(
+    formats: str,
+    opened: str,
+    films: Path,
+    roi: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("predict", films, "--out", tmp_path / "out", "--roi", roi)
+    assert app(*words, "--formats", formats) == 0
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "; open " in x]
+    path = Path(line.partition("; open ")[2])
+    assert str(path) == f"{tmp_path / 'out' / factory.STUDY_UID}{opened}"
+    assert path.exists()
 
 
 @pytest.mark.parametrize(

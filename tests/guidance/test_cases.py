@@ -179,6 +179,7 @@ def test_equal_fields_and_endless_numbers_are_refused(
 
 
 def test_an_error_is_short_and_quotes_no_text_that_stands_in_a_wrong_place() -> None:
+    case: Any
     for case in ({f"k{n}": 1 for n in range(10_000)}, {"lesion": {"site": ["Xaveria"] * 10_000}}):
         with pytest.raises(CaseError) as error:
             case_from(case)

@@ -410,7 +410,7 @@ def test_what_is_valid_in_either_version_of_fhir_is_understood(version: str) -> 
     ],
 )
 def test_a_subject_that_is_another_patient_is_refused(others: list[dict[str, Any]]) -> None:
-    with pytest.raises(CaseError, match="subject.*: expected resources of one patient") as error:
+    with pytest.raises(CaseError, match=r"subject.*: expected resources of one patient") as error:
         read(*others)
     assert NAME not in str(error.value)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom import uid
+from pydicom.encaps import encapsulate
 
 from calcilens.errors import StudyError
 from calcilens.imaging import headers, inflate, series
@@ -34,7 +35,31 @@ def test_a_file_cut_short_never_wins_over_the_whole_one(cut: int, tmp_path: Path
     assert study.series[0].shape == (4, 16, 16)
     assert skipped(study) == {
         "000-cut.dcm": f"other content than a longer file of SOPInstanceUID {factory.SERIES_UID}.2"
+        ", which is used"
     }
+
+
+@pytest.mark.parametrize("kind", ["film", "ct"])
+def test_a_file_that_stands_in_for_a_broken_longer_one_is_not_said_to_be_left_out(
+    kind: str, tmp_path: Path
+) -> None:
+    stored = factory.ramp((64, 64), 0)  # of 12 bits
+    good = factory.radiograph(stored) if kind == "film" else factory.ct_slices(stored[None])[0]
+    factory.save(good, tmp_path / "good.dcm")
+    good.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
+    good.PixelData = encapsulate([bytes(20_000)])
+    good["PixelData"].is_undefined_length = True
+    good.BodyPartExamined = "FOOT"
+    factory.save(good, tmp_path / "broken.dcm")
+    study = read_study(tmp_path, workers=0)
+    (image,) = study.images
+    ((name, reason),) = skipped(study).items()
+    assert name == "broken.dcm"
+    end = f"; another file of SOPInstanceUID {good.SOPInstanceUID} is used in its place"
+    assert reason.endswith(end)
+    if kind == "film":
+        (source,) = study.sources.values()
+        assert source.header.BodyPartExamined == image.body_part == "KNEE"
 
 
 def test_frames_that_are_not_there_take_no_time(tmp_path: Path) -> None:

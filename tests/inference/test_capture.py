@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import ImageDraw
 
 from calcilens.inference.export import capture
 from calcilens.inference.export.identity import NOTICE
+from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.pictures import drawn
 from tests import dicom_factory as factory
 from tests.inference.shown import as_bytes, film, made, read, reread, shown, stored
@@ -42,10 +44,49 @@ def test_words_are_burnt_in_and_said_to_be(tmp_path: Path, monkeypatch: pytest.M
     built = capture.build(made(tmp_path))[0]
     assert NOTICE in written
     assert "1: Calcified 90 % - Diffuse" in written
-    assert any("Slices 2-5 - shown: 3" in text for text in written)
+    assert any("In a viewer: images 2-5 - shown: 3" in text for text in written)
+    assert any(re.fullmatch(r"\d+ mm", text) for text in written)
     assert {"L", "R", "A", "P"} <= set(written)
     assert not any("Secret" in text for text in written)
     assert built.BurnedInAnnotation == "YES"
+
+
+def place(shown: Shown) -> str:
+    return capture._place(shown, shown.lesions[0])
+
+
+def test_the_place_is_told_by_the_numbers_of_viewers_where_there_are_some(tmp_path: Path) -> None:
+    planes = factory.ct_slices(stored(), SeriesNumber=4)
+    for number, plane in enumerate(reversed(planes)):
+        plane.InstanceNumber = 101 + number
+    assert (
+        place(made(tmp_path / "a", planes)) == "In a viewer: series 4, images 103–106 - shown: 105"
+    )
+    for plane in planes:
+        plane.InstanceNumber = 1
+    alike = made(tmp_path / "b", planes)
+    assert place(alike) == "Slices 2–5, counted from 1 - shown: 3"
+    bare = made(tmp_path / "c", factory.ct_slices(stored(), InstanceNumber=None))
+    assert place(bare) == "Slices 2–5, counted from 1 - shown: 3"
+    numbered = film(tmp_path / "d", InstanceNumber=7, SeriesNumber=3)
+    assert place(numbered) == "DX KNEE - in a viewer: series 3, image 7"
+    assert place(film(tmp_path / "e")) == "DX KNEE"
+
+
+def test_the_scale_bar_is_as_long_as_it_says_and_there_only_with_a_spacing(tmp_path: Path) -> None:
+    ct = made(tmp_path / "ct")
+    picture = drawn(ct.lesions[0])["image"]
+    bar = capture.scale_bar(ct.lesions[0], picture.width)
+    assert bar is not None
+    mm, length = bar
+    columns = ct.image.hu.shape[2]  # type: ignore[union-attr]
+    assert length * 0.75 * columns / picture.width == pytest.approx(mm)  # all of the image is shown
+    assert picture.width / 8 < length <= picture.width / 3
+    sheet = np.asarray(capture.sheet(ct, ct.lesions[0]))[96 + picture.height :]
+    white = (sheet == 255).all(-1)
+    runs = [len(r) for row in white for r in "".join(".#"[int(v)] for v in row).split(".")]
+    assert max(runs) == pytest.approx(length, abs=3)
+    assert capture.scale_bar(film(tmp_path / "film").lesions[0], 512) is None
 
 
 def test_words_stay_on_the_sheet(tmp_path: Path) -> None:

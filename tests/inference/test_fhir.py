@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from calcilens.inference.export.facts import figures_of
 from calcilens.inference.export.fhir import bundle
 from calcilens.inference.formats import FORMATS
+from calcilens.inference.lesions import Concern, Finding, OutOfDomain, Patterns
 from calcilens.inference.output import write_study
 from calcilens.inference.report import StudyReport
 from calcilens.inference.stopwatch import Stopwatch
 from tests.inference import structured
 from tests.inference.made import STUDY_UID, ct, film
-from tests.inference.reports import reported
+from tests.inference.reports import judged, reported
 from tests.inference.test_sr import full
 
 
@@ -105,3 +106,21 @@ def test_the_file_is_written_and_listed(tmp_path: Path) -> None:
     listed = json.loads((folder / "report.json").read_text())["exports"]
     assert [(e["format"], e["path"]) for e in listed] == [("fhir", "fhir.json")]
     assert json.loads((folder / "fhir.json").read_text(encoding="utf-8")) == bundle(full())
+
+
+def test_shares_have_six_digits_here_and_in_the_structured_report() -> None:
+    third = 1 / 3
+    answer = {
+        "finding": Finding(0.1 + third, abstained=False),
+        "pattern": Patterns({"diffuse": third}, ["diffuse"], 2 * third, abstained=False),
+        "concern": Concern(third, "low", []),
+        "out_of_domain": OutOfDomain(10 * third, flag=False),
+    }
+    report = structured.sourced(judged(reported(ct()), **answer))
+    numbers = [x for x in structured.items(structured.read(structured.written(report, "sr")))
+               if x.ValueType == "NUM"]  # fmt: skip
+    shown = {str(x.MeasuredValueSequence[0].NumericValue) for x in numbers}
+    assert shown >= {"0.433333", "0.333333", "0.666667", "3.333333"}
+    text = json.dumps(bundle(report))
+    assert '"value": 0.433333,' in text
+    assert "0.3333333" not in text

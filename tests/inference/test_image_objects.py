@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from calcilens.imaging.study import read_study
 from calcilens.inference.chosen import Chosen, Names
+from calcilens.inference.export.identity import NOTICE, description
 from calcilens.inference.export.objects import BUILDERS, make
 from calcilens.inference.pipeline import run_study
 from calcilens.inference.report import StudyReport
@@ -92,6 +93,19 @@ def test_objects_belong_to_patient_and_study_of_their_source(kind: str, tmp_path
         assert "RESEARCH" in built.SeriesDescription
     uids = [dcmread(p).SOPInstanceUID for paths in files.values() for p in paths]
     assert len(set(uids)) == len(uids)
+
+
+def test_the_series_of_every_format_is_told_from_the_others_by_its_description() -> None:
+    told = [description(name) for name in BUILDERS]
+    assert len(set(told)) == len(BUILDERS)
+    assert all(len(text) <= 64 and text.endswith(NOTICE) for text in told)
+
+
+@pytest.mark.parametrize("kind", ["ct", "radiograph"])
+def test_a_series_has_the_description_of_its_format(kind: str, tmp_path: Path) -> None:
+    files = written(made_report(kind, tmp_path / "in"), tmp_path / "out")
+    for name, paths in files.items():
+        assert {dcmread(p).SeriesDescription for p in paths} == {description(name)}
 
 
 NAMES = {
@@ -215,3 +229,19 @@ def test_a_name_that_libraries_dislike_is_not_printed(
     written(made(tmp_path / "in", objects).report, tmp_path / "out")
     assert "SECRETNAME" not in "".join(capfd.readouterr())
     assert [w for w in recwarn if "SECRETNAME" in str(w.message)] == []
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_every_model_is_named_among_what_contributed(name: str, tmp_path: Path) -> None:
+    """IHE AI Results, RAD TF-3 6.5.3.1."""
+    whole = made(tmp_path).report
+    done = make(whole, [name])
+    assert done.files
+    for _, data in done.files:
+        items = dcmread(BytesIO(data)).ContributingEquipmentSequence
+        processing = [
+            item.ContributionDescription
+            for item in items
+            if item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+        ]
+        assert any(whole.models[0].sha256 in words for words in processing)

@@ -16,6 +16,7 @@ from calcilens.imaging.records import SeriesInfo, Skipped
 from calcilens.inference.absent import left_out
 from calcilens.inference.change import Level
 from calcilens.inference.export.empty import empty
+from calcilens.inference.export.fhir import bundle
 from calcilens.inference.export.html import build
 from calcilens.inference.export.prior import prior_codes
 from calcilens.inference.export.words import skin_change, tally
@@ -62,8 +63,7 @@ def test_a_place_judged_not_calcified_is_said_to_be_that_and_counted_apart() -> 
     one = (none.lesions[0], judged(twice, finding=Finding(0.8, abstained=False)).lesions[1])
     assert tally(one) == "2 places, 1 not calcified"
     open_ones = judged(twice, finding=Finding(0.22, abstained=True, why="undecided")).lesions
-    assert tally(open_ones) == "2 lesions"
-    assert "no answer, 22 %" in words(build(replace(none, lesions=open_ones)))
+    assert tally(open_ones) == "2 lesions, 2 without an answer (undecided)"
 
 
 def test_growth_has_its_own_badge_and_concern_is_said_not_to_know_of_it() -> None:
@@ -212,7 +212,7 @@ def test_slices_name_their_series_where_there_are_several() -> None:
     told = words(build(replace(whole, study=replace(whole.study, series=series))))
     assert "Slices 4–8, series 1" in told
     assert "Slices 4–8, series 3" in told
-    assert "From the front, series 3" in told or "From above, series 3" in told
+    assert "From the front, series 3" in told or "From below, series 3" in told
 
 
 def test_films_without_calibration_have_their_sizes_in_pixels() -> None:
@@ -257,3 +257,17 @@ def test_both_dates_are_there_for_the_panes() -> None:
     assert told["dates"] == {"now": "2026-01-02", "then": "2025-10-02"}
     (scene,) = told["scenes"].values()
     assert scene["prior"] is True
+
+
+def test_a_study_of_which_nothing_could_be_read_is_not_said_to_have_been_searched() -> None:
+    unread = SeriesInfo("1.2.826.1.4", "1.2", "CT", None, None, False, "damaged")
+    bare = reported()
+    empty_study = replace(bare.study, images=(), series=(unread,))
+    report = replace(bare, study=empty_study, lesions=(), skipped=(Skipped("1.2.4", "damaged"),))
+    text = words(build(report))
+    assert "Reported nothing was searched" in text
+    assert "no lesions" not in text
+    assert "not calibrated" not in text
+    conclusion = bundle(report)["entry"][0]["resource"]["conclusion"]
+    assert "Nothing was searched: no image" in conclusion
+    assert "proposed" not in conclusion

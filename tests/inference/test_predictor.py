@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 from calcilens.imaging.images import Volume
 from calcilens.imaging.patches import PatchSpec
 from calcilens.inference.change import Change, Kind, Level
-from calcilens.inference.lesions import Answer, Concern
+from calcilens.inference.lesions import Answer, Concern, Finding, Lesion
 from calcilens.inference.pipeline import (
     MOST_LESIONS,
     NO_RADIOGRAPH_MODEL,
@@ -24,6 +23,7 @@ from calcilens.inference.predictor import WORDS, PatchInput, answer, patch_input
 from calcilens.models.abstention import Reason
 from calcilens.models.ensemble import Ensemble
 from tests.inference.made import FakeModel, FakeNetwork, card, ct, film, lesion_in, study
+from tests.inference.reports import reported
 
 
 def cut(model: FakeModel) -> PatchInput:
@@ -205,9 +205,11 @@ def test_lesions_are_the_same_in_every_run() -> None:
 
 
 def test_lesions_without_an_answer_and_changed_ones_stand_before_those_of_low_concern() -> None:
-    def one(level: str, concern: float | None, change: Level | None = None) -> SimpleNamespace:
+    sure, (lesion,) = Finding(0.9, abstained=False), reported().lesions
+
+    def one(level: str, concern: float | None, change: Level | None = None) -> Lesion:
         told = None if change is None else Change("1.2.3", Kind.UNKNOWN, change)
-        return SimpleNamespace(answer=Answer(concern=Concern(concern, level)), change=told)
+        return replace(lesion, answer=Answer(sure, concern=Concern(concern, level)), change=told)
 
     ordered = [
         one("high", 0.9, Level.STABLE),
@@ -219,4 +221,4 @@ def test_lesions_without_an_answer_and_changed_ones_stand_before_those_of_low_co
         one("low", 0.2, Level.GROWN),
         one("low", 0.1, Level.STABLE),
     ]
-    assert sorted(reversed(ordered), key=_urgency) == ordered  # type: ignore[arg-type]
+    assert sorted(reversed(ordered), key=_urgency) == ordered

@@ -142,9 +142,16 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     assert "found an empty file" in placed(path, ct())[1][0]
 
 
-def test_boxes_are_cut_to_the_image(tmp_path: Path) -> None:
-    found, _ = placed(written(tmp_path / "roi.json", {"box": [-2, -5, 150, 3, 9, 999]}), ct())
+def test_boxes_are_cut_to_the_image_and_that_is_said(tmp_path: Path) -> None:
+    file = written(tmp_path / "roi.json", {"box": [-2, -5, 150, 3, 9, 999]}, {"box": BOX})
+    found, said = placed(file, ct())
     assert found[0][1].box.tolist() == [[0, 0, 150], [3, 9, 160]]
+    assert found[0][1].why == "given in roi.json entry 1, cut to the image"
+    assert found[0][1].is_given
+    assert said == [
+        "roi.json entry 1: what of its box [[-2, -5, 150], [3, 9, 999]] lies outside the image "
+        "(12, 160, 160) (z, y, x); the rest is reported"
+    ]
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -182,11 +182,12 @@ def test_a_calcification_is_called_one_only_where_the_model_says_so() -> None:
         assert finding(finding=other) == "Lesion"
 
 
-def test_no_probability_stands_alone_where_there_is_no_verdict() -> None:
-    report = sourced(judged(reported(ct()), finding=Finding(0.9, True, "out of domain")))
+def test_no_probability_and_no_low_concern_stands_where_there_is_no_verdict() -> None:
+    answer = {"finding": Finding(0.9, True, "out of domain"), "concern": Concern(0.1, "low")}
+    report = sourced(judged(reported(ct()), pattern=Patterns(), **answer))
     (group,) = groups(written(report, "sr"))
-    alone = [x for x in group.ContentSequence if x.ConceptNameCodeSequence[0].CodeValue == "122157"]
-    assert alone == []
+    assert named(group, "122157") == []
+    assert named(group, "CONCERN")[0].ConceptCodeSequence[0].CodeValue == "UNKNOWN"
     (verdict,) = named(group, "VERDICT")
     assert verdict.ConceptCodeSequence[0].CodeMeaning == "No answer"
     assert [x.get("TextValue") for x in verdict.ContentSequence][-1] == "out of domain"

@@ -11,6 +11,7 @@ from calcilens.inference.change import Change
 from calcilens.inference.export.figures import before, figures
 from calcilens.inference.export.still import still
 from calcilens.inference.export.words import (
+    HOLLOW,
     WORSE,
     changed,
     headline,
@@ -22,7 +23,7 @@ from calcilens.inference.export.words import (
     where,
 )
 from calcilens.inference.lesions import Lesion, Patterns
-from calcilens.vocabulary import pattern
+from calcilens.vocabulary import ConcernLevel, pattern
 
 _SHOWN_PATTERNS = 5
 _ALONE = "Concern is judged from this study alone: it does not know of the change."
@@ -36,8 +37,8 @@ def article(lesion: Lesion, number: int, study: Study) -> dict[str, Any]:
         "where": where(lesion, study),
         "in_viewer": in_viewer(lesion, study),
         "still": still(lesion, number),
-        "level": said.concern.level,
-        "level_text": "no answer" if said.concern.probability is None else said.concern.level,
+        "level": lesion.level.value,
+        "level_text": "no answer" if lesion.level is ConcernLevel.UNKNOWN else lesion.level.value,
         "headline": headline(lesion),
         "size": _size(lesion),
         "judged": said.finding.probability is not None,
@@ -53,6 +54,8 @@ def article(lesion: Lesion, number: int, study: Study) -> dict[str, Any]:
         "origin": sentence(lesion.candidate.why).rstrip("."),
         "strange": _strange(lesion),
         "flagged": bool(said.out_of_domain.flag),
+        "unsure": "unsure" if said.finding.abstained else "",
+        "pattern_unsure": "unsure" if said.pattern.abstained else "",
         **_change(lesion),
     }
 
@@ -80,7 +83,8 @@ def _reasons(lesion: Lesion) -> list[str]:
     """Return why the concern is what it is; not again why there is no answer at all."""
     said, change = lesion.answer, lesion.change
     known = f"no answer: {said.finding.why}"
-    reasons = [sentence(r) for r in said.concern.model_reasons if r != known]
+    told = [HOLLOW] if lesion.level != said.concern.level else said.concern.model_reasons
+    reasons = [sentence(r) for r in told if r != known]
     grown = change is not None and change.level in WORSE and said.concern.probability is not None
     return [*reasons, _ALONE] if grown else reasons
 

@@ -11,29 +11,26 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 
-from calcilens import __version__
+from calcilens import MANUFACTURER, MODEL_NAME, __version__
 from calcilens.imaging.images import Volume
 from calcilens.inference.export.identity import (
     DEVICE_UID,
     EQUIPMENT,
-    MANUFACTURER,
-    MODEL_NAME,
-    NOTICE,
     SERIES_NUMBERS,
     date_time,
+    description,
 )
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.remarks import clean
 from calcilens.vocabulary import CODES_UID, PRIVATE_SCHEME
 
 
-def heading(images: Sequence[Shown], name: str, title: str, number: int = 1) -> dict[str, Any]:
+def heading(images: Sequence[Shown], name: str, number: int = 1) -> dict[str, Any]:
     """Return series, instance, equipment and time of a study's document.
 
     Args:
         images: That it is about.
         name: Format.
-        title: Of the series, short.
         number: Of the document in its series.
     """
     identity = images[0].identity
@@ -44,7 +41,7 @@ def heading(images: Sequence[Shown], name: str, title: str, number: int = 1) -> 
         "sop_instance_uid": identity.uid(name, number),
         "instance_number": number,
         **EQUIPMENT,
-        "series_description": f"{title}, {NOTICE}",
+        "series_description": description(name),
         "specific_character_set": "ISO_IR 192",
         "content_date": date,
         "content_time": time,

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from calcilens.imaging.images import Image, Volume
 from calcilens.inference.change import Change
 from calcilens.inference.export import concepts as c
+from calcilens.inference.export.words import HOLLOW
 from calcilens.inference.lesions import Lesion
 from calcilens.vocabulary import PUBLIC_CODES, Code, pattern
 
@@ -123,8 +124,7 @@ def statements_of(lesion: Lesion) -> list[Statement]:
 def _verdict(lesion: Lesion) -> Statement:
     said, name = lesion.answer.finding, c.own("VERDICT")
     if said.abstained or said.probability is None:
-        figures = () if said.probability is None else (_probability(said.probability),)
-        return Statement(name, c.own("NO_ANSWER"), figures, said.why)
+        return Statement(name, c.own("NO_ANSWER"), (), said.why)
     calcified = "CALCIFIED" if said.probability >= 0.5 else "NOT_CALCIFIED"
     return Statement(name, c.own(calcified), (), said.why)
 
@@ -133,7 +133,9 @@ def _domain(lesion: Lesion) -> list[Statement]:
     said = lesion.answer.out_of_domain
     if said.flag is None:
         return []
-    figures = () if said.score is None else (Figure(c.own("DOMAIN_SCORE"), said.score, c.ONE),)
+    figures = (
+        () if said.score is None else (Figure(c.own("DOMAIN_SCORE"), _share(said.score), c.ONE),)
+    )
     return [Statement(c.own("OUT_OF_DOMAIN"), c.YES if said.flag else c.NO, figures)]
 
 
@@ -141,7 +143,9 @@ def _patterns(lesion: Lesion) -> list[Statement]:
     said, name = lesion.answer.pattern, c.own("PATTERN_SET")
     if said.abstained or not said.set:
         return [Statement(name, c.own("NO_ANSWER"), (), said.why)]
-    known = [] if said.coverage is None else [Figure(c.own("COVERAGE"), said.coverage, c.ONE)]
+    known = (
+        [] if said.coverage is None else [Figure(c.own("COVERAGE"), _share(said.coverage), c.ONE)]
+    )
     found = [
         Statement(name, pattern(key).code, (_probability(said.probabilities[key]), *known))
         for key in said.set
@@ -152,10 +156,11 @@ def _patterns(lesion: Lesion) -> list[Statement]:
 
 
 def _concern(lesion: Lesion) -> Statement:
-    said = lesion.answer.concern
+    said, name = lesion.answer.concern, c.own("CONCERN")
+    if lesion.level != said.level:
+        return Statement(name, c.said(lesion.level.value), (), HOLLOW)
     figures = () if said.probability is None else (_probability(said.probability),)
-    why = "; ".join(said.model_reasons)
-    return Statement(c.own("CONCERN"), c.said(said.level), figures, why or None)
+    return Statement(name, c.said(said.level), figures, "; ".join(said.model_reasons) or None)
 
 
 def _rules(lesion: Lesion) -> list[Statement]:
@@ -205,7 +210,12 @@ def _measured(key: str, name: Code, value: float, unit: Code, sd: float | None) 
 
 
 def _probability(value: float) -> Figure:
-    return Figure(c.PROBABILITY, float(value), c.ONE)
+    return Figure(c.PROBABILITY, _share(value), c.ONE)
+
+
+def _share(value: float) -> float:
+    """Round what has no unit: more digits say nothing, and take up the room of a display."""
+    return round(float(value), 6)
 
 
 def _rounded(value: float) -> float:

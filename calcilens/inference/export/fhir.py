@@ -12,7 +12,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from calcilens import DISCLAIMER, __version__
+from calcilens import DISCLAIMER, MANUFACTURER, MODEL_NAME, __version__
 from calcilens.inference.export import concepts as c
 from calcilens.inference.export.facts import (
     Figure,
@@ -25,8 +25,6 @@ from calcilens.inference.export.facts import (
 )
 from calcilens.inference.export.identity import (
     DEVICE_UID,
-    MANUFACTURER,
-    MODEL_NAME,
     Identity,
     date_time,
 )

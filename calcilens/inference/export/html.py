@@ -45,7 +45,7 @@ def build(report: StudyReport) -> str:
             date=date(study.study_date),
             compared=told,
             lesions=[article(x, n, study) for n, x in enumerate(report.lesions, 1)],
-            tally=tally(report.lesions),
+            tally=tally(report.lesions) if study.images else "nothing was searched",
             overview=overview(report.lesions, study),
             table=table(report),
             models=[model_facts(m) for m in report.models],
@@ -110,6 +110,6 @@ def _series(series: Any) -> dict[str, Any]:
         "number": _UNKNOWN if series.series_number is None else series.series_number,
         "modality": series.modality,
         "shape": shape,
-        "spacing": spacing or "not calibrated",
+        "spacing": spacing or ("not calibrated" if series.shape else "–"),
         "used": used,
     }

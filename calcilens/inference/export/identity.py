@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from calcilens import __version__
+from calcilens import MANUFACTURER, MODEL_NAME, __version__
 from calcilens.inference.report import StudyReport, to_json
 
-MANUFACTURER, MODEL_NAME = "Calcilens", "Calcilens"
 EQUIPMENT = {
     "manufacturer": MANUFACTURER,
     "manufacturer_model_name": MODEL_NAME,
@@ -30,6 +29,16 @@ def _uuid(*part: str) -> uuid.UUID:
 
 DEVICE_UID = f"2.25.{_uuid('device', __version__).int}"
 """Of this program as an observer."""
+_TITLES = {
+    "sr": "report",
+    "sr-plain": "plain report",
+    "seg": "segments",
+    "saliency": "saliency",
+    "saliency-whole": "saliency of all planes",
+    "presentation": "outlines",
+    "capture": "pictures",
+    "key-objects": "key images",
+}
 SERIES_NUMBERS = {
     "sr": 9100,
     "sr-plain": 9110,
@@ -78,6 +87,14 @@ class Identity:
 
     def _uuid(self, *part: object) -> uuid.UUID:
         return _uuid(self.digest, "/".join(map(str, part)))
+
+
+def description(name: str) -> str:
+    """Return the description of the series of a format, by which lists of viewers tell them apart.
+
+    It fits into the 64 characters of Series Description (LO, PS3.5 6.2).
+    """
+    return f"{MODEL_NAME} {_TITLES[name]}, {NOTICE}"
 
 
 def date_time(source: Dataset) -> tuple[str, str]:

@@ -38,7 +38,7 @@ def build(images: Sequence[Shown]) -> list[Dataset]:
         # Patient and study come from the first, which has to be whole.
         evidence=[_whole(images, next(iter(planes.values()))), *planes.values()],
         content=content,
-        **heading(images, "key-objects", "Key images of calcifications"),
+        **heading(images, "key-objects"),
     )
     made.copy_patient_and_study_information(first)
     settle(made)

@@ -36,7 +36,7 @@ _UNPAIRED = re.compile(
 
 def colour(lesion: Lesion) -> tuple[int, int, int]:
     """Return the colour of a lesion's level of concern."""
-    return COLOURS[ConcernLevel(lesion.answer.concern.level)]
+    return COLOURS[lesion.level]
 
 
 def plain(text: str) -> str:
@@ -82,8 +82,8 @@ def place_in_body(built: Dataset, image: Image, source: Source) -> None:
 
 
 def _concern(lesion: Lesion) -> str:
-    level = ConcernLevel(lesion.answer.concern.level)
-    return "concern: no answer" if level is ConcernLevel.UNKNOWN else f"{level.value} concern"
+    known = lesion.level is not ConcernLevel.UNKNOWN
+    return f"{lesion.level.value} concern" if known else "concern: no answer"
 
 
 def _name(model: Described) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
+from calcilens import MODEL_NAME
 from calcilens.imaging.images import Radiograph
 from calcilens.imaging.measure import lesion_mask
 from calcilens.inference.export.concepts import LESION
 from calcilens.inference.export.facts import finding_of
 from calcilens.inference.export.frames import Stamp, frame_sources, refer
-from calcilens.inference.export.identity import MODEL_NAME, NOTICE, SERIES_NUMBERS, date_time
+from calcilens.inference.export.identity import SERIES_NUMBERS, date_time, description
 from calcilens.inference.export.labels import colour, described, lines, parameters
 from calcilens.inference.export.objects import Shown
 from calcilens.inference.export.seg import CALCIFICATION, About, Segment, build_seg, used_planes
@@ -28,7 +29,7 @@ def build(shown: Shown) -> list[Dataset]:
     about = About(
         algorithm=MODEL_NAME,
         family=BY_NETWORK if isinstance(shown.image, Radiograph) else BY_DENSITY,
-        description=f"Calcifications, {NOTICE}",
+        description=description("seg"),
         series_number=SERIES_NUMBERS["seg"],
         parameters=parameters(shown.report.models),
     )

@@ -15,6 +15,7 @@ from calcilens.imaging.decode import quiet
 from calcilens.imaging.images import Image
 from calcilens.imaging.records import Skipped
 from calcilens.imaging.sources import Source
+from calcilens.inference.export.contributors import name_models
 from calcilens.inference.export.identity import Identity
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport
@@ -87,7 +88,9 @@ def make(report: StudyReport, formats: Sequence[str]) -> Made:
         build: Callable[..., list[Dataset]] = resolve_name(_HERE + BUILDERS[name])
         try:
             with quiet():  # highdicom prints patients' names in warnings
-                files += [(name, _bytes(dataset)) for dataset in build(part)]
+                for dataset in build(part):
+                    name_models(dataset, report)
+                    files.append((name, _bytes(dataset)))
         except Exception as error:  # highdicom raises anything on headers that it dislikes
             if os.environ.get("CALCILENS_DEBUG"):
                 raise

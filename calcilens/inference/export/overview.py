@@ -1,8 +1,9 @@
 """The overview of a study: each image at a glance, with every lesion numbered in it.
 
 A CT is shown as maximum-intensity projections along two of its axes, without the table and with
-dimmed bones, so that mineral in front of or behind them is seen; a thin stack from above. All
-radiographs of the study are shown, as they are. Grey is fixed, for the eye only.
+dimmed bones, so that mineral in front of or behind them is seen; a thin stack from the feet, as
+planes are usually hung. All radiographs of the study are shown, as they are. Grey is fixed, for the
+eye only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calcilens.imaging.anatomy import Mask, anatomy
-from calcilens.imaging.images import Radiograph, Volume
+from calcilens.imaging.images import Radiograph, Volume, twins
 from calcilens.imaging.measure import lesion_mask
 from calcilens.imaging.study import Study
 from calcilens.inference.export.directions import direction
@@ -30,8 +31,16 @@ _STRIP = 0.3
 """Height over width below which a projection shows too little: of a thin stack, from the front."""
 _THUMBNAILS = (Style(), Style(font=44), Style(longest=260, font=32))
 """Of one film, of two, and of more: numbers are read at the size that each has on the page."""
-_CAPTIONS = {"front": "From the front", "side": "From the side", "above": "From above"}
-_NAMES = {"L": "side", "R": "side", "A": "front", "P": "front", "H": "above", "F": "above"}
+_FRONTAL = ("A", "P")
+_CAPTIONS = {
+    "A": ("front", "From the front"),
+    "P": ("back", "From the back"),
+    "L": ("left", "From the left"),
+    "R": ("right", "From the right"),
+    "H": ("above", "From above"),
+    "F": ("below", "From below"),
+}
+"""Name and caption of a view, by the patient's side that faces the reader."""
 
 
 def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
@@ -48,16 +57,21 @@ def overview(lesions: Sequence[Lesion], study: Study) -> list[list[View]]:
             own = numbered.get(id(image), {})
             groups.append(_projections(image, own, image_name(image, study)))
     films = [image for image in study.images if isinstance(image, Radiograph)]
-    shown = [_film(film, numbered.get(id(film), {}), study, len(films)) for film in films]
+    same = twins(study.images)
+    shown = [_film(film, numbered.get(id(film), {}), study, same) for film in films]
     return [*groups, shown] if shown else groups
 
 
-def _film(film: Radiograph, lesions: Mapping[int, Lesion], study: Study, count: int) -> View:
+def _film(
+    film: Radiograph, lesions: Mapping[int, Lesion], study: Study, same: Mapping[int, int]
+) -> View:
     boxes = {n: le.candidate.box[:, 1:].astype(float) for n, le in lesions.items()}
-    number = study.images.index(film) + 1
+    place = study.images.index(film)
+    count = sum(isinstance(image, Radiograph) for image in study.images)
     caption = image_name(film, study)
     if count > 1:
-        caption = ", ".join(filter(None, (f"Image {number}", projection(film))))
+        twin = f"the same as image {same[place] + 1}" if place in same else None
+        caption = ", ".join(filter(None, (f"Image {place + 1}", projection(film), twin)))
     style = _THUMBNAILS[min(count, len(_THUMBNAILS)) - 1]
     return view(("film", caption), film.display, film.spacing_mm or (1.0, 1.0), boxes, style=style)
 
@@ -67,7 +81,7 @@ def _projections(image: Volume, lesions: dict[int, Lesion], series: str) -> list
     axes = [image.affine.matrix[:3, a] for a in range(3)]
     upright = int(np.argsort([-abs(a[2]) / np.linalg.norm(a) for a in axes], kind="stable")[0])
     sides = sorted({0, 1, 2} - {upright}, reverse=True)
-    front, side = sorted(sides, key=lambda a: _NAMES[direction(axes[a])[0]])
+    front, side = sorted(sides, key=lambda a: direction(axes[a])[0] not in _FRONTAL)
     seen = _brightest(image, _dimmed(image, lesions.values()))
     planes = {front: (upright, side), side: (upright, front), upright: (front, side)}
     extent = np.array(image.hu.shape) * image.spacing_mm
@@ -122,8 +136,9 @@ def _projected(
     down, right = vectors
     letters = tuple(direction(v) for v in (-right, right, -down, down))
     spacing = (volume.spacing_mm[axes[0]], volume.spacing_mm[axes[1]])
-    name = _NAMES[direction(volume.affine.matrix[:3, 3 - sum(axes)])[0]]
-    caption = ", ".join(filter(None, (_CAPTIONS[name], series)))
+    # Right, down and into the picture are a right-handed system, as x, y and z of LPS are.
+    name, caption = _CAPTIONS[direction(-np.cross(right, down))[0]]
+    caption = ", ".join(filter(None, (caption, series)))
     return view((name, caption), picture, spacing, boxes, letters=letters)
 
 

@@ -17,7 +17,7 @@ from calcilens.inference.export.frames import (
     image_references,
     settle,
 )
-from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS
+from calcilens.inference.export.identity import EQUIPMENT, NOTICE, SERIES_NUMBERS, description
 from calcilens.inference.export.labels import COLOURS, lines, place_in_body
 from calcilens.inference.export.lesion_seg import stamp
 from calcilens.inference.export.objects import Shown
@@ -52,8 +52,8 @@ def build(shown: Shown) -> list[Dataset]:
         instance_number=1,
         **EQUIPMENT,
         content_label="CALCIFICATIONS",
-        content_description=f"Calcifications, {NOTICE}",
-        series_description=f"Calcifications, {NOTICE}",
+        content_description=description("presentation"),
+        series_description=description("presentation"),
         graphic_layers=list(layers.values()),
         graphic_annotations=[
             *(_drawn(x, shown.number(x), headers[x.key_plane], layers) for x in shown.lesions),
@@ -69,7 +69,7 @@ def build(shown: Shown) -> list[Dataset]:
 
 def _layers(shown: Shown) -> dict[str, GraphicLayer]:
     """Return a layer for each level of concern that occurs, in its colour, and the notice's."""
-    found = {lesion.answer.concern.level for lesion in shown.lesions}
+    found = {lesion.level for lesion in shown.lesions}
     layers = {
         str(level): GraphicLayer(level.upper(), order, "Level of concern", _lab(COLOURS[level]))
         for order, level in enumerate((v for v in ConcernLevel if v in found), 1)
@@ -88,7 +88,7 @@ def _drawn(
     tracked = {"tracking_id": lesion.id, "tracking_uid": lesion.tracking_uid}
     return GraphicAnnotation(
         referenced_images=[header],
-        graphic_layer=layers[lesion.answer.concern.level],
+        graphic_layer=layers[lesion.level.value],
         graphic_objects=[
             GraphicObject("POLYLINE", line, "PIXEL", **tracked)
             for line in outlines(lesion, lesion.key_plane)

@@ -16,6 +16,7 @@ _NONE = (
     "No calcification was proposed on the images that were searched. "
     "This does not exclude one: the search misses some."
 )
+_UNREAD = "Nothing was searched: no image of this study could be read."
 
 
 class Remark(NamedTuple):
@@ -28,6 +29,8 @@ class Remark(NamedTuple):
 def remarks(report: StudyReport, lesions: Sequence[Lesion]) -> list[Remark]:
     """Return the texts of a study, in the order of their weight; `lesions` are those told of."""
     found = f"Found: {tally(lesions)}." if lesions else _NONE
+    if not report.study.images:
+        found = _UNREAD
     return [
         Remark(c.own("NOTICE"), DISCLAIMER),
         Remark(c.own("NOTICE"), found),

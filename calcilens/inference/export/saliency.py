@@ -12,11 +12,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.sr.codedict import codes
 
+from calcilens import MODEL_NAME
 from calcilens.imaging.images import Radiograph, Volume
 from calcilens.imaging.sources import decimal
 from calcilens.inference.export.concepts import ANYWHERE, site
 from calcilens.inference.export.frames import depth_mm, frame_sources, refer, settle
-from calcilens.inference.export.identity import EQUIPMENT, MODEL_NAME, NOTICE, SERIES_NUMBERS
+from calcilens.inference.export.identity import EQUIPMENT, SERIES_NUMBERS, description
 from calcilens.inference.export.labels import described, parameters
 from calcilens.inference.export.lesion_seg import BY_NETWORK, stamp
 from calcilens.inference.export.objects import Shown
@@ -30,7 +31,6 @@ SALIENCY = Code("130404", "DCM", "Saliency")
 """Visual explanations (CID 217): of the kinds of maps, the first is HiResCAM's, and an attention
 map, which needs no gradient and no class, is a saliency map like any other."""
 RELATION = Code("309825002", "SCT", "Spatial and Relational Concept")
-_DESCRIPTION = f"Saliency, {NOTICE}"
 
 
 def build(shown: Shown) -> list[Dataset]:
@@ -134,8 +134,8 @@ def _built(
             highdicom.VOILUTTransformation(window_center=0.5, window_width=1.0)
         ],
         content_label="SALIENCY",
-        content_description=_DESCRIPTION,
-        series_description=_DESCRIPTION,
+        content_description=description(kind),
+        series_description=description(kind),
         derivation=concept(method_code(method)),
     )
     settle(built, given)
@@ -191,7 +191,7 @@ def _film(shown: Shown, image: Radiograph, lesion: Lesion, found: SaliencyMap) -
     about = About(
         algorithm=MODEL_NAME,
         family=BY_NETWORK,
-        description=_DESCRIPTION,
+        description=description("saliency"),
         series_number=SERIES_NUMBERS["saliency"],
         label="SALIENCY",
         parameters=parameters(shown.report.models),

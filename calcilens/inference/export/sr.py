@@ -61,7 +61,7 @@ def _document(images: Sequence[Shown], name: str, number: int) -> Dataset:
         evidence=evidence(images) + ([] if plain else segmentations(images)),
         content=_content(images, plain),
         is_complete=not left_out(images[0].report),
-        **heading(images, name, "Calcification report", number),
+        **heading(images, name, number),
     )
     settle(made)
     return made

@@ -7,10 +7,9 @@ from typing import Any
 
 from highdicom import sr
 
-from calcilens import __version__
+from calcilens import MANUFACTURER, MODEL_NAME, __version__
 from calcilens.inference.export import concepts as c
 from calcilens.inference.export.facts import Figure, Statement
-from calcilens.inference.export.identity import MANUFACTURER, MODEL_NAME
 from calcilens.inference.export.remarks import clean, models_of
 from calcilens.inference.report import StudyReport
 from calcilens.vocabulary import Code

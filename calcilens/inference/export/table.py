@@ -8,6 +8,7 @@ from calcilens.inference.export.figures import COMPARED
 from calcilens.inference.export.words import changed, named_pattern, verdict, where
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.report import StudyReport
+from calcilens.vocabulary import ConcernLevel
 
 NONE = "–"
 FIGURES = (
@@ -29,21 +30,20 @@ def table(report: StudyReport) -> dict[str, Any]:
     heads = ["Place", *(label for _, label, _ in kept), *(["Change"] if compared else [])]
     heads += ["Calcified", "Pattern", "Concern"]
     rows = [
-        {"id": x.id, "level": x.answer.concern.level, "cells": _cells(x, report, kept)}
+        {"id": x.id, "level": x.level.value, "cells": _cells(x, report, kept)}
         for x in report.lesions
     ]
     return {"heads": heads, "rows": rows}
 
 
 def _cells(lesion: Lesion, report: StudyReport, kept: list[tuple[str, str, int]]) -> list[str]:
-    said = lesion.answer
     return [
         where(lesion, report.study),
         *(_figure(lesion, name, digits) for name, _, digits in kept),
         *([] if report.comparison is None else [changed(lesion) or NONE]),
         verdict(lesion) or NONE,
         named_pattern(lesion) or NONE,
-        NONE if said.concern.probability is None else said.concern.level,
+        NONE if lesion.level is ConcernLevel.UNKNOWN else lesion.level.value,
     ]
 
 

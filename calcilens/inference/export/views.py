@@ -35,7 +35,7 @@ class View:
     """One picture with the lesions' boxes in it.
 
     Args:
-        name: From where it is seen: front, side, above, film, or close-up.
+        name: From where it is seen: front, back, left, right, above, below; or film, or close-up.
         caption: What stands below it.
         picture: As a data URL.
         size: Width and height, pixels of the picture.

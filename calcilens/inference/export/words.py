@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from calcilens.imaging.images import Image, Radiograph
@@ -12,6 +13,8 @@ from calcilens.vocabulary import pattern
 
 WORSE = (Level.NEW, Level.RAPID, Level.GROWN)
 """Levels of change that ask for attention."""
+HOLLOW = "no level that reassures, since the model does not say whether it is calcified"
+"""Why a level of concern is not shown; see `Lesion.level`."""
 SIDES = {"L": "left", "R": "right", "B": "both sides"}
 
 
@@ -39,8 +42,7 @@ def image_name(image: Image, study: Study) -> str:
     alike = [i for i in study.images if isinstance(i, type(image))]
     if isinstance(image, Radiograph):
         number = f"image {study.images.index(image) + 1}" if len(alike) > 1 else None
-        named = " ".join(filter(None, (image.modality, image.body_part, projection(image))))
-        return ", ".join(filter(None, (named, number)))
+        return ", ".join(filter(None, (film_name(image), number)))
     if len(alike) == 1:
         return ""
     return f"series {[s.series_uid for s in study.series].index(image.series_uid) + 1}"
@@ -57,25 +59,40 @@ def in_viewer(lesion: Lesion, study: Study) -> str | None:
     if numbers is None:
         return None
     first, last = numbers
-    series = next(s for s in study.series if s.series_uid == lesion.image.series_uid)
     words = f"image {first}" if first == last else f"images {first}–{last}"
-    return words if series.series_number is None else f"series {series.series_number}, {words}"
+    return series_in_viewer(lesion.image, study) + words
+
+
+def series_in_viewer(image: Image, study: Study) -> str:
+    """Return the number of an image's series with a comma; empty where the files give none."""
+    series = next(s for s in study.series if s.series_uid == image.series_uid)
+    return "" if series.series_number is None else f"series {series.series_number}, "
+
+
+def film_name(film: Radiograph) -> str:
+    """Return modality, part of the body, side and view of a film, those that its file states."""
+    return " ".join(filter(None, (film.modality, film.body_part, projection(film))))
 
 
 def headline(lesion: Lesion) -> str:
-    """Return the verdict in a few words."""
-    said = lesion.answer
-    if said.finding.probability is None:
+    """Return the verdict in a few words; no number where there is none."""
+    finding = lesion.answer.finding
+    if finding.probability is None:
         return "Measured, not judged"
-    words = f"Calcified {percent(said.finding.probability)}"
-    if said.out_of_domain.flag:
-        return f"{words} · out of domain"
-    if said.finding.abstained:
-        return f"{words} · undecided"
+    if finding.abstained:
+        return f"No answer ({_open(lesion)})"
+    words = f"Calcified {percent(finding.probability)}"
     if not_calcified(lesion):
         return f"Judged not calcified · {words.lower()}"
     named = named_pattern(lesion)
     return f"{words} · {named}" if named else words
+
+
+def _open(lesion: Lesion) -> str:
+    """Return in a word or two why there is no verdict."""
+    if lesion.answer.finding.probability is None:
+        return "not judged"
+    return "out of domain" if lesion.answer.out_of_domain.flag else "undecided"
 
 
 def not_calcified(lesion: Lesion) -> bool:
@@ -89,17 +106,20 @@ def verdict(lesion: Lesion) -> str | None:
     finding = lesion.answer.finding
     if finding.probability is None:
         return None
-    said = "no" if not_calcified(lesion) else "yes"
-    return f"{'no answer' if finding.abstained else said}, {percent(finding.probability)}"
+    if finding.abstained:
+        return f"no answer ({_open(lesion)})"
+    return f"{'no' if not_calcified(lesion) else 'yes'}, {percent(finding.probability)}"
 
 
 def tally(lesions: Sequence[Lesion]) -> str:
-    """Count the places of a report, those judged not calcified apart."""
+    """Count the places of a report; apart those judged not calcified, and those without answer."""
     none, count = sum(map(not_calcified, lesions)), len(lesions)
-    if not none:
-        return f"{count or 'no'} lesion{'' if count == 1 else 's'}"
-    places = f"{count} place{'' if count == 1 else 's'}"
-    return f"{places}, {'none calcified' if none == count else f'{none} not calcified'}"
+    unanswered = Counter(_open(x) for x in lesions if x.answer.finding.abstained)
+    parts = [f"{count or 'no'} {'place' if none else 'lesion'}{'' if count == 1 else 's'}"]
+    if none:
+        parts.append("none calcified" if none == count else f"{none} not calcified")
+    parts += [f"{n} without an answer ({why})" for why, n in sorted(unanswered.items())]
+    return ", ".join(parts)
 
 
 def date(text: str | None) -> str:

@@ -37,7 +37,8 @@ def place(
     """Find the image of every region.
 
     Returns:
-        The lesions with their images, and one line for each region that could not be placed.
+        The lesions with their images, and one line for each region, or part of one, that could not
+        be placed.
     """
     placed: list[tuple[Image, Candidate]] = []
     refused = []
@@ -45,7 +46,9 @@ def place(
         try:
             image = _image_of(region, images)
             box, mask = region.on(image)
-            placed.append((image, _candidate(image, box, mask, region.where)))
+            found, outside = _candidate(image, box, mask, region.where)
+            placed.append((image, found))
+            refused += [] if outside is None else [Skipped(region.where, outside)]
         except RoiError as error:
             refused.append(Skipped(region.where, str(error)))
     return placed, refused
@@ -83,7 +86,10 @@ def _image_of(region: Region, images: Sequence[Image]) -> Image:
     return closest[0]
 
 
-def _candidate(image: Image, box: Box, mask: NDArray[np.bool_] | None, where: str) -> Candidate:
+def _candidate(
+    image: Image, box: Box, mask: NDArray[np.bool_] | None, where: str
+) -> tuple[Candidate, str | None]:
+    """Return what of a region lies in the image, and in words what does not; None for nothing."""
     shape = np.asarray(shape_of(image))
     lo, hi = np.maximum(box[0], 0), np.minimum(box[1], shape)
     if (lo >= hi).any():
@@ -92,4 +98,9 @@ def _candidate(image: Image, box: Box, mask: NDArray[np.bool_] | None, where: st
         )
     if mask is not None:
         mask = mask[tuple(slice(a, b) for a, b in zip(lo - box[0], hi - box[0], strict=True))]
-    return candidate(image, np.stack([lo, hi]), mask, f"{GIVEN} {where}")
+    inside, origin = np.stack([lo, hi]), f"{GIVEN} {where}"
+    if (inside == box).all():
+        return candidate(image, inside, mask, origin), None
+    size = f"the image {tuple(shape.tolist())} (z, y, x)"
+    outside = f"what of its box {box.tolist()} lies outside {size}; the rest is reported"
+    return candidate(image, inside, mask, f"{origin}, cut to the image"), outside

@@ -1,0 +1,91 @@
+"""Opening the database of reviews: SQLite by default, PostgreSQL by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from calcilens.errors import ReviewError, compose
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_KINDS = "a file, or a URL such as postgresql+psycopg://user@host/name"
+
+
+@contextmanager
+def opened(where: str | Path) -> Iterator[Engine]:
+    """Open the database, bring its tables to this version, and close it at the end.
+
+    Args:
+        where: File of a SQLite database, made when there is none; or a URL of SQLAlchemy's.
+
+    Raises:
+        ReviewError: It cannot be opened, or comes from a newer version.
+    """
+    engine = _engine(str(where))
+    try:
+        _migrate(engine)
+        yield engine
+    except OperationalError as error:
+        raise ReviewError(
+            compose("a database that can be used", _reason(error), where=_shown(engine))
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _engine(where: str) -> Engine:
+    try:
+        url = make_url(where if "://" in where else f"sqlite:///{where}")
+        engine = create_engine(url)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        found = "a URL that cannot be used" if "://" in where else where
+        raise ReviewError(compose(_KINDS, found, where="--db")) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    """Let an entry be on disk when it is confirmed, and readers read while one writes."""
+    connection.isolation_level = None  # transactions are begun by `_begin`
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000",
+                   "foreign_keys = ON"):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Begin with the lock for writing: two that read first and then write would fail."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except OperationalError:
+        raise
+    except (SQLAlchemyError, Exception) as error:
+        if type(error).__name__ not in ("CommandError", "DatabaseError"):
+            raise
+        found = "a database of a newer version, or none of ours"
+        raise ReviewError(compose("a database of reviews", found, where=_shown(engine))) from error
+
+
+def _reason(error: OperationalError) -> str:
+    return " ".join(str(error.orig).split())[:120]
+
+
+def _shown(engine: Engine) -> str:
+    """Return where the database is, without a password."""
+    return engine.url.render_as_string(hide_password=True)
