@@ -250,3 +250,24 @@ def test_nothing_known_gives_questions_and_no_answers() -> None:
     assert lesion.differential == ()
     assert all(s.standing is Standing.UNKNOWN for s in lesion.concern)
     assert len(guidance.missing) >= 8
+
+
+def test_normal_chemistry_alone_does_not_rule_out_a_systemic_cause() -> None:
+    lab = {
+        "calcium": {"value": 2.4, "unit": "mmol/L"},
+        "phosphate": {"value": 1.1, "unit": "mmol/L"},
+        "egfr": {"value": 95, "unit": "mL/min/1.73m2"},
+    }
+    case = {"patient": {"age": 40, "sex": "female"}, "laboratory": lab}
+    assert systemic(case) == "present"
+    assert systemic(case | {"laboratory": lab | {"antibodies": "negative"}}) == "absent"
+
+
+def systemic(case: dict[str, Any]) -> str:
+    pitfalls = guide(case_from(case).facts, {}).pitfalls
+    return next(s.standing.value for s in pitfalls if s.rule.id == "pitfall-systemic-cause")
+
+
+def test_antibodies_rest_on_the_section_that_speaks_of_them() -> None:
+    cited = {r.id: str(r.sources[0]) for r in rulebook().rules() if "antibodies" in r.id}
+    assert cited["step-antibodies"] == cited["assess-antibodies"] == "004, Pathogenesis"
