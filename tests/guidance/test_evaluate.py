@@ -244,6 +244,12 @@ def test_facts_of_two_origins_may_disagree_and_the_concerning_one_counts(pattern
     assert "concern-pattern" in rules(lesion.concern)
 
 
+def test_patterns_that_disagree_comfort_nobody() -> None:
+    predicted = case_from({"lesion": {"pattern": "lobulated"}}).facts
+    (lesion,) = guide(case_from(CLEAR).facts, {"L1": predicted}).lesions
+    assert not any(s.rule.reassures for s in lesion.next_steps)
+
+
 def test_nothing_known_gives_questions_and_no_answers() -> None:
     guidance = guide(Facts(), {})
     lesion = guidance.lesions[0]
