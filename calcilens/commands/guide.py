@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from calcilens.commands.console import PlainCommand, print_json, say
+from calcilens.commands.console import PlainCommand, print_json, printable, say
 from calcilens.errors import CaseError, UsageError, compose
 
 
@@ -76,7 +75,7 @@ def guide(
     if as_json:
         print_json(found)
     else:
-        typer.echo(text(found), nl=False)
+        typer.echo(printable(text(found)), nl=False)
     return None
 
 
@@ -88,6 +87,9 @@ def _guided(case: Path | None, report: Path | None, prevalence: float) -> dict[s
     if report is None:
         return of_case(read_case(case or Path(), date.today()), prevalence)
     content = read_report(report)
+    if case is None and not content["lesions"]:
+        found = "none, and no case"
+        raise CaseError(compose("a report with a lesion", found, where=report.name))
     day = day_of(content["study"]["study_date"])
     return of_report(content, None if case is None else read_case(case, day), prevalence)
 
@@ -100,10 +102,13 @@ def read_report(path: Path) -> dict[str, Any]:
     """
     from jsonschema import Draft202012Validator
 
+    from calcilens.guidance.strict_json import loads
     from calcilens.inference.report import schema
 
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = loads(path.read_text("utf-8"))
+    except CaseError as error:
+        raise CaseError(f"{path.name}: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         found = getattr(error, "strerror", None) or "text that is no JSON"
         raise CaseError(compose("a report.json", found, where=path.name)) from error

@@ -16,7 +16,9 @@ from calcilens.guidance.case_schema import case_schema
 from calcilens.guidance.conditions import Condition, parse
 from calcilens.guidance.facts import Fact, Facts, Origin, Span, flag, whole
 from calcilens.guidance.fhir_case import case_of, is_fhir
+from calcilens.guidance.fhir_fields import kind
 from calcilens.guidance.laboratory import LabValue, levels
+from calcilens.guidance.strict_json import loads
 from calcilens.guidance.terms import DAYS, Term, data, terms
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 _PER_YEAR = {"years": 1.0, "months": 12.0, "days": 365.25}
 _MOST_BYTES = 10_000_000
+_SHOWN = 5
+Days = tuple[date, date]
+"""The first and the last day that a date may mean: the same for a full date."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,15 @@ def read_content(path: Path) -> Any:
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise CaseError(compose("a case of at most 10 MB", "a larger file", where=path.name))
-        return json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
+            raise CaseError(compose("a case of at most 10 MB", "a larger file"))
+        return loads(path.read_text("utf-8-sig"))
+    except CaseError as error:
+        raise CaseError(f"{path.name}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise CaseError(compose("a JSON file", "text that is none", where=path.name)) from error
     except OSError as error:
         found = error.strerror or "an error of the system"
         raise CaseError(compose("a file that can be read", found, where=path.name)) from error
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(name)
 
 
 def case_from(content: Any, on: date | None = None, *, where: str = "case") -> Case:
@@ -131,15 +134,19 @@ def _expected(fault: ValidationError) -> tuple[str, str]:
     instance: Any = fault.instance
     if fault.validator == "additionalProperties":
         known = list(schema["properties"])
-        unknown = [str(key)[:40] for key in instance if key not in known]
-        return f"some of {', '.join(known)}", ", ".join(map(repr, unknown))
+        unknown = [repr(str(key)[:40]) for key in instance if key not in known]
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        return f"some of {', '.join(known)}", ", ".join(unknown[:_SHOWN]) + more
+    if fault.validator == "type":  # a text in the place of something else could be a name
+        return f"type {fault.validator_value}", kind(instance)
     if fault.validator == "enum":
         return f"one of {', '.join(str(v) for v in schema['enum'] if v)}", _short(instance)
     if fault.validator in ("minimum", "maximum"):
         ends = f"{schema.get('minimum', '')} to {schema.get('maximum', 'any size')}"
         return f"a number from {ends}", _short(instance)
     if fault.validator == "required":
-        return "all of " + ", ".join(schema["required"]), ", ".join(instance) or "none"
+        found = [key for key in instance if key in schema["properties"]]
+        return "all of " + ", ".join(schema["required"]), ", ".join(found) or "none"
     if fault.validator == "pattern":
         return "a date such as 2024, 2024-05 or 2024-05-31", _short(instance)
     return f"{fault.validator} {fault.validator_value}", _short(instance)
@@ -152,21 +159,32 @@ def _short(value: Any) -> str:
 
 
 def _checked(content: Mapping[str, Any], on: date | None) -> Case:
-    on = _day(content["date"], "date")[1] if "date" in content else on
-    reported = Facts(_reported(content, on))
+    days = _day(content["date"], "date") if "date" in content else (on, on) if on else None
+    reported = Facts(_reported(content, days))
     _no_contradiction(reported)
     patient = content.get("patient", {})
     values = content.get("laboratory", {})
+    _check_days(values, days)
     found = levels(values, _age(patient.get("age")), patient.get("sex"))
     lab = [_level(value) for value in found if value.level]
     antibodies = values.get("antibodies")
     if antibodies:
         term = terms()["laboratory.antibodies"]
         lab.append(_fact(term, frozenset({antibodies}), antibodies))
-    return Case(reported + lab, tuple(found), on)
+    return Case(reported + lab, tuple(found), days[1] if days else None)
 
 
-def _reported(content: Mapping[str, Any], on: date | None) -> Iterator[Fact]:
+def _check_days(values: Mapping[str, Any], on: Days | None) -> None:
+    """Refuse a laboratory value of a day that is none, or after that of the case."""
+    for analyte, value in values.items():
+        if isinstance(value, Mapping) and "date" in value:
+            where = f"laboratory.{analyte}.date"
+            first, _ = _day(value["date"], where)
+            if on and first > on[1]:
+                raise CaseError(compose(f"a date up to {on[1]}", value["date"], where=where))
+
+
+def _reported(content: Mapping[str, Any], on: Days | None) -> Iterator[Fact]:
     for section, words in content.items():
         if not isinstance(words, Mapping) or section == "laboratory":
             continue
@@ -175,13 +193,13 @@ def _reported(content: Mapping[str, Any], on: date | None) -> Iterator[Fact]:
                 yield from _facts(terms()[f"{section}.{word}"], value, on, _born(content, on))
 
 
-def _facts(term: Term, value: Any, on: date | None, born: date | None) -> Iterator[Fact]:
+def _facts(term: Term, value: Any, on: Days | None, born: date | None) -> Iterator[Fact]:
     if term.is_flag:
         dated = value if isinstance(value, Mapping) else {"present": value}
         present, since = dated["present"], dated.get("since")
         words = "yes" if present else "no"
         yield _fact(term, flag(present), f"{words}, since {since}" if since else words)
-        if since:
+        if since and present:  # what is not there has not lasted
             yield from _since(term, since, on, born)
     elif term.values:
         yield _fact(term, frozenset({value}), str(value).replace("_", " "))
@@ -196,7 +214,7 @@ def _fact(term: Term, value: Any, words: str) -> Fact:
     return Fact(term.name, value, Origin.REPORTED, f"{term.label}: {words}")
 
 
-def _since(term: Term, since: str, on: date | None, born: date | None) -> Iterator[Fact]:
+def _since(term: Term, since: str, on: Days | None, born: date | None) -> Iterator[Fact]:
     """Return the days since a date, which may be a month or a year."""
     first, last = _day(since, f"{term.name}.since")
     if born and last < born:
@@ -207,15 +225,15 @@ def _since(term: Term, since: str, on: date | None, born: date | None) -> Iterat
         )
     if on is None:
         return
-    if first > on:
-        raise CaseError(compose(f"a date up to {on}", since, where=f"{term.name}.since"))
-    days = Span(max((on - last).days, 0), (on - first).days)
+    if first > on[1]:
+        raise CaseError(compose(f"a date up to {on[1]}", since, where=f"{term.name}.since"))
+    days = Span(max((on[0] - last).days, 0), (on[1] - first).days)
     name = f"{term.name}.{DAYS}"
     said = f"{days.low:g} days" if days.low == days.high else f"{days.low:g} to {days.high:g} days"
     yield Fact(name, days, Origin.REPORTED, f"{term.label}: for {said}")
 
 
-def _day(text: str, where: str) -> tuple[date, date]:
+def _day(text: str, where: str) -> Days:
     """Return the first and the last day that a date may mean."""
     year, month, day = (*map(int, text.split("-")), None, None)[:3]
     try:
@@ -233,12 +251,12 @@ def _age(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _born(content: Mapping[str, Any], on: date | None) -> date | None:
+def _born(content: Mapping[str, Any], on: Days | None) -> date | None:
     """Return the earliest day of birth that an age allows."""
     age = _age(content.get("patient", {}).get("age"))
     if age is None or on is None:
         return None
-    return date(max(on.year - int(age) - 1, 1), 1, 1)
+    return date(max(on[0].year - int(age) - 1, 1), 1, 1)
 
 
 def _level(value: LabValue) -> Fact:

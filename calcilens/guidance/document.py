@@ -24,6 +24,8 @@ from calcilens.guidance.rulebook import Source, version
 from calcilens.guidance.terms import DAYS, data, terms
 from calcilens.guidance.worth import INCIDENCE, worth
 
+_ECHOES = {"derived.concern", "derived.refer", "derived.concern_open"}
+"""Facts that a reader sees among the concerning features."""
 NOTICE = (
     "Rules drawn from documents; they support a physician's judgement and decide nothing. "
     "What is not known counts neither for nor against. The order of a list is no probability."
@@ -121,7 +123,7 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "because": [
             {"words": f.words, "origin": f.origin.value}
             for f in statement.because
-            if f.term != "derived.concern_open"  # it would only say the statement again
+            if f.term not in _ECHOES
         ],
         "unknown": list(statement.unknown),
         "sources": [_cited(source) for source in statement.rule.sources],
@@ -133,6 +135,8 @@ def _weighed(weighed: Weighed) -> dict[str, Any]:
         "condition": weighed.topic.key,
         "name": weighed.topic.name,
         "mechanism": weighed.topic.mechanism,
+        "dangerous": weighed.topic.dangerous,
+        "given": weighed.given,
         "balance": weighed.balance,
         "for": [_statement(s) for s in weighed.speaks_for],
         "against": [_statement(s) for s in weighed.speaks_against],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from calcilens.guidance.conditions import Judged
@@ -20,6 +20,12 @@ class Standing(StrEnum):
     ABSENT = "absent"
 
 
+_PLACE = {
+    "patient.age", "patient.sex", "lesion.site", "lesion.side", "lesion.compartment",
+    "lesion.depth", "lesion.by_large_joint", "lesion.extensor_side", "derived.by_joint",
+}  # fmt: skip
+"""Terms that fit half of all diseases."""
+_PATTERN, _MOST_PATTERNS = "lesion.pattern", 4
 _STANDING = {True: Standing.PRESENT, None: Standing.UNKNOWN, False: Standing.ABSENT}
 
 
@@ -49,25 +55,27 @@ class Weighed:
         speaks_for: Arguments that hold.
         speaks_against: Arguments against it that hold.
         open: Arguments that are not settled.
-        balance: Weights for it minus those against: it orders the list, and is no probability.
+        given: The pattern that this takes for true, where a network left several.
     """
 
     topic: Topic
     speaks_for: tuple[Statement, ...]
     speaks_against: tuple[Statement, ...]
     open: tuple[Statement, ...]
+    given: str | None = None
 
     @property
     def balance(self) -> int:
-        """Return the weights for it minus those against."""
+        """Return the weights for it minus those against: an order, and no probability."""
         return sum(s.rule.weight for s in self.speaks_for) - sum(
             s.rule.weight for s in self.speaks_against
         )
 
     @property
     def listed(self) -> bool:
-        """Whether something speaks for it, and not more against it."""
-        return bool(self.speaks_for) and self.balance > 0
+        """Whether more speaks for it than against, and not its place or the age alone."""
+        more = any({fact.term for fact in s.because} - _PLACE for s in self.speaks_for)
+        return more and self.balance > 0
 
 
 @dataclass(frozen=True)
@@ -144,22 +152,30 @@ def _lesion(name: str | None, facts: Facts, rules: Rulebook) -> LesionGuidance:
     facts = _derived(facts, rules.derived)
     concern = tuple(_gone_through(rules.concern, facts))
     facts = facts + _concern_facts(concern)
+    diseases = _ranked(_likeliest(topic, facts) for topic in rules.conditions)
+    listed = [w for w in diseases if w.listed]
     unsettled = any(s.standing is Standing.PRESENT or _is_open(s) for s in concern)
+    unsettled = unsettled or any(w.topic.dangerous for w in listed[:1]) or _disputed(facts)
     steps = tuple(
         s
         for s in _gone_through(rules.next_steps, facts)
         if s.standing is Standing.PRESENT and not (s.rule.reassures and unsettled)
     )
-    diseases = _ranked(_weighed(topic, facts) for topic in rules.conditions)
     return LesionGuidance(
         name,
         facts,
         concern,
         tuple(_ranked(_weighed(topic, facts) for topic in rules.mechanisms)),
-        tuple(w for w in diseases if w.listed),
+        tuple(listed),
         tuple(w for w in diseases if not w.listed),
         steps,
     )
+
+
+def _disputed(facts: Facts) -> bool:
+    """Whether facts name patterns that cannot both be: then none of them comforts."""
+    told = [f.value for f in facts.of(_PATTERN) if isinstance(f.value, frozenset)]
+    return bool(told) and not frozenset.intersection(*told)
 
 
 def _derived(facts: Facts, rules: Iterable[Rule]) -> Facts:
@@ -175,8 +191,10 @@ def _concern_facts(concern: tuple[Statement, ...]) -> list[Fact]:
     present = [s for s in concern if s.standing is Standing.PRESENT]
     is_open = any(_is_open(s) for s in concern) and not present
     because = tuple(fact for s in present for fact in s.because)
+    refer = [s for s in present if s.rule.refers]
     return [
         _follows("derived.concern", bool(present), because),
+        _follows("derived.refer", bool(refer), tuple(fact for s in refer for fact in s.because)),
         _follows("derived.concern_open", is_open, ()),
     ]
 
@@ -213,9 +231,27 @@ def _weighed(topic: Topic, facts: Facts) -> Weighed:
     )
 
 
+def _likeliest(topic: Topic, facts: Facts) -> Weighed:
+    """Weigh a disease; where a network left several patterns, by the one that fits it best."""
+    plain = _weighed(topic, facts)
+    left = {key for f in facts.of(_PATTERN) if isinstance(f.value, frozenset) for key in f.value}
+    settled = any(len(f.value) == 1 for f in facts.of(_PATTERN) if isinstance(f.value, frozenset))
+    if settled or not 1 < len(left) <= _MOST_PATTERNS:
+        return plain
+    rest = [fact for fact in facts if fact.term != _PATTERN]
+    ways = [replace(_weighed(topic, Facts([*rest, *_taken(facts, k)])), given=k) for k in left]
+    best = max(ways, key=lambda w: (w.balance, str(w.given)))
+    return best if best.balance > plain.balance else plain
+
+
+def _taken(facts: Facts, pattern: str) -> list[Fact]:
+    """Return the facts on the pattern as if it were that one."""
+    return [replace(f, value=frozenset({pattern})) for f in facts.of(_PATTERN)]
+
+
 def _ranked(weighed: Iterable[Weighed]) -> list[Weighed]:
-    """Order by balance; among equals tumours first, then the order of the file."""
-    return sorted(weighed, key=lambda w: (-w.balance, not w.topic.neoplastic))
+    """Order by balance; among equals what is dangerous first, then the order of the file."""
+    return sorted(weighed, key=lambda w: (-w.balance, not w.topic.dangerous))
 
 
 def sources_used(guidance: Guidance) -> list[Source]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
@@ -42,13 +43,15 @@ def of_study(report: Mapping[str, Any]) -> Facts:
 def of_lesions(report: Mapping[str, Any]) -> dict[str, Facts]:
     """Return the facts of every lesion under its id."""
     places = _places(report)
-    several = len([x for x in report["lesions"] if _calcified(x)]) > 1
+    patterns = Counter(_pattern(lesion) for lesion in report["lesions"])
     found = {}
     for lesion in report["lesions"]:
         facts = [*_measured(lesion), *_predicted(lesion), *_changed(lesion)]
         facts += places.get(lesion["sop_uids"][0], []) or places.get(lesion["series_uid"], [])
-        if several:
-            facts.append(_fact("lesion.several", flag(True), "yes", Origin.MEASURED))
+        like = patterns[_pattern(lesion)] if _pattern(lesion) else 0
+        if like > 1:
+            words = f"{like} of its pattern"
+            facts.append(_fact("lesion.several", flag(True), words, Origin.PREDICTED))
         found[lesion["id"]] = Facts(facts)
     return found
 
@@ -56,6 +59,14 @@ def of_lesions(report: Mapping[str, Any]) -> dict[str, Facts]:
 def _calcified(lesion: Mapping[str, Any]) -> bool:
     said = lesion["finding"]
     return not said["abstained"] and (said["probability"] or 0) >= 0.5
+
+
+def _pattern(lesion: Mapping[str, Any]) -> str | None:
+    """Return the pattern of a lesion, where the network leaves one alone."""
+    said = lesion["pattern"]
+    if said["abstained"] or len(said["set"]) != 1 or not _calcified(lesion):
+        return None
+    return str(said["set"][0])
 
 
 def _measured(lesion: Mapping[str, Any]) -> Iterator[Fact]:

@@ -43,6 +43,7 @@ class Rule:
         reassures: Whether it is said only where nothing concerning is known or open.
         ask: What to find out where the condition is not known.
         control: Whether repeat imaging settles it: not known, it does not keep the others waiting.
+        refers: Whether a concerning feature asks for referral.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Rule:
     reassures: bool = False
     ask: str | None = None
     control: bool = False
+    refers: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Topic:
         settles: What would settle it, each with its source; said whatever is known.
         sources: Where the documents name it.
         mechanism: Key of the mechanism that a disease belongs to.
-        neoplastic: Whether it is a tumour: listed first among equals.
+        neoplastic: Whether it is a tumour.
+        dangerous: Whether it must not be missed, as every tumour: listed first among equals.
     """
 
     key: str
@@ -78,6 +81,7 @@ class Topic:
     sources: tuple[Source, ...]
     mechanism: str | None = None
     neoplastic: bool = False
+    dangerous: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def _rules(name: str) -> tuple[Rule, ...]:
     return rules_of(data(name), name)
 
 
-_FIELDS = {"id", "when", "say", "source", "for", "against", "reassures", "ask", "control"}
+_FIELDS = {"id", "when", "say", "source", "for", "against", "reassures", "ask", "control", "refers"}
 _WEIGHTS = {"typical": 2, "fits": 1}
 
 
@@ -189,6 +193,7 @@ def _rule(spec: dict[str, Any], file: str) -> Rule:
         str(spec["id"]), when, str(spec["say"]), sources_of(spec["source"], where), file,
         side=side, weight=weight, ask=spec.get("ask"),
         reassures=bool(spec.get("reassures")), control=bool(spec.get("control")),
+        refers=bool(spec.get("refers", True)),
     )  # fmt: skip
 
 
@@ -205,4 +210,5 @@ def _topic(key: str, spec: dict[str, Any], file: str) -> Topic:
         sources_of(spec["source"], f"{file}.yaml, {key}"),
         spec.get("mechanism"),
         bool(spec.get("neoplastic")),
+        bool(spec.get("dangerous") or spec.get("neoplastic")),
     )

@@ -15,6 +15,8 @@ def text(guidance: Mapping[str, Any]) -> str:
 
 def _lines(guidance: Mapping[str, Any]) -> Iterator[str]:
     yield guidance["notice"]
+    yield ""
+    yield from (_headline(lesion) for lesion in guidance["lesions"])
     yield from _listed("What is missing of the initial assessment", guidance["missing"])
     for lesion in guidance["lesions"]:
         yield from _lesion(lesion)
@@ -31,6 +33,18 @@ def _lines(guidance: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {remark}" for remark in guidance["remarks"])
     yield from ("", "Sources")
     yield from (f"  {key}  {s['by']}. {s['title']}" for key, s in guidance["sources"].items())
+
+
+def _headline(lesion: Mapping[str, Any]) -> str:
+    """Return what matters of a lesion in one line."""
+    features = lesion["concern"]["features"]
+    present = [s["say"] for s in features if s["standing"] == "present"]
+    lead = lesion["differential"][0]["name"] if lesion["differential"] else "nothing known"
+    concern = f"concerning: {', '.join(present)}" if present else {
+        "open": "no concerning feature is known, and some are not excluded",
+        "none known": "no concerning feature",
+    }[lesion["concern"]["standing"]]  # fmt: skip
+    return f"{lesion['lesion'] or 'The lesion'}: {concern}; first of the differential: {lead}"
 
 
 def _lesion(lesion: Mapping[str, Any]) -> Iterator[str]:
@@ -67,7 +81,9 @@ def _ranked(title: str, weighed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     yield from ("", title)
     for number, one in enumerate(weighed[:_MOST_CONDITIONS], 1):
-        yield f"  {number}. {one['name']}"
+        given = f", if {one['given'].replace('_', ' ')}" if one["given"] else ""
+        danger = " (not to be missed)" if one["dangerous"] else ""
+        yield f"  {number}. {one['name']}{given}{danger}"
         yield from (f"     + {s['say']} {_cited(s)}" for s in one["for"])
         yield from (f"     - {s['say']} {_cited(s)}" for s in one["against"])
         yield from (f"     ? {s['say']} {_cited(s)}" for s in one["settles"])
@@ -87,10 +103,11 @@ def _value(value: Mapping[str, Any]) -> str:
 
 
 def _worth(worth: Mapping[str, Any]) -> str:
-    many = worth["flags_for_one"]
+    many, quiet = worth["flags_for_one"], worth["negative"]
     right = "never right" if many is None else f"right once in {many:,.0f}"
     return (
         f"{worth['model']}, {worth['level']}: sensitivity {worth['sensitivity']:.0%}, specificity "
         f"{worth['specificity']:.0%} ({worth['on']}); at a prevalence of "
         f"{worth['prevalence']:.3%} a flag is {right}"
+        + ("" if quiet is None else f", and no flag is right in {100 * quiet:.4f} %")
     )

@@ -15,7 +15,7 @@ from calcilens.errors import CaseError
 from calcilens.guidance.cases import Case, case_from
 from calcilens.guidance.document import of_case
 from calcilens.guidance.evaluate import Guidance, LesionGuidance, Standing, guide
-from calcilens.guidance.facts import Facts
+from calcilens.guidance.facts import Fact, Facts, Origin
 from calcilens.guidance.rulebook import rulebook
 from calcilens.guidance.terms import data
 from calcilens.guidance.text import text
@@ -150,8 +150,6 @@ def test_a_small_clear_lesion_without_symptoms_is_watched() -> None:
         ("lesion", {"max_diameter_mm": 51}, "concern-size"),
         ("lesion", {"depth": "deep"}, "concern-depth"),
         ("lesion", {"growth": "rapid"}, "concern-rapid-growth"),
-        ("lesion", {"growth": "growing"}, "concern-growth"),
-        ("lesion", {"nearer_skin": True}, "concern-nearer-skin"),
         ("lesion", {"soft_tissue_mass": True}, "concern-mass"),
         ("examination", {"mass": True}, "concern-mass"),
         ("lesion", {"pattern": "stippled"}, "concern-pattern"),
@@ -173,6 +171,43 @@ def test_each_concerning_feature_alone_refers_and_stops_reassurance(
     assert rule in rules(lesion.concern)
     assert {"step-refer", "step-biopsy"} <= rules(lesion.next_steps)
     assert not any(s.rule.reassures for s in lesion.next_steps)
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [({"growth": "growing"}, "concern-growth"), ({"nearer_skin": True}, "concern-nearer-skin")],
+)
+def test_what_led_to_an_excision_stops_reassurance_and_refers_nobody(
+    words: dict[str, Any], rule: str
+) -> None:
+    lesion = one(changed("lesion", **words))
+    assert rule in rules(lesion.concern)
+    assert "step-refer" not in rules(lesion.next_steps)
+    assert not any(s.rule.reassures for s in lesion.next_steps)
+
+
+def test_a_dangerous_disease_in_the_lead_stops_reassurance() -> None:
+    case = CLEAR | {"conditions": {"malignancy": True}}
+    lesion = one(case)
+    assert lesion.differential[0].topic.key == "metastatic_calcinosis_cutis"
+    assert not lesion.concerning
+    assert not any(s.rule.reassures for s in lesion.next_steps)
+
+
+def test_age_and_place_alone_list_no_disease() -> None:
+    assert one({"patient": {"age": 20}}).differential == ()
+    placed = {"site": "knee", "compartment": "periarticular", "depth": "deep"}
+    assert one({"patient": {"age": 20}, "lesion": placed}).differential == ()
+
+
+def test_of_several_patterns_that_are_left_each_disease_takes_the_one_that_fits() -> None:
+    two = Fact(
+        "lesion.pattern", frozenset({"nodular_subcutaneous", "rice_grain"}), Origin.PREDICTED, ""
+    )
+    lesion = guide(Facts(), {"L1": Facts([two])}).lesions[0]
+    given = {w.topic.key: w.given for w in lesion.differential}
+    assert given["cysticercosis"] == "rice_grain"
+    assert given["fat_necrosis"] == "nodular_subcutaneous"
 
 
 @pytest.mark.parametrize(
@@ -209,9 +244,36 @@ def test_facts_of_two_origins_may_disagree_and_the_concerning_one_counts(pattern
     assert "concern-pattern" in rules(lesion.concern)
 
 
+def test_patterns_that_disagree_comfort_nobody() -> None:
+    predicted = case_from({"lesion": {"pattern": "lobulated"}}).facts
+    (lesion,) = guide(case_from(CLEAR).facts, {"L1": predicted}).lesions
+    assert not any(s.rule.reassures for s in lesion.next_steps)
+
+
 def test_nothing_known_gives_questions_and_no_answers() -> None:
     guidance = guide(Facts(), {})
     lesion = guidance.lesions[0]
     assert lesion.differential == ()
     assert all(s.standing is Standing.UNKNOWN for s in lesion.concern)
     assert len(guidance.missing) >= 8
+
+
+def test_normal_chemistry_alone_does_not_rule_out_a_systemic_cause() -> None:
+    lab = {
+        "calcium": {"value": 2.4, "unit": "mmol/L"},
+        "phosphate": {"value": 1.1, "unit": "mmol/L"},
+        "egfr": {"value": 95, "unit": "mL/min/1.73m2"},
+    }
+    case = {"patient": {"age": 40, "sex": "female"}, "laboratory": lab}
+    assert systemic(case) == "present"
+    assert systemic(case | {"laboratory": lab | {"antibodies": "negative"}}) == "absent"
+
+
+def systemic(case: dict[str, Any]) -> str:
+    pitfalls = guide(case_from(case).facts, {}).pitfalls
+    return next(s.standing.value for s in pitfalls if s.rule.id == "pitfall-systemic-cause")
+
+
+def test_antibodies_rest_on_the_section_that_speaks_of_them() -> None:
+    cited = {r.id: str(r.sources[0]) for r in rulebook().rules() if "antibodies" in r.id}
+    assert cited["step-antibodies"] == cited["assess-antibodies"] == "004, Pathogenesis"
