@@ -15,6 +15,7 @@
         +-- ReviewError         reviews cannot be kept or read
         +-- ArchiveError        an archive refuses, or answers what cannot be used
             +-- Unreachable     it does not answer, or breaks off: worth another try
+            +-- NotOffered      it offers no such service
 
 The command line prints the message of any of these as one line, without a traceback.
 Messages say what was expected, what was found, where, and what to do. They carry UIDs,
@@ -112,3 +113,7 @@ class ArchiveError(InputError):
 
 class Unreachable(ArchiveError):  # noqa: N818 - it names a state, not a fault
     """An archive does not answer, breaks off or is overloaded: worth another try."""
+
+
+class NotOffered(ArchiveError):  # noqa: N818 - it names a state, not a fault
+    """An archive offers none of the services that are needed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 ARCHIVE = (
     "AETITLE@host:port, dicoms://AETITLE@host:port with TLS, or the URL of a DICOMweb service."
 )
+
+
+SECRETS = (
+    "Secrets come from the environment: CALCILENS_ARCHIVE_TOKEN, or CALCILENS_ARCHIVE_USER and "
+    "CALCILENS_ARCHIVE_PASSWORD, for DICOMweb; CALCILENS_TLS_KEY_PASSWORD for --tls-key. With "
+    "_FILE at its end, each names a file that holds it."
+)
+
+
+def hush() -> None:
+    """Silence what libraries warn of: it quotes files, and what is wrong with them we say."""
+    warnings.simplefilter("ignore")
 
 
 def title_option() -> Any:
@@ -79,3 +92,8 @@ class NodeOptions:
             attempts=self.tries, longest_s=self.longest_wait_s, timeout_s=self.timeout_s
         )
         return Node(checked_title(self.title, "--ae-title"), Tls(*self.tls), patience, self.move)
+
+
+def objects(count: int) -> str:
+    """Return how many objects, in words."""
+    return f"{count} object{'' if count == 1 else 's'}"

@@ -26,10 +26,10 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTLY = 0, 1, 2, 3
 
 def say(message: str) -> None:
     """Write one line for the person at the terminal; standard output stays for results."""
-    sys.stderr.write(_printable(message) + "\n")
+    sys.stderr.write(printable(message) + "\n")
 
 
-def _printable(message: str) -> str:
+def printable(message: str) -> str:
     """Write out control characters: a file's name could hold commands to the terminal."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import typer
 
-from calcilens.commands.console import PlainCommand, print_json, say
+from calcilens.commands.console import PlainCommand, print_json, printable, say
 from calcilens.errors import CaseError, UsageError, compose
 
 
@@ -80,7 +79,7 @@ def guide(
     if as_json:
         print_json(found)
     else:
-        typer.echo(text(found), nl=False)
+        typer.echo(printable(text(found)), nl=False)
     return None
 
 
@@ -92,6 +91,9 @@ def _guided(cases: Sequence[Path], report: Path | None, prevalence: float) -> di
     if report is None:
         return of_case(read_cases(cases, date.today()), prevalence)
     content = read_report(report)
+    if not cases and not content["lesions"]:
+        found = "none, and no case"
+        raise CaseError(compose("a report with a lesion", found, where=report.name))
     day = day_of(content["study"]["study_date"])
     return of_report(content, read_cases(cases, day) if cases else None, prevalence)
 
@@ -104,10 +106,13 @@ def read_report(path: Path) -> dict[str, Any]:
     """
     from jsonschema import Draft202012Validator
 
+    from calcilens.guidance.strict_json import loads
     from calcilens.inference.report import schema
 
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = loads(path.read_text("utf-8"))
+    except CaseError as error:
+        raise CaseError(f"{path.name}: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         found = getattr(error, "strerror", None) or "text that is no JSON"
         raise CaseError(compose("a report.json", found, where=path.name)) from error

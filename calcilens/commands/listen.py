@@ -12,9 +12,11 @@ import typer
 
 from calcilens.commands.archive_options import (
     ARCHIVE,
+    SECRETS,
     NodeOptions,
     ca_option,
     cert_option,
+    hush,
     key_option,
     timeout_option,
     title_option,
@@ -28,7 +30,7 @@ from calcilens.commands.console import (
     say,
 )
 from calcilens.commands.predict import formats_of
-from calcilens.errors import UsageError, compose
+from calcilens.errors import InputError, UsageError, compose
 from calcilens.inference.formats import FORMATS, OBJECTS
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ LONGEST_WAIT_S = 600.0
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("listen", cls=PlainCommand)(listen)
+    app.command("listen", cls=PlainCommand, epilog=SECRETS)(listen)
 
 
 def listen(
@@ -88,9 +90,15 @@ def listen(
     predict_time: float = typer.Option(
         1800.0, "--predict-time", min=1, metavar="S", help="Longest time for one study."
     ),
-    model_ct: str | None = typer.Option(None, "--model-ct", metavar="NAME|PATH"),
-    model_radiograph: str | None = typer.Option(None, "--model-radiograph", metavar="NAME|PATH"),
-    finder: str | None = typer.Option(None, "--finder", metavar="NAME|PATH"),
+    model_ct: str | None = typer.Option(
+        None, "--model-ct", metavar="NAME|PATH", help="Model for CT; as of predict."
+    ),
+    model_radiograph: str | None = typer.Option(
+        None, "--model-radiograph", metavar="NAME|PATH", help="Model for radiographs."
+    ),
+    finder: str | None = typer.Option(
+        None, "--finder", metavar="NAME|PATH", help="Model that finds lesions on radiographs."
+    ),
     timeout: float = timeout_option(),
     tls_ca: Path | None = ca_option(),
     tls_cert: Path | None = cert_option(),
@@ -139,6 +147,7 @@ def listen(
         predict_s=predict_time,
         limits=Limits(max_pdu, max_associations, reserve * MEGABYTE, idle),
     )
+    hush()
     _run(Listener(folder, settings, _log))
 
 
@@ -158,7 +167,7 @@ def _say_status(folder: Path, *, as_json: bool) -> int:
     from calcilens.inference.network.spool import Spool
 
     if not (folder / "queue.sqlite").exists():
-        raise UsageError(compose("a spool of calcilens listen", "none", where=str(folder)))
+        raise InputError(compose("a spool of calcilens listen", "none", where=str(folder)))
     facts = status(Spool(folder))
     if as_json:
         print_json(facts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from calcilens.commands.console import PlainCommand, say
+from calcilens.commands.console import PlainCommand, printable, say
 from calcilens.errors import UsageError, compose
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def order(
     facts, image = _known(case or [], report, lesion)
     content = _formatted(written(kind, facts, protocol, image), form)
     if out is None:
-        typer.echo(content, nl=False)
+        typer.echo(printable(content), nl=False)
     else:
         from calcilens.files import write_whole
 

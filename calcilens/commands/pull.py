@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,13 @@ import typer
 
 from calcilens.commands.archive_options import (
     ARCHIVE,
+    SECRETS,
     NodeOptions,
     ca_option,
     cert_option,
+    hush,
     key_option,
+    objects,
     retries_option,
     timeout_option,
     title_option,
@@ -33,13 +37,17 @@ from calcilens.errors import ArchiveError, UsageError, compose
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from calcilens.inference.network.archive import Archive, Filters, Node
+    from calcilens.inference.network.archive import Archive, Filters, Listed, Node
     from calcilens.inference.network.pull import Pull, Pulled
+
+
+_NUMBER = re.compile(r"[ -)+->@-\[\]-~]{0,64}")
+_CHOICE = "STUDY_UID, or one or more of --date, --modality, --patient-id, --accession"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("pull", cls=PlainCommand)(pull)
+    app.command("pull", cls=PlainCommand, epilog=SECRETS)(pull)
 
 
 def pull(
@@ -52,7 +60,13 @@ def pull(
         "", "--date", metavar="YYYYMMDD[-YYYYMMDD]", help="All studies of these days."
     ),
     modality: str = typer.Option(
-        "", "--modality", metavar="CT|DX|...", help="Of them, those with it."
+        "", "--modality", metavar="CT|DX|...", help="All studies with it."
+    ),
+    patient_id: str = typer.Option(
+        "", "--patient-id", metavar="ID", help="All studies of this patient."
+    ),
+    accession: str = typer.Option(
+        "", "--accession", metavar="NUMBER", help="All studies of this order."
     ),
     title: str = title_option(),
     move_port: int | None = typer.Option(
@@ -75,22 +89,28 @@ def pull(
     """Fetch studies from an archive, by DICOMweb or DIMSE.
 
     FOLDER/<study_uid>/ then holds one file an object, as the archive sent it. A run that broke off
-    goes on where it ended.
+    goes on where it ended. Options that choose studies narrow each other; a patient's or an order's
+    number is never shown.
 
-    Exit codes: 0 done; 1 failed; 2 wrong use; 3 done, but some studies could not be had whole.
+    Exit codes: 0 done, also where no study fits; 1 failed; 2 wrong use; 3 done, but some studies
+    could not be had whole.
     """
     from calcilens.inference.network.address import parse_address
     from calcilens.inference.network.archive import Filters, open_archive
 
     address = parse_address(archive)
-    filters = _filters(studies or [], date, modality)
+    filters = Filters(date, modality, patient_id, accession)
+    _check(studies or [], filters)
     if out is None and not dry_run:
         raise UsageError(compose("--out FOLDER", "none", fix="or give --dry-run"))
     move = None if move_port is None else (bind, move_port)
     options = NodeOptions(title, timeout, tries, (tls_ca, tls_cert, tls_key), move)
     node = options.node()
+    hush()
     with open_archive(address, node) as opened:
-        found = list(dict.fromkeys(studies or [])) or _look(opened, Filters(*filters), node)
+        found = list(dict.fromkeys(studies or [])) or [s.uid for s in _look(opened, filters, node)]
+        if not found:
+            say("the archive holds no study that fits; nothing to fetch")
         done = _fetch_all(opened, found, node, out)
     if as_json:
         print_json({"archive": str(address), "dry_run": dry_run, **done})
@@ -100,33 +120,38 @@ def pull(
     )
 
 
-def _filters(studies: list[str], date: str, modality: str) -> tuple[str, str]:
+def _check(studies: list[str], filters: Filters) -> None:
+    """Raise UsageError for what cannot be asked for."""
     from calcilens.inference.network.objects import is_uid
 
     wrong = [uid for uid in studies if not is_uid(uid)]
     if wrong:
         raise UsageError(compose("a study UID", repr(wrong[0]), where="STUDY_UID"))
-    days = date.split("-")
-    if date and not (len(days) <= 2 and all(len(d) == 8 and d.isdigit() for d in days)):
-        raise UsageError(compose("YYYYMMDD or YYYYMMDD-YYYYMMDD", repr(date), where="--date"))
-    if bool(studies) == bool(date or modality):
+    days = filters.date.split("-")
+    if filters.date and not (len(days) <= 2 and all(len(d) == 8 and d.isdigit() for d in days)):
+        raise UsageError(
+            compose("YYYYMMDD or YYYYMMDD-YYYYMMDD", repr(filters.date), where="--date")
+        )
+    for name, value in (("--patient-id", filters.patient_id), ("--accession", filters.accession)):
+        if not _NUMBER.fullmatch(value):
+            # Wildcards would fetch what belongs to others (PS3.4 C.2.2.2.4)
+            expected = "at most 64 characters of ASCII, without backslash, * and ?"
+            raise UsageError(compose(expected, "others", where=name))
+    if bool(studies) == any(filters):
         found = "both" if studies else "none"
-        raise UsageError(compose("STUDY_UID, or --date and --modality", found))
-    return date, modality
+        raise UsageError(compose(_CHOICE, found))
 
 
-def _look(archive: Archive, filters: Filters, node: Node) -> list[str]:
+def _look(archive: Archive, filters: Filters, node: Node) -> list[Listed]:
     """Return the studies that fit; an archive that is not there is asked again."""
     from calcilens.inference.network.retries import persist
 
-    found: list[str] = []
+    found: list[Listed] = []
 
     def ask() -> None:
         found[:] = archive.studies(filters)
 
     persist(ask, lambda: 0, node.patience, say)
-    if not found:
-        raise ArchiveError("the archive holds no study of that date and modality")
     return found
 
 
@@ -143,7 +168,7 @@ def _fetch_all(
             shown = partial(_show, bar, bar.add_task("fetch", total=None))
             job = Pull(archive, out or Path(), node.patience, tell=say, progress=shown)
             try:
-                done.append(_one(job, uid, look=out is None))
+                done.append(_seen(archive, job, uid, node) if out is None else _fetched(job, uid))
             except ArchiveError as error:
                 say(str(error))
                 failed.append({"study_uid": uid, "reason": str(error)})
@@ -154,16 +179,26 @@ def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
     bar.update(task, completed=done, total=total)
 
 
-def _one(job: Pull, uid: str, *, look: bool) -> dict[str, object]:
-    if look:
-        objects = len(job.look(uid))
-        say(f"{uid}: {objects} objects; nothing was fetched")
-        return {"study_uid": uid, "objects": objects}
+def _seen(archive: Archive, job: Pull, uid: str, node: Node) -> dict[str, object]:
+    """Say what the archive holds of a study, without patient data."""
+    from calcilens.inference.network.archive import Filters, Listed
+
+    held = job.look(uid)
+    series = len({one.series_uid for one in held})
+    found = [s for s in _look(archive, Filters(study_uid=uid), node) if s.uid == uid]
+    date, kinds = (found or [Listed(uid)])[0][1:]
+    about = f"{date or 'no date'}, {' '.join(kinds) or 'no modality'}, {series} series"
+    say(f"{uid}: {about}, {objects(len(held))}; nothing was fetched")
+    facts: dict[str, object] = {"study_uid": uid, "date": date, "modalities": list(kinds)}
+    return facts | {"series": series, "objects": len(held)}
+
+
+def _fetched(job: Pull, uid: str) -> dict[str, object]:
     pulled = job.fetch(uid)
     say(f"{uid}: {_words(pulled)}")
     return asdict(pulled)
 
 
 def _words(pulled: Pulled) -> str:
-    before = f", {pulled.kept} were there" if pulled.kept else ""
-    return f"{pulled.fetched} objects fetched{before}; {pulled.folder}"
+    before = f", {pulled.kept} there before" if pulled.kept else ""
+    return f"{objects(pulled.fetched)} fetched{before}; {pulled.folder}"

@@ -9,10 +9,13 @@ import typer
 
 from calcilens.commands.archive_options import (
     ARCHIVE,
+    SECRETS,
     NodeOptions,
     ca_option,
     cert_option,
+    hush,
     key_option,
+    objects,
     retries_option,
     timeout_option,
     title_option,
@@ -29,13 +32,17 @@ from calcilens.commands.console import (
 from calcilens.errors import InputError, compose
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from calcilens.imaging.records import Skipped
+    from calcilens.inference.network.address import Address
+    from calcilens.inference.network.objects import ObjectFile
     from calcilens.inference.network.push import Pushed
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("push", cls=PlainCommand)(push)
+    app.command("push", cls=PlainCommand, epilog=SECRETS)(push)
 
 
 def push(
@@ -51,6 +58,7 @@ def push(
     tls_ca: Path | None = ca_option(),
     tls_cert: Path | None = cert_option(),
     tls_key: Path | None = key_option(),
+    force: bool = typer.Option(False, "--force", help="Send again what was sent before."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be sent; send nothing."),
     as_json: bool = typer.Option(False, "--json", help="Print the result for a program."),
 ) -> None:
@@ -69,9 +77,10 @@ def push(
 
     address = parse_address(archive)
     node = NodeOptions(title, timeout, tries, (tls_ca, tls_cert, tls_key)).node()
+    hush()
     files, skipped = find_objects(paths)
     for left in skipped:
-        say(f"left out: {left.what}: {left.reason}")
+        say(f"left out: {left.reason}")
     if not files:
         raise InputError(compose("DICOM files", "none", where=", ".join(map(str, paths))))
     with (
@@ -84,10 +93,11 @@ def push(
             opened, ledger, node.patience, tell=say,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-        plan = job.plan(files)
+        plan = job.plan(files, force=force)
+        _say_padded(address, plan.due)
         pushed = None if dry_run else job.send(plan)
     if pushed is None:
-        say(f"{len(plan.due)} objects to send, {len(plan.known)} sent before; nothing was sent")
+        say(f"{objects(len(plan.due))} to send, {len(plan.known)} sent before; nothing was sent")
     else:
         _say(pushed)
     if as_json:
@@ -96,17 +106,32 @@ def push(
     raise typer.Exit(_code(pushed, len(files), skipped))
 
 
+def _say_padded(address: Address, due: Sequence[ObjectFile]) -> None:
+    """Say which objects do not go out as they are; by DICOMweb all do."""
+    from calcilens.inference.network.address import DimseAddress
+    from calcilens.inference.network.fragments import has_odd_fragments
+
+    for file in due if isinstance(address, DimseAddress) else ():
+        if has_odd_fragments(file):
+            uid = file.instance.sop_uid
+            say(
+                f"object {uid}: its pixels have fragments of odd length; sent with a zero byte each"
+            )
+
+
 def _say(pushed: Pushed) -> None:
     for refused in pushed.refused:
         say(f"refused: object {refused.file.instance.sop_uid}: {refused.why}")
-    before = f", {pushed.known} were sent before" if pushed.known else ""
-    total = pushed.sent + pushed.known
-    held = (
-        "it cannot say what it holds"
-        if pushed.verified is None
-        else (f"it lists {pushed.verified} of {total}")
-    )
-    say(f"the archive took {pushed.sent} objects{before}; {held}")
+    before = f", {pushed.known} sent before" if pushed.known else ""
+    say(f"the archive took {objects(pushed.sent)}{before}; {_held(pushed)}")
+
+
+def _held(pushed: Pushed) -> str:
+    """Say what the archive is known to hold; what was sent before is no proof."""
+    if pushed.verified is not None:
+        return f"it lists {pushed.verified} of {pushed.sent + pushed.known}"
+    again = "; --force sends again what was sent before" if pushed.known else ""
+    return f"it cannot be asked what it holds{again}"
 
 
 def _facts(

@@ -8,10 +8,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from calcilens.errors import compose
+from calcilens.guidance.fhir_fields import kind
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
+_SHOWN = 5
 _SHAPES = {
     frozenset(
         {"boolean", "object", "null"}
@@ -46,11 +48,14 @@ def _expected(fault: ValidationError) -> tuple[str, str]:
     instance: Any = fault.instance
     if fault.validator == "additionalProperties":
         known = list(schema["properties"])
-        unknown = [str(key)[:40] for key in instance if key not in known]
-        return (
-            f"some of {', '.join(known)}",
-            f"{', '.join(map(repr, unknown))}{_meant(unknown, known)}",
-        )
+        strange = [str(key)[:40] for key in instance if key not in known]
+        unknown = list(map(repr, strange))[:_SHOWN]
+        more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
+        meant = _meant(strange[:_SHOWN], known)
+        return f"some of {', '.join(known)}", ", ".join(unknown) + more + meant
+    if fault.validator == "type":  # a text in the place of something else could be a name
+        shape = _SHAPES.get(_kinds(schema), f"type {fault.validator_value}")
+        return shape, kind(instance)
     if fault.validator == "enum":
         values = [str(v) for v in schema["enum"] if v]
         return f"one of {', '.join(values)}", f"{_short(instance)}{_meant([str(instance)], values)}"
@@ -58,12 +63,11 @@ def _expected(fault: ValidationError) -> tuple[str, str]:
         ends = f"{schema.get('minimum', '')} to {schema.get('maximum', 'any size')}"
         return f"a number from {ends}", _short(instance)
     if fault.validator == "required":
-        return "all of " + ", ".join(schema["required"]), ", ".join(instance) or "none"
+        found = [key for key in instance if key in schema["properties"]]
+        return "all of " + ", ".join(schema["required"]), ", ".join(found) or "none"
     if fault.validator == "pattern":
         return "a date such as 2024, 2024-05 or 2024-05-31", _short(instance)
-    return _SHAPES.get(_kinds(schema), f"{fault.validator} {fault.validator_value}"), _short(
-        instance
-    )
+    return f"{fault.validator} {fault.validator_value}", _short(instance)
 
 
 def _kinds(schema: Mapping[str, Any]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from calcilens.errors import CaseError, compose
+from calcilens.guidance.strict_json import loads
 
 _MOST_BYTES = 10_000_000
 _NOT_COMPARED = ("schema_version", "title")
@@ -37,8 +38,10 @@ def read_files(paths: Sequence[Path]) -> list[Told]:
 def _read(path: Path) -> Any:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise CaseError(compose("a case of at most 10 MB", "a larger file", where=path.name))
-        return json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
+            raise CaseError(compose("a case of at most 10 MB", "a larger file"))
+        return loads(path.read_text("utf-8-sig"))
+    except CaseError as error:
+        raise CaseError(f"{path.name}: {error}") from error
     except json.JSONDecodeError as error:
         found = f"a mistake in line {error.lineno}, column {error.colno}: {error.msg}"
         raise CaseError(compose("a JSON file", found, where=path.name)) from error
@@ -47,10 +50,6 @@ def _read(path: Path) -> Any:
     except OSError as error:
         found = error.strerror or "an error of the system"
         raise CaseError(compose("a file that can be read", found, where=path.name)) from error
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(name)
 
 
 def merged(files: Sequence[Told]) -> dict[str, Any]:

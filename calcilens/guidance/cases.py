@@ -21,6 +21,8 @@ from calcilens.guidance.laboratory import LabValue, levels
 from calcilens.guidance.terms import DAYS, Term, data, terms
 
 _PER_YEAR = {"years": 1.0, "months": 12.0, "days": 365.25}
+Days = tuple[date, date]
+"""The first and the last day that a date may mean: the same for a full date."""
 
 
 @dataclass(frozen=True)
@@ -116,21 +118,32 @@ def _valid(told: Told) -> dict[str, Any]:
 
 
 def _checked(content: Mapping[str, Any], on: date | None) -> Case:
-    on = _day(content["date"], "date")[1] if "date" in content else on
-    reported = Facts(_reported(content, on))
+    days = _day(content["date"], "date") if "date" in content else (on, on) if on else None
+    reported = Facts(_reported(content, days))
     _no_contradiction(reported)
     patient = content.get("patient", {})
     values = content.get("laboratory", {})
+    _check_days(values, days)
     found = levels(values, _age(patient.get("age")), patient.get("sex"))
     lab = [_level(value) for value in found if value.level]
     antibodies = values.get("antibodies")
     if antibodies:
         term = terms()["laboratory.antibodies"]
         lab.append(_fact(term, frozenset({antibodies}), antibodies))
-    return Case(reported + lab, tuple(found), on)
+    return Case(reported + lab, tuple(found), days[1] if days else None)
 
 
-def _reported(content: Mapping[str, Any], on: date | None) -> Iterator[Fact]:
+def _check_days(values: Mapping[str, Any], on: Days | None) -> None:
+    """Refuse a laboratory value of a day that is none, or after that of the case."""
+    for analyte, value in values.items():
+        if isinstance(value, Mapping) and "date" in value:
+            where = f"laboratory.{analyte}.date"
+            first, _ = _day(value["date"], where)
+            if on and first > on[1]:
+                raise CaseError(compose(f"a date up to {on[1]}", value["date"], where=where))
+
+
+def _reported(content: Mapping[str, Any], on: Days | None) -> Iterator[Fact]:
     for section, words in content.items():
         if not isinstance(words, Mapping) or section == "laboratory":
             continue
@@ -139,7 +152,7 @@ def _reported(content: Mapping[str, Any], on: date | None) -> Iterator[Fact]:
                 yield from _facts(terms()[f"{section}.{word}"], value, on, _born(content, on))
 
 
-def _facts(term: Term, value: Any, on: date | None, born: date | None) -> Iterator[Fact]:
+def _facts(term: Term, value: Any, on: Days | None, born: date | None) -> Iterator[Fact]:
     if term.is_flag:
         dated = value if isinstance(value, Mapping) else {"present": value}
         present, since = dated["present"], dated.get("since")
@@ -165,7 +178,7 @@ def _fact(term: Term, value: Any, words: str) -> Fact:
     return Fact(term.name, value, Origin.REPORTED, f"{term.label}: {words}")
 
 
-def _since(term: Term, since: str, on: date | None, born: date | None) -> Iterator[Fact]:
+def _since(term: Term, since: str, on: Days | None, born: date | None) -> Iterator[Fact]:
     """Return the days since a date, which may be a month or a year."""
     first, last = _day(since, f"{term.name}.since")
     if born and last < born:
@@ -176,15 +189,15 @@ def _since(term: Term, since: str, on: date | None, born: date | None) -> Iterat
         )
     if on is None:
         return
-    if first > on:
-        raise CaseError(compose(f"a date up to {on}", since, where=f"{term.name}.since"))
-    days = Span(max((on - last).days, 0), (on - first).days)
+    if first > on[1]:
+        raise CaseError(compose(f"a date up to {on[1]}", since, where=f"{term.name}.since"))
+    days = Span(max((on[0] - last).days, 0), (on[1] - first).days)
     name = f"{term.name}.{DAYS}"
     said = f"{days.low:g} days" if days.low == days.high else f"{days.low:g} to {days.high:g} days"
     yield Fact(name, days, Origin.REPORTED, f"{term.label}: for {said}")
 
 
-def _day(text: str, where: str) -> tuple[date, date]:
+def _day(text: str, where: str) -> Days:
     """Return the first and the last day that a date may mean."""
     year, month, day = (*map(int, text.split("-")), None, None)[:3]
     try:
@@ -202,12 +215,12 @@ def _age(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _born(content: Mapping[str, Any], on: date | None) -> date | None:
+def _born(content: Mapping[str, Any], on: Days | None) -> date | None:
     """Return the earliest day of birth that an age allows."""
     age = _age(content.get("patient", {}).get("age"))
     if age is None or on is None:
         return None
-    return date(max(on.year - int(age) - 1, 1), 1, 1)
+    return date(max(on[0].year - int(age) - 1, 1), 1, 1)
 
 
 def _level(value: LabValue) -> Fact:

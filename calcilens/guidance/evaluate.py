@@ -155,7 +155,7 @@ def _lesion(name: str | None, facts: Facts, rules: Rulebook) -> LesionGuidance:
     diseases = _ranked(_likeliest(topic, facts) for topic in rules.conditions)
     listed = [w for w in diseases if w.listed]
     unsettled = any(s.standing is Standing.PRESENT or _is_open(s) for s in concern)
-    unsettled = unsettled or any(w.topic.dangerous for w in listed[:1])
+    unsettled = unsettled or any(w.topic.dangerous for w in listed[:1]) or _disputed(facts)
     steps = tuple(
         s
         for s in _gone_through(rules.next_steps, facts)
@@ -170,6 +170,12 @@ def _lesion(name: str | None, facts: Facts, rules: Rulebook) -> LesionGuidance:
         tuple(w for w in diseases if not w.listed),
         steps,
     )
+
+
+def _disputed(facts: Facts) -> bool:
+    """Whether facts name patterns that cannot both be: then none of them comforts."""
+    told = [f.value for f in facts.of(_PATTERN) if isinstance(f.value, frozenset)]
+    return bool(told) and not frozenset.intersection(*told)
 
 
 def _derived(facts: Facts, rules: Iterable[Rule]) -> Facts:

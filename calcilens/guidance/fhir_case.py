@@ -20,7 +20,8 @@ from calcilens.guidance.terms import data
 
 KINDS = ("Patient", "Condition", "Observation")
 _CONFIRMED = "confirmed"
-_PAST = ("inactive", "remission", "resolved")
+_PAST = ("inactive", "remission", "resolved", "unknown")
+_ENDED = tuple(f"abatement{kind}" for kind in ("DateTime", "Age", "Period", "Range", "String"))
 _BABY_YEARS = 2
 """Below this an age is given in days."""
 
@@ -72,35 +73,57 @@ def case_of(bundle: Any, on: date | None = None) -> Imported:
 
 def _resources(content: Any) -> list[tuple[str, Node]]:
     """Return the resources, each with its kind, numbered by kind in errors."""
-    is_bundle = isinstance(content, dict) and content.get("resourceType") == "Bundle"
-    if is_bundle:
-        entries = Node(content, "Bundle").children("entry")
-        resources = [entry.value["resource"] for entry in entries if "resource" in entry.value]
-    else:
-        resources = content if isinstance(content, list) else [content]
     found: list[tuple[str, Node]] = []
     counted: Counter[str] = Counter()
-    for number, resource in enumerate(resources):
+    for number, (resource, url) in enumerate(_entries(content)):
         name = Node.of(resource, f"resource {number}").text("resourceType")
         if name is None:
             where = f"resource {number}.resourceType"
             raise CaseError(compose("the kind of resource", kind(None), where=where))
         called = name if name in KINDS else "resource"
-        found.append((name, Node(resource, f"{called}[{counted[called]}]")))
+        found.append((name, Node(resource, f"{called}[{counted[called]}]", url)))
         counted[called] += 1
     return found
 
 
+def _entries(content: Any) -> list[tuple[Any, str | None]]:
+    """Return the resources, each with the address that a bundle gives it."""
+    if isinstance(content, dict) and content.get("resourceType") == "Bundle":
+        entries = Node(content, "Bundle").children("entry")
+        return [(e.value["resource"], e.text("fullUrl")) for e in entries if "resource" in e.value]
+    return [(one, None) for one in (content if isinstance(content, list) else [content])]
+
+
 def _one_patient(found: dict[str, list[Node]]) -> None:
-    subjects = {
-        (subject.text("reference") or "").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    """Refuse resources of several patients. Their identifiers are compared, and never told."""
+    subjects = [
+        (node.where, subject)
         for name in ("Condition", "Observation")
-        for subject in (node.child("subject") for node in found[name])
-        if subject is not None and "reference" in subject.value
-    }
-    for count, where in ((len(found["Patient"]), "Patient"), (len(subjects), "subject")):
+        for node in found[name]
+        if (subject := node.child("subject")) is not None
+    ]
+    named = {_tail(s.text("reference") or "", at) for at, s in subjects if "reference" in s.value}
+    numbers = [n for _, s in subjects if (n := s.child("identifier"))]
+    by_system: dict[str | None, set[str | None]] = {}
+    for number in numbers:
+        by_system.setdefault(number.text("system"), set()).add(number.text("value"))
+    known = {_tail(name, "") for p in found["Patient"] for name in (p.text("id"), p.url) if name}
+    strange = 1 if known and named - known else 0
+    for count, where in (
+        (len(found["Patient"]), "Patient"),
+        (len(named), "subject"),
+        (strange + 1, "subject"),
+        (max(map(len, by_system.values()), default=0), "subject.identifier"),
+    ):
         if count > 1:
             raise CaseError(compose("resources of one patient", f"{count}", where=where))
+
+
+def _tail(reference: str, where: str) -> str:
+    """Return what a reference calls the patient; one inside a resource goes with that."""
+    if reference.startswith("#"):
+        return f"{where}{reference}"
+    return reference.partition("/_history/")[0].rsplit("/", 1)[-1].rsplit(":", 1)[-1]
 
 
 def _latest(found: dict[str, list[Node]]) -> str | None:
@@ -122,8 +145,10 @@ def _patient(nodes: list[Node], day: str | None, remarks: list[str]) -> dict[str
         case["sex"] = gender
     elif gender:
         remarks.append("Patient.gender: neither female nor male, so the sex is left unknown")
-    born = node.day("birthDate")
-    if born and day is None:
+    born, died = node.day("birthDate"), node.day("deceasedDateTime")
+    if born and day and died and died < day:
+        remarks.append("Patient: died before the day of the case, so the age is left unknown")
+    elif born and day is None:
         remarks.append("Patient.birthDate: no day of the case is known, so the age is left unknown")
     elif born and day:
         case["age"] = _age(born, day)
@@ -133,6 +158,8 @@ def _patient(nodes: list[Node], day: str | None, remarks: list[str]) -> dict[str
 def _age(born: str, day: str) -> Any:
     """Return whole years, or days of a small child; a birthday that is not known is in July."""
     first, last = _middle(born), _middle(day)
+    if day.startswith(born):  # born in the year or month of the case: not after it
+        first = min(first, last)
     if first > last:
         raise CaseError(
             compose("a date before the day of the case", "a later one", where="Patient.birthDate")
@@ -158,8 +185,12 @@ def _conditions(nodes: list[Node], day: str | None, remarks: list[str]) -> dict[
         if state != "entered-in-error" and not words:
             strange += known(codes)
         elif state == _CONFIRMED:
+            onset = _onset(node)
+            if onset and day and onset > day:
+                remarks.append(f"{node.where}: it began after the day of the case; not used")
+                continue
             for word in words:
-                present.setdefault(word, []).append(_onset(node, day, remarks))
+                present.setdefault(word, []).append(onset)
         elif state == "refuted":
             absent |= words
         elif state != "entered-in-error":
@@ -192,6 +223,8 @@ def _state(node: Node) -> str:
         said = verified in ("refuted", "entered-in-error", "provisional", "differential")
         return verified if said else "unconfirmed"
     clinical = _status(node, "clinicalStatus")
+    if clinical is None and any(node.value.get(key) for key in _ENDED):
+        return "resolved"
     return clinical if clinical in _PAST else _CONFIRMED
 
 
@@ -203,12 +236,8 @@ def _status(node: Node, key: str) -> str | None:
     return codes[0][1] if codes else None
 
 
-def _onset(node: Node, day: str | None, remarks: list[str]) -> str | None:
-    onset = node.day("onsetDateTime") or node.period_day("onsetPeriod", "start")
-    if onset and day and onset > day:
-        remarks.append(f"{node.where}: its onset is after the day of the case, and left out")
-        return None
-    return onset
+def _onset(node: Node) -> str | None:
+    return node.day("onsetDateTime") or node.period_day("onsetPeriod", "start")
 
 
 def _dated(onsets: list[str | None]) -> Any:

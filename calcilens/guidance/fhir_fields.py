@@ -30,10 +30,12 @@ class Node:
     Args:
         value: The object.
         where: Its name in an error, such as "Condition[3].code".
+        url: Address of a resource in its bundle; None where it has none.
     """
 
     value: Mapping[str, Any]
     where: str
+    url: str | None = None
 
     @classmethod
     def of(cls, value: Any, where: str) -> Node:

@@ -51,6 +51,11 @@ def laboratory_of(nodes: list[Node], day: str | None, remarks: list[str]) -> dic
         for node in nodes
         if node.text("status") not in (*_RESULTS, *_NO_RESULTS)
     ]
+    remarks += [
+        f"{node.where}: it is of somebody or something else; not used"
+        for node in nodes
+        if node.value.get("focus")
+    ]
     for result in (found for node in nodes for found in _results(node)):
         codes = result.node.codes("code")
         analyte = _analyte(codes)
@@ -66,7 +71,7 @@ def laboratory_of(nodes: list[Node], day: str | None, remarks: list[str]) -> dic
 
 def _results(node: Node) -> Iterator[_Result]:
     """Return what an Observation states, itself or in components, where it has a result."""
-    if node.text("status") not in _RESULTS:
+    if node.text("status") not in _RESULTS or node.value.get("focus"):  # of somebody else
         return
     day = node.day("effectiveDateTime") or node.day("effectiveInstant")
     at = node.text("effectiveDateTime") or node.text("effectiveInstant")

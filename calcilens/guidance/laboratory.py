@@ -86,6 +86,10 @@ def _read(analyte: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> La
         raise CaseError(compose(expected, f"{value:g}", where=where, fix="check value and unit"))
     if low is not None and high is not None and low >= high:
         raise CaseError(compose("low below high", f"{low:g} and {high:g}", where=where))
+    if max(low or 0, high or 0) > spec["most"]:
+        expected = f"low and high up to {spec['most']} {spec['unit']}"
+        found = f"{max(low or 0, high or 0):g}"
+        raise CaseError(compose(expected, found, where=where, fix="check their unit"))
     return LabValue(analyte, value, spec["unit"], low, high)
 
 

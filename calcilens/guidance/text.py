@@ -103,10 +103,11 @@ def _value(value: Mapping[str, Any]) -> str:
 
 
 def _worth(worth: Mapping[str, Any]) -> str:
-    many = worth["flags_for_one"]
+    many, quiet = worth["flags_for_one"], worth["negative"]
     right = "never right" if many is None else f"right once in {many:,.0f}"
     return (
         f"{worth['model']}, {worth['level']}: sensitivity {worth['sensitivity']:.0%}, specificity "
         f"{worth['specificity']:.0%} ({worth['on']}); at a prevalence of "
         f"{100 * worth['prevalence']:.4g} % a flag is {right}"
+        + ("" if quiet is None else f", and no flag is right in {100 * quiet:.4f} %")
     )

@@ -45,7 +45,7 @@ HOW = {
     "skin_distance_mm": "shortest way in 3D from that volume to the outline of the skin",
     "bone_distance_mm": "shortest way in 3D from that volume to the outline of a bone",
     "fascia_distance_mm": "the same to the outline of the deep fascia",
-    "depth": "deep where most of that volume lies inside the fascia, else subcutaneous",
+    "depth": "deep where any of that volume lies inside the fascia, else subcutaneous",
 }
 
 
@@ -143,8 +143,13 @@ def lesion_truth(lesion: Lesion, segment: Segment, kvp: float | None) -> dict[st
 
 
 def _depth(model: Model, segment: Segment) -> str:
+    """Return the depth: superficial is only what lies wholly over the fascia.
+
+    What invades it or passes through it is deep (AJCC Cancer Staging Manual, 7th edition, 2010,
+    soft tissue sarcoma).
+    """
     inside = np.stack(list(_tissues([segment.fascia], model.grid))) != INDEX["air"]
-    return "deep" if inside[model.mineral].mean() > 0.5 else "subcutaneous"
+    return "deep" if inside[model.mineral].any() else "subcutaneous"
 
 
 def _hu(hu: Float) -> dict[str, float]:

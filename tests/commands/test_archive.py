@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,15 +35,22 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "said"),
     [
         (("pull", AWAY, "1.2"), "expected --out FOLDER, found none"),
-        (("pull", AWAY, "-o", "x"), "expected STUDY_UID, or --date and --modality, found none"),
+        (
+            ("pull", AWAY, "-o", "x"),
+            "expected STUDY_UID, or one or more of --date, --modality, --patient-id, ",
+        ),
         (("pull", AWAY, "1.2", "--modality", "CT", "-o", "x"), "found both"),
         (("pull", AWAY, "../x", "-o", "x"), "STUDY_UID: expected a study UID"),
         (("pull", AWAY, "--date", "2025", "-o", "x"), "--date: expected YYYYMMDD"),
+        (("pull", AWAY, "--patient-id", "A*", "-o", "x"), "--patient-id: expected at most 64"),
+        (
+            ("pull", AWAY, "--accession", "A\\B", "-o", "x"),
+            "without backslash, * and ?, found others",
+        ),
         (("pull", "nowhere", "1.2", "-o", "x"), "ARCHIVE: expected AETITLE@host:port"),
         (("push", ".", "http://[::1/x"), "ARCHIVE: expected AETITLE@host:port"),
         (("push", ".", AWAY, "--ae-title", "X" * 17), "--ae-title: expected an AE title"),
         (("listen", "--spool", "x"), "expected --to ARCHIVE, found none"),
-        (("listen", "--spool", "x", "--status"), "x: expected a spool of calcilens listen"),
         (("listen", "--spool", "x", "--to", AWAY, "--formats", "pdf"), "--formats: expected"),
         (
             ("listen", "--spool", "x", "--to", AWAY, "--formats", "json,html,fhir"),
@@ -86,6 +95,61 @@ def test_a_file_that_is_no_dicom_is_told_and_the_others_are_sent(
         assert app("push", tmp_path / "in", address, "--dry-run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["due"] == []
     assert not any(secret in shown.out + shown.err for secret in SECRETS)
+
+
+def test_a_damaged_file_is_one_line_with_its_path_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = ct_study(tmp_path / "in", planes=1)
+    whole = file.path.read_bytes()
+    bad = tmp_path / "in" / "bad.dcm"
+    bad.write_bytes(whole.replace(file.instance.sop_uid.encode(), b"1.x" + b"9" * 60, 2)[:-100])
+    twin = tmp_path / "in" / "twin.dcm"
+    twin.write_bytes(whole[:-1] + b"x")
+    with FakeArchive().serving() as address:
+        assert app("push", tmp_path / "in", address, "--dry-run") == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert [lines[0].count("bad.dcm"), lines[1].count("twin.dcm"), len(lines)] == [1, 1, 3]
+    assert all(line.startswith("left out: ") for line in lines[:2])
+
+
+@pytest.mark.parametrize("command", ["push", "pull", "listen"])
+def test_the_help_names_where_secrets_come_from_and_explains_every_option(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    app(command, "--help")
+    shown = capsys.readouterr().out
+    for name in ("TOKEN", "USER", "PASSWORD"):
+        assert f"CALCILENS_ARCHIVE_{name}" in shown
+    assert "CALCILENS_TLS_KEY_PASSWORD" in shown
+    programs: dict[str, Callable[..., object]] = {
+        "push": push.push,
+        "pull": pull.pull,
+        "listen": listen.listen,
+    }
+    parameters = inspect.signature(programs[command]).parameters
+    assert [n for n, p in parameters.items() if not p.default.help] == []
+
+
+def test_what_was_sent_before_is_no_proof_and_the_line_says_how_to_send_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct_study(tmp_path / "in", planes=1)
+    archive = FakeArchive(finds=False)
+    with archive.serving() as address:
+        assert app("push", tmp_path / "in", address) == 0
+        first = capsys.readouterr().err
+        assert app("push", tmp_path / "in", address) == 0
+        second = capsys.readouterr().err
+        assert app("push", tmp_path / "in", address, "--force") == 0
+    held = "it cannot be asked what it holds"
+    assert first == f"the archive took 1 object; {held}\n"
+    assert second == (
+        f"the archive took 0 objects, 1 sent before; {held}; "
+        "--force sends again what was sent before\n"
+    )
+    assert len(archive.taken) == 2
 
 
 @pytest.mark.parametrize(
@@ -145,6 +209,7 @@ def test_the_status_tells_whether_it_runs_and_what_failed(
     spool = Spool(tmp_path / "spool")
     queue = Queue(spool.queue)
     queue.arrived("1.2", 3)
+    assert app("listen", "--spool", tmp_path / "none", "--status") == 1
     words = ("listen", "--spool", spool.root, "--status")
     assert app(*words) == 1
     with spool.ours():
@@ -153,6 +218,7 @@ def test_the_status_tells_whether_it_runs_and_what_failed(
         assert app(*words, "--json") == 3
     queue.close()
     shown = capsys.readouterr()
+    assert "none: expected a spool of calcilens listen, found none" in shown.err
     assert "not running; 1 receiving" in shown.err
     facts = json.loads(shown.out)
     assert facts["studies"]["failed"] == 1

@@ -207,3 +207,49 @@ def test_an_impossible_case_is_told_before_anything_is_read(
     wrong = written(tmp_path / "case.json", {"patient": {"age": 400}})
     assert app("predict", tmp_path / "none", "--out", tmp_path / "out", "--case", wrong) == 1
     assert "patient.age" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", [None, "0.9", 2])
+def test_a_report_whose_model_has_no_figures_is_refused(
+    share: Any, report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(report.read_text())
+    content["models"] = [flagged(sensitivity=share)]
+    assert app("guide", "--report", written(report, content)) == 1
+    assert "models[0].flags.red.sensitivity: expected a report" in capsys.readouterr().err
+
+
+def test_a_report_cannot_command_the_terminal_and_has_both_predictive_values(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(report.read_text())
+    content["models"] = [flagged(on="\x1b[2J")]
+    assert app("guide", "--report", written(report, content), "--prevalence", "0.1") == 0
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    # Of 100 lesions 10 are concerning: 9 flags are right, 18 are not; 72 of 73 without are not.
+    assert "right once in 3, and no flag is right in 98.6301 %" in text
+
+
+def flagged(**figures: Any) -> dict[str, Any]:
+    flags = {"red": {"sensitivity": 0.9, "specificity": 0.8, "on": "made"} | figures}
+    named = {"name": "m", "version": "1", "modality": "CT", "sha256": "0", "limits": []}
+    return named | {"flags": flags}
+
+
+def test_a_report_without_a_lesion_gives_no_guidance_on_one(
+    report: Path, case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(report, json.loads(report.read_text()) | {"lesions": []})
+    assert app("guide", "--report", report) == 1
+    assert "expected a report with a lesion" in capsys.readouterr().err
+    assert app("guide", "--report", report, "--case", case) == 0
+
+
+def test_a_report_with_a_number_without_end_is_refused(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(report.read_text())
+    content["lesions"][0]["measurements"]["max_diameter_mm"] = float("inf")
+    assert app("guide", "--report", written(report, content)) == 1
+    assert "expected a report.json, found text that is no JSON" in capsys.readouterr().err

@@ -138,6 +138,14 @@ def test_an_age_may_be_in_months_or_days(age: Any, years: float) -> None:
             {"lesion": {"depth": "deep", "compartment": "subcutaneous"}},
             r"lesion\.depth, lesion\.compartment: expected facts that go together",
         ),
+        (
+            {"date": DATE, "laboratory": {"pth": {"value": 3, "unit": "pmol/L", "date": "2027"}}},
+            r"laboratory\.pth\.date: expected a date up to 2026-06-15, found 2027",
+        ),
+        (
+            {"laboratory": {"pth": {"value": 3, "unit": "pmol/L", "date": "2026-02-30"}}},
+            r"laboratory\.pth\.date: expected a day of the calendar",
+        ),
         ([], "expected an object"),
         (3, "expected an object"),
     ],
@@ -227,3 +235,41 @@ def test_what_two_files_state_differently_is_refused_with_both_names(
 def test_facts_of_two_files_that_cannot_be_at_once_are_refused() -> None:
     with pytest.raises(CaseError, match=r"^0\.json, 1\.json: conditions\.dialysis"):
         together({"conditions": {"dialysis": True}}, {"conditions": {"kidney_failure": False}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"symptoms": {"pain": true, "pain": false}}', "expected every field once, found 'pain'"),
+        ('{"symptoms": {}, "symptoms": {}}', "expected every field once, found 'symptoms'"),
+        ('{"Anna M.": 1, "Anna M.": 2}', "expected every field once, found one of them"),
+        ('{"patient": {"age": {"value": 1e400, "unit": "days"}}}', "expected a JSON file"),
+        (f'{{"laboratory": {{"egfr": {{"value": {"9" * 400}}}}}}}', "expected a JSON file"),
+    ],
+)
+def test_equal_fields_and_endless_numbers_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "case.json").write_text(text)
+    with pytest.raises(CaseError, match=f"case.json: {message}"):
+        read_cases([tmp_path / "case.json"])
+
+
+def test_an_error_is_short_and_quotes_no_text_that_stands_in_a_wrong_place() -> None:
+    case: Any
+    for case in ({f"k{n}": 1 for n in range(10_000)}, {"lesion": {"site": ["Xaveria"] * 10_000}}):
+        with pytest.raises(CaseError) as error:
+            case_from(case)
+        assert len(str(error.value)) < 500
+    for case in ({"patient": "Xaveria"}, {"symptoms": {"pain": "Xaveria"}}, {"title": ["Xaveria"]}):
+        with pytest.raises(CaseError, match="found a ") as error:
+            case_from(case)
+        assert "Xaveria" not in str(error.value)
+
+
+def test_a_case_of_some_day_of_a_year_has_a_span_of_days_too() -> None:
+    trauma = {"present": True, "since": "2025-01-10"}
+    (fact,) = case_from({"date": "2025", "history": {"trauma": trauma}}).facts.of(
+        "history.trauma.days"
+    )
+    assert fact.value == Span(0, 355)

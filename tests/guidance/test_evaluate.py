@@ -244,9 +244,36 @@ def test_facts_of_two_origins_may_disagree_and_the_concerning_one_counts(pattern
     assert "concern-pattern" in rules(lesion.concern)
 
 
+def test_patterns_that_disagree_comfort_nobody() -> None:
+    predicted = case_from({"lesion": {"pattern": "lobulated"}}).facts
+    (lesion,) = guide(case_from(CLEAR).facts, {"L1": predicted}).lesions
+    assert not any(s.rule.reassures for s in lesion.next_steps)
+
+
 def test_nothing_known_gives_questions_and_no_answers() -> None:
     guidance = guide(Facts(), {})
     lesion = guidance.lesions[0]
     assert lesion.differential == ()
     assert all(s.standing is Standing.UNKNOWN for s in lesion.concern)
     assert len(guidance.missing) >= 8
+
+
+def test_normal_chemistry_alone_does_not_rule_out_a_systemic_cause() -> None:
+    lab = {
+        "calcium": {"value": 2.4, "unit": "mmol/L"},
+        "phosphate": {"value": 1.1, "unit": "mmol/L"},
+        "egfr": {"value": 95, "unit": "mL/min/1.73m2"},
+    }
+    case = {"patient": {"age": 40, "sex": "female"}, "laboratory": lab}
+    assert systemic(case) == "present"
+    assert systemic(case | {"laboratory": lab | {"antibodies": "negative"}}) == "absent"
+
+
+def systemic(case: dict[str, Any]) -> str:
+    pitfalls = guide(case_from(case).facts, {}).pitfalls
+    return next(s.standing.value for s in pitfalls if s.rule.id == "pitfall-systemic-cause")
+
+
+def test_antibodies_rest_on_the_section_that_speaks_of_them() -> None:
+    cited = {r.id: str(r.sources[0]) for r in rulebook().rules() if "antibodies" in r.id}
+    assert cited["step-antibodies"] == cited["assess-antibodies"] == "004, Pathogenesis"

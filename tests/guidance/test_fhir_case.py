@@ -399,3 +399,55 @@ def test_what_is_valid_in_either_version_of_fhir_is_understood(version: str) -> 
         },
         (),
     )
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [patient(), condition("D86.0", subject={"reference": "Patient/p2"})],
+        [condition(c, subject={"reference": "#p"}) for c in ("D86.0", "M10.0")],
+        [condition("D86.0", subject={"identifier": {"value": n}}) for n in (NAME, "2")],
+    ],
+)
+def test_a_subject_that_is_another_patient_is_refused(others: list[dict[str, Any]]) -> None:
+    with pytest.raises(CaseError, match=r"subject.*: expected resources of one patient") as error:
+        read(*others)
+    assert NAME not in str(error.value)
+
+
+def test_a_version_or_address_of_the_patient_is_the_patient() -> None:
+    version = condition("M10.0", subject={"reference": "Patient/p1/_history/3"})
+    address = condition("D86.0", subject={"reference": f"urn:uuid:{NAME}"})
+    assert read(patient(), version).case["conditions"] == {"gout": True}
+    assert read(patient(), address).case["conditions"] == {"sarcoidosis": True}
+
+
+@pytest.mark.parametrize("born", ["2026", "2026-06"])
+def test_a_child_of_the_year_or_month_of_the_case_is_read(born: str) -> None:
+    assert read(patient(birthDate=born)).case["patient"]["age"]["value"] <= 14
+
+
+def test_what_began_after_the_day_of_the_case_does_not_count() -> None:
+    found = read(condition("D86.0", onsetDateTime="2026-07"))
+    assert "conditions" not in found.case
+    assert found.remarks == ("Condition[0]: it began after the day of the case; not used",)
+
+
+@pytest.mark.parametrize("fields", [{"abatementDateTime": "2020"}, state("confirmed", "unknown")])
+def test_what_has_ended_or_may_have_is_left_unknown(fields: dict[str, Any]) -> None:
+    found = read(condition("D86.0", **fields))
+    assert "conditions" not in found.case
+    assert "so left unknown: sarcoidosis" in found.remarks[0]
+
+
+def test_who_had_died_has_no_age_on_the_day_of_the_case() -> None:
+    found = read(patient(birthDate="1900", deceasedDateTime="1980-01-01"))
+    assert "patient" not in found.case
+    assert "died before the day of the case" in found.remarks[0]
+
+
+def test_a_value_of_somebody_else_is_not_used() -> None:
+    focus = [{"reference": "Patient/child"}]
+    found = read(observation("2000-8", 2.4, focus=focus))
+    assert "laboratory" not in found.case
+    assert found.remarks == ("Observation[0]: it is of somebody or something else; not used",)

@@ -129,6 +129,7 @@ def test_any_unit_is_converted_or_refused_with_its_field(unit: str, value: float
         ({"value": 2.4, "unit": "mmol"}, "found 'mmol'"),
         ({"value": 2.4, "unit": ""}, "found ''"),
         ({"value": 2.4, "unit": "mmol/L", "low": 2.6, "high": 2.2}, "expected low below high"),
+        ({"value": 2.4, "unit": "mmol/L", "low": 8.5, "high": 10.5}, "low and high up to 8 mmol/L"),
     ],
 )
 def test_impossible_values_are_refused(entry: dict[str, Any], message: str) -> None:

@@ -84,3 +84,21 @@ def test_growth_multiplies_volume_and_mass_and_leaves_density(factor: float) -> 
 def test_a_body_without_bone_has_no_distance_to_it() -> None:
     boneless = replace(limb(), bones=())
     assert lesion_truth(lesion(ball(-20.0)), boneless, 120)["bone_distance_mm"] is None
+
+
+def fat_limb() -> Segment:
+    """The same limb with its fascia 40 mm from the middle, under fat."""
+    inner = cylinder("fascia", 40, 0, "fat")
+    whole = limb()
+    return replace(whole, tubes=(*whole.tubes[:1], inner, *whole.tubes[1:]), fascia=inner)
+
+
+@pytest.mark.parametrize(
+    ("x", "depth"),
+    [(-20.0, "deep"), (-38.0, "deep"), (-45.0, "deep"), (-46.5, "subcutaneous")],
+)
+def test_only_what_lies_wholly_over_the_fascia_is_subcutaneous(x: float, depth: str) -> None:
+    found = lesion_truth(lesion(ball(x)), fat_limb(), 120)
+    assert found["depth"] == depth
+    away = max(abs(-x - 40) - RADIUS, 0)
+    assert found["fascia_distance_mm"] == pytest.approx(away, abs=0.3)

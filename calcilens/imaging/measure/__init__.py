@@ -16,6 +16,7 @@ from calcilens.imaging.measure.lesion import Lesion, lesion_mask
 from calcilens.imaging.measure.measurement import FIGURES, Measurement
 from calcilens.imaging.measure.mineral import find_mineral
 from calcilens.imaging.measure.neighbours import measure_neighbours
+from calcilens.imaging.measure.zones import measure_zones
 
 __all__ = ["FIGURES", "Measurement", "diameter_mm", "lesion_mask", "measure"]
 
@@ -37,6 +38,7 @@ def measure(image: Image, candidate: Candidate) -> Measurement:
     taken.set("diameter_px", None, "in mm: see max_diameter_mm")
     measure_extent(lesion, mineral, taken)
     measure_density(lesion, mineral, taken)
+    measure_zones(lesion, mineral, taken)
     border = mineral.border_mm
     if not len(border):
         border = (faces(np.pad(lesion.mask, 1)) - 1 + lesion.start) * lesion.spacing

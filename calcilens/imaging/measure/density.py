@@ -1,16 +1,15 @@
-"""How dense a lesion is: HU, Agatston score, mass, and how density runs from rim to centre."""
+"""How dense a lesion is: HU, Agatston score and mass."""
 
 from __future__ import annotations
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from calcilens.imaging.anatomy import MINERAL_HU, Mask, anatomy
-from calcilens.imaging.measure.lesion import Float, Lesion
+from calcilens.imaging.measure.lesion import Lesion
 from calcilens.imaging.measure.measurement import Measurement
-from calcilens.imaging.measure.mineral import Mineral, ball
+from calcilens.imaging.measure.mineral import Mineral
 
 AGATSTON_SLICE_MM = (2.5, 3.0)
 AGATSTON_KVP = 120
@@ -23,10 +22,6 @@ _SOFT_HU = 50.0
 """Soft tissue that mineral lies in."""
 _SLOPE_ERROR = 0.08
 """Relative error of the slope: scanners of one voltage differ in their filters."""
-_SHELL_MM, _SHELLS = 1.0, 8
-_CLOSED_MM, _LEAST_DEPTH_MM = 2.0, 2.5
-_ZONAL, _LEAST_HU = 1.5, 20.0
-"""A rim that many times as dense as the centre is zonal; the inverse is reverse-zonal."""
 
 
 def measure_density(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
@@ -34,8 +29,6 @@ def measure_density(lesion: Lesion, mineral: Mineral, taken: Measurement) -> Non
     _values(lesion, mineral, taken)
     _agatston(lesion, taken)
     _mass(lesion, mineral, taken)
-    _profile(lesion, taken)
-    _zones(lesion, mineral, taken)
 
 
 def _values(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
@@ -106,58 +99,3 @@ def _mass(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
     thin = 1 - float(mineral.share[mineral.wide].sum() / mineral.share.sum())
     sd = float(np.hypot(np.hypot(_SLOPE_ERROR, 0.15 * thin) * mass, noise))
     return taken.set("mass_mg", mass, how, sd)
-
-
-def _filled(mask: Mask, spacing: Float) -> Mask:
-    """Return a mask padded by 1 with gaps closed and hollows filled: rim and centre are one."""
-    reach = np.ceil(_CLOSED_MM / spacing).astype(int) + 1
-    padded = np.pad(mask, [(n, n) for n in reach])
-    closed = ndimage.binary_closing(padded, ball(_CLOSED_MM, spacing))
-    body = np.asarray(ndimage.binary_fill_holes(closed | padded), bool)
-    return body[tuple(slice(n - 1, 1 - n) for n in reach)]
-
-
-def _depth(body: Mask, spacing: Float) -> Float:
-    """Return the depth, mm, of voxels of a padded body; without the padding."""
-    depth = np.asarray(ndimage.distance_transform_edt(body, sampling=spacing))
-    return depth[1:-1, 1:-1, 1:-1]
-
-
-def _profile(lesion: Lesion, taken: Measurement) -> None:
-    """Mean HU by depth under the rim."""
-    depth = _depth(_filled(lesion.mask, lesion.spacing), lesion.spacing)
-    inside = depth > 0
-    shell = np.minimum((depth[inside] - lesion.spacing.min() / 2) // _SHELL_MM, _SHELLS - 1)
-    shell = shell.astype(int).clip(0)
-    sums, counts = np.bincount(shell, lesion.hu[inside]), np.bincount(shell)
-    profile = [float(s / n) for s, n in zip(sums, counts, strict=True) if n]
-    thick = f"mean HU of shells {_SHELL_MM:.0f} mm thick"
-    how = f"{thick}, from the rim of {lesion.of} inwards, hollows filled"
-    taken.set("radial_profile", profile, how)
-
-
-def _zones(lesion: Lesion, mineral: Mineral, taken: Measurement) -> None:
-    """Compare the outer third of the depth of the largest piece with the inner third."""
-    names = ("rim_ratio", "zoning")
-    if not mineral.there:
-        return taken.omit(names, "nothing is as dense as mineral")
-    labels = cc3d.connected_components(_filled(lesion.mask, lesion.spacing), connectivity=26)
-    depth = _depth(labels == int(np.argmax(np.bincount(labels.flat)[1:])) + 1, lesion.spacing)
-    deepest, least = float(depth.max()), max(_LEAST_DEPTH_MM, 1.5 * float(lesion.spacing.max()))
-    at = lesion.start - [s.start for s in mineral.part]
-    box = tuple(slice(a, a + n) for a, n in zip(at, depth.shape, strict=True))
-    # The outermost voxels of a mask hold blur, not mineral.
-    outer = (depth > 0) & (depth <= deepest / 3 + lesion.spacing.min()) & (mineral.over[box] > 0)
-    if deepest < least or not outer.any():
-        thick = f"the largest piece is {2 * deepest:.1f} mm thick"
-        return taken.omit(names, f"{thick}; rim and centre need {2 * least:.1f} mm")
-    rim = float(mineral.rise[box][outer].mean())
-    centre = float(mineral.rise[box][depth > 2 * deepest / 3].mean())
-    ratio = max(rim, _LEAST_HU) / max(centre, _LEAST_HU)
-    how = (
-        "rise over soft tissue, without blur, of the outer third of the depth of the largest "
-        f"piece over that of the inner third: {rim:.0f} and {centre:.0f} HU"
-    )
-    kind = "zonal" if ratio > _ZONAL else "reverse-zonal" if ratio < 1 / _ZONAL else "even"
-    taken.set("rim_ratio", ratio, how)
-    return taken.set("zoning", kind, f"zonal from a ratio of {_ZONAL:g}, reverse below its inverse")

@@ -100,20 +100,26 @@ def measure_layers(lesion: Lesion, border_mm: Float, taken: Measurement) -> None
 
 
 def _fascia(lesion: Lesion, border_mm: Float, taken: Measurement) -> None:
-    names = ("fascia_distance_mm", "depth")
     found = layers(lesion.volume)
     points, middle = found.border * lesion.spacing, _middle(lesion)
     points = points[(np.abs(points - middle) < _FAR_MM).all(1)]
     if not len(points):
         why = f"no border between fat under the skin and muscle was found within {_FAR_MM:g} mm"
-        return taken.omit(names, why)
-    at = np.minimum((middle / lesion.spacing).round() // found.step, np.array(found.deep.shape) - 1)
-    deep = bool(found.deep[tuple(at.astype(int))])
+        return taken.omit(("fascia_distance_mm", "depth"), why)
     away = least_mm(cKDTree(border_mm), points)
     how = "shortest way in 3D from the lesion's border to where fat under the skin meets muscle"
     taken.set("fascia_distance_mm", away, how, _FASCIA_MM)
-    kind = "deep" if deep else "subcutaneous"
+    if away < _FASCIA_MM:
+        why = "within the error of the border between fat and muscle"
+        return taken.set("depth", None, f"{why}: {away:.1f} ± {_FASCIA_MM:g} mm from it")
+    kind = "deep" if _is_deep(found, middle / lesion.spacing) else "subcutaneous"
     return taken.set("depth", kind, "side of that border on which the lesion's middle lies")
+
+
+def _is_deep(found: Layers, voxel: Float) -> bool:
+    """Return whether a voxel (3,) of the volume lies in what the fascia encloses."""
+    at = np.minimum(voxel.round() // found.step, np.array(found.deep.shape) - 1)
+    return bool(found.deep[tuple(at.astype(int))])
 
 
 def _middle(lesion: Lesion) -> Float:

@@ -46,6 +46,7 @@ class Mineral:
         rise: (Z, Y, X) HU over the soft tissue around, without blur.
         plateau: (Z, Y, X) rise of the mineral nearby.
         tissue: (Z, Y, X) HU of the soft tissue around.
+        other: (Z, Y, X) bone, and what is as dense as mineral away from the mask.
         blur: Of the volume.
         noise_hu: Standard deviation of noise.
         spacing: (3,) mm.
@@ -57,6 +58,7 @@ class Mineral:
     rise: Field
     plateau: Field
     tissue: Field
+    other: Mask
     blur: Blur
     noise_hu: float
     spacing: Float
@@ -100,7 +102,7 @@ def find_mineral(lesion: Lesion) -> Mineral:
     if float(rise[mask].max()) < LEAST_RISE_HU:
         share[:] = 0
     noise = anatomy(lesion.volume).noise_hu
-    return Mineral(part, share, wide, rise, plateau, tissue, spread, noise, lesion.spacing)
+    return Mineral(part, share, wide, rise, plateau, tissue, other, spread, noise, lesion.spacing)
 
 
 def _wide(rise: Field, plateau: Field, spacing: Float) -> Mask:

@@ -24,22 +24,60 @@ class Refused(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Which studies to look for.
+    """Which studies to look for; what is empty is any.
 
     Args:
-        date: YYYYMMDD, or two with a dash between; empty for any.
-        modality: One that occurs in the study; empty for any.
+        date: YYYYMMDD, or two with a dash between.
+        modality: One that occurs in the study.
+        patient_id: Never shown.
+        accession: Number of the order; never shown.
+        study_uid: Of one study.
     """
 
     date: str = ""
     modality: str = ""
+    patient_id: str = ""
+    accession: str = ""
+    study_uid: str = ""
+
+    def keys(self) -> dict[str, str]:
+        """Return them by the keywords of PS3.6."""
+        return {
+            "StudyInstanceUID": self.study_uid,
+            "StudyDate": self.date,
+            "ModalitiesInStudy": self.modality,
+            "PatientID": self.patient_id,
+            "AccessionNumber": self.accession,
+        }
+
+    def fit(self, modalities: Sequence[str], patient_id: str, accession: str) -> bool:
+        """Say whether an answer fits: archives need not match by all keys, and then give all.
+
+        What an answer does not name is taken as it is.
+        """
+        pairs = ((self.patient_id, patient_id), (self.accession, accession))
+        other = any(a and f and a.casefold() != f.casefold() for a, f in pairs)
+        return not other and (not self.modality or not modalities or self.modality in modalities)
+
+
+class Listed(NamedTuple):
+    """A study as an archive lists it, without patient data.
+
+    Args:
+        date: YYYYMMDD; empty where the archive does not say.
+        modalities: Of its series, as far as the archive says.
+    """
+
+    uid: str
+    date: str = ""
+    modalities: tuple[str, ...] = ()
 
 
 class Archive(Protocol):
     """An archive; every method may raise ArchiveError, or Unreachable where a retry may help."""
 
-    def studies(self, filters: Filters) -> list[str]:
-        """Return the UIDs of the studies that fit."""
+    def studies(self, filters: Filters) -> list[Listed]:
+        """Return the studies that fit."""
 
     def instances(self, study_uid: str) -> list[Instance]:
         """Return what the archive holds of a study."""

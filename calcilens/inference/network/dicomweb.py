@@ -18,7 +18,7 @@ from requests.auth import HTTPBasicAuth
 
 from calcilens.errors import ArchiveError, Unreachable, UsageError, compose
 from calcilens.inference.network.address import WebAddress
-from calcilens.inference.network.archive import Filters, Node, Refused, Store
+from calcilens.inference.network.archive import Filters, Listed, Node, Refused, Store
 from calcilens.inference.network.credentials import DISTRUSTED, read_secret
 from calcilens.inference.network.multipart import FileMessage, only_part
 from calcilens.inference.network.objects import Instance, ObjectFile
@@ -27,11 +27,14 @@ _WADO = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _JSON = "application/dicom+json"
 _CHUNK = 1 << 18
 _STUDY, _SERIES, _SOP, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
+_DATE, _MODALITIES, _PATIENT, _ACCESSION = "00080020", "00080061", "00100020", "00080050"
 _FAILED, _TAKEN, _REASON = "00081198", "00081199", "00081197"
 _REFERENCED = "00081155"
 _NOT_IT = (400, 409, 413, 415, 422)
 """Answers that refuse an object, and say nothing of others."""
 _NOT_THERE = (404, 406, 410)
+_NO_SERVICE = (404, 405)
+_SERVICE, _PATH = "a DICOMweb service", "check the path of the URL"
 _OVERLOADED = {408, 425, 429, 500, 502, 503, 504, 507}
 _FULL = range(0xA700, 0xA800)
 _DUPLICATE = 0x0111
@@ -53,11 +56,14 @@ class WebArchive:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def studies(self, filters: Filters) -> list[str]:
-        """Return the UIDs of the studies that fit."""
-        asked = {"StudyDate": filters.date, "ModalitiesInStudy": filters.modality}
-        rows = self._all("/studies", {k: v for k, v in asked.items() if v}, _STUDY)
-        return [_first(row, _STUDY) for row in rows]
+    def studies(self, filters: Filters) -> list[Listed]:
+        """Return the studies that fit."""
+        rows = self._all("/studies", {k: v for k, v in filters.keys().items() if v}, _STUDY)
+        return [
+            Listed(_first(row, _STUDY), _first(row, _DATE), _modalities(row))
+            for row in rows
+            if filters.fit(_modalities(row), _first(row, _PATIENT), _first(row, _ACCESSION))
+        ]
 
     def instances(self, study_uid: str) -> list[Instance]:
         """Return what the archive holds of a study."""
@@ -102,7 +108,7 @@ class WebArchive:
             "POST", "/studies", data=message, headers=headers, allow_redirects=False
         ) as answer:
             if answer.status_code not in _NOT_IT:
-                _check(answer)
+                self._check_service(answer)
             return _refusal(answer, file.instance.sop_uid)
 
     def _all(self, path: str, asked: dict[str, str], key: str) -> list[dict[str, Any]]:
@@ -120,13 +126,26 @@ class WebArchive:
 
     def _query(self, path: str, asked: dict[str, str]) -> list[dict[str, Any]]:
         with self._asked("GET", path, params=asked, headers={"Accept": _JSON}) as answer:
-            if answer.status_code == 204 or (answer.status_code == 404 and path != "/studies"):
+            if answer.status_code == 204:
                 return []
-            _check(answer)
-            rows = _json(answer)
-        if not isinstance(rows, list):
-            raise ArchiveError(f"{self._url}: expected a list of DICOM JSON, found something else")
+            nothing = answer.status_code == 404 and path != "/studies"
+            if not nothing:
+                self._check_service(answer)
+                rows = _json(answer)
+        if nothing:  # there is no such study, or there is no service at all
+            self._query("/studies", {"limit": "1"})
+            return []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            found = "something else than a list of DICOM JSON"
+            raise ArchiveError(compose(_SERVICE, found, where=self._url, fix=_PATH))
         return rows
+
+    def _check_service(self, answer: requests.Response) -> None:
+        """Say of an address that knows none of our requests that it is the wrong one."""
+        if answer.status_code in _NO_SERVICE:
+            said = f"{answer.status_code} {answer.reason}"
+            raise ArchiveError(f"no DICOMweb service at {self._url}: {said}; {_PATH}")
+        _check(answer)
 
     @contextmanager
     def _asked(self, method: str, path: str, **how: Any) -> Iterator[requests.Response]:
@@ -139,7 +158,7 @@ class WebArchive:
         except requests.exceptions.SSLError as error:
             raise _tls_error(self._url, error) from error
         except (ValueError, requests.exceptions.TooManyRedirects) as error:  # where it sends us
-            raise ArchiveError(f"{self._url}: expected a DICOMweb service, found none") from error
+            raise ArchiveError(compose(_SERVICE, "none", where=self._url, fix=_PATH)) from error
         except requests.RequestException as error:
             raise Unreachable(f"{self._url}: {_trouble(error)}") from error
 
@@ -202,14 +221,17 @@ def _json(answer: requests.Response) -> Any:
     try:
         return answer.json()
     except (ValueError, RecursionError) as error:
-        raise ArchiveError(
-            f"{answer.url.split('?')[0]}: expected JSON, found something else"
-        ) from error
+        where = answer.url.split("?")[0]
+        raise ArchiveError(compose("JSON", "something else", where=where, fix=_PATH)) from error
 
 
 def _first(row: Any, tag: str) -> str:
     value = _items(row, tag)
     return str(value[0]) if value else ""
+
+
+def _modalities(row: Any) -> tuple[str, ...]:
+    return tuple(map(str, _items(row, _MODALITIES)))
 
 
 def _number(item: Any) -> int:
@@ -242,4 +264,8 @@ def _trouble(error: requests.RequestException) -> str:
         return "the archive does not answer in time"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the archive broke off"
-    return "the archive cannot be reached, or broke off"
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+        cause = cause.__context__
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    return f"the archive cannot be reached{f': {reason}' if reason else ', or broke off'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -13,7 +14,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
-from calcilens.inference.network.archive import Filters, Node, Refused, Store
+from calcilens.inference.network.archive import Filters, Listed, Node, Refused, Store
 from calcilens.inference.network.entity import (
     FIND,
     associate,
@@ -21,7 +22,8 @@ from calcilens.inference.network.entity import (
     contexts_of,
     status_of,
 )
-from calcilens.inference.network.objects import Instance, ObjectFile
+from calcilens.inference.network.fragments import has_odd_fragments, padded
+from calcilens.inference.network.objects import Instance, ObjectFile, is_uid
 from calcilens.inference.network.retrieve import retrieve
 
 _PENDING = (0xFF00, 0xFF01)
@@ -45,13 +47,15 @@ class DimseArchive:
     def __exit__(self, *_: object) -> None:
         """Every association ends with the work that it was opened for."""
 
-    def studies(self, filters: Filters) -> list[str]:
-        """Return the UIDs of the studies that fit."""
-        asked = {"StudyDate": filters.date, "ModalitiesInStudy": filters.modality}
+    def studies(self, filters: Filters) -> list[Listed]:
+        """Return the studies that fit."""
         with self._open([build_context(FIND)]) as association:
-            rows = self._find(association, "STUDY", {"StudyInstanceUID": "", **asked})
-        # An archive need not match by modality, and then answers with all studies
-        return [_text(r, "StudyInstanceUID") for r in rows if _has(r, filters.modality)]
+            rows = self._find(association, "STUDY", filters.keys())
+        return [
+            Listed(_text(r, "StudyInstanceUID"), _text(r, "StudyDate"), _modalities(r))
+            for r in rows
+            if filters.fit(_modalities(r), _text(r, "PatientID"), _text(r, "AccessionNumber"))
+        ]
 
     def instances(self, study_uid: str) -> list[Instance]:
         """Return what the archive holds of a study."""
@@ -59,7 +63,7 @@ class DimseArchive:
             study = {"StudyInstanceUID": study_uid}
             series = self._find(association, "SERIES", {**study, "SeriesInstanceUID": ""})
             return [
-                Instance(study_uid, uid, _text(row, "SOPInstanceUID"), _text(row, "SOPClassUID"))
+                Instance(study_uid, uid, _text(row, "SOPInstanceUID"), _class(row))
                 for uid in (_text(s, "SeriesInstanceUID") for s in series)
                 for row in self._find(
                     association,
@@ -98,12 +102,13 @@ class DimseArchive:
         implicit = (pair[0], str(ImplicitVRLittleEndian))
         if pair not in accepted and (implicit not in accepted or not _rewritable(pair[1])):
             return f"the archive takes no {UID(pair[0]).name} in {UID(pair[1]).name}"
-        content = file.path if pair in accepted else dcmread(file.path)
+        content = _content(file) if pair in accepted else dcmread(file.path)
         if not association.is_established:
             raise Unreachable(f"{self._address}: the archive broke off")
-        status = status_of(association.send_c_store(content), self._address)
+        uid = file.instance.sop_uid
+        answer = association.send_c_store(content)
+        status = status_of(answer, f"{self._address}: object {uid}")
         if status in _BUSY:
-            uid = file.instance.sop_uid
             raise Unreachable(f"{self._address}: no room or time for object {uid} (0x{status:04X})")
         return None if status in _TAKEN else f"the archive refuses it (0x{status:04X})"
 
@@ -139,9 +144,20 @@ def _text(row: Dataset, keyword: str) -> str:
     return str(row.get(keyword) or "")
 
 
-def _has(row: Dataset, modality: str) -> bool:
-    named = row.get("ModalitiesInStudy") or []
-    return not modality or not named or modality in ([named] if isinstance(named, str) else named)
+def _class(row: Dataset) -> str:
+    """Return the SOP class; what is no UID could not be asked for, and counts as not said."""
+    text = _text(row, "SOPClassUID")
+    return text if is_uid(text) else ""
+
+
+def _modalities(row: Dataset) -> tuple[str, ...]:
+    named = row.get("ModalitiesInStudy") or ()
+    return (named,) if isinstance(named, str) else tuple(map(str, named))
+
+
+def _content(file: ObjectFile) -> Path | Dataset:
+    """Return what is sent: the bytes of the file, unless other ends could not read them."""
+    return padded(file) if has_odd_fragments(file) else file.path
 
 
 def _rewritable(syntax: str) -> bool:

@@ -20,7 +20,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AssociationSocket
 
-from calcilens.errors import ArchiveError, Unreachable
+from calcilens.errors import ArchiveError, NotOffered, Unreachable
 from calcilens.inference.network.address import DimseAddress
 from calcilens.inference.network.archive import Node
 from calcilens.inference.network.credentials import DISTRUSTED
@@ -42,18 +42,18 @@ SYNTAXES = (
 """Transfer syntaxes of images that we read."""
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Of Linux alone."""
-_TRANSIENT = 2
-"""Result of a rejection that may pass (PS3.8 9.3.4)."""
+_TRANSIENT, _BY_USER, _CALLING_UNKNOWN, _CALLED_UNKNOWN = 2, 1, 3, 7
+"""Result of a rejection that may pass; its source and reasons (PS3.8 9.3.4)."""
 
 
 def _shut(self: AssociationSocket) -> None:
     """End a connection, and give the socket back also where there was none to end.
 
-    Of a certificate that is not trusted pynetdicom tells its log alone: it is kept for `associate`.
+    Why a connection fails pynetdicom tells its log alone: it is kept for `associate`.
     """
     trouble = sys.exc_info()[1]
-    if isinstance(trouble, ssl.SSLCertVerificationError):
-        vars(self.assoc)["distrusted"] = trouble.verify_message
+    if isinstance(trouble, OSError):
+        vars(self.assoc)["trouble"] = trouble
     if self.socket is not None:
         with suppress(OSError):
             self.socket.shutdown(SHUT_RDWR)
@@ -109,6 +109,7 @@ def associate(
 
     Raises:
         ArchiveError: The archive refuses it.
+        NotOffered: It knows none of the services.
         Unreachable: There is no answer, or it has no time for us now.
     """
     tls = (node.tls.client(), address.host) if address.tls else None
@@ -128,16 +129,28 @@ def associate(
         _leave_answers(found)
         return found
     if found.rejected_contexts:
-        raise ArchiveError(f"{address}: the archive offers none of the services that are needed")
-    if why := vars(found).get("distrusted"):
-        raise ArchiveError(f"{address}: {DISTRUSTED}: {why}")
+        raise NotOffered(f"{address}: the archive offers none of the services that are needed")
+    raise _why_not(found, address, node)
+
+
+def _why_not(found: Association, address: DimseAddress, node: Node) -> ArchiveError:
+    """Return why an association did not come about."""
+    trouble = vars(found).get("trouble")
+    if isinstance(trouble, ssl.SSLCertVerificationError):
+        return ArchiveError(f"{address}: {DISTRUSTED}: {trouble.verify_message}")
     said = found.acceptor.primitive
     if not found.is_rejected or said is None:
-        raise Unreachable(f"{address}: the archive cannot be reached, or broke off")
+        reason = getattr(trouble, "strerror", None)
+        more = f": {reason}" if reason else ", or broke off"
+        return Unreachable(f"{address}: the archive cannot be reached{more}")
     why = f"{address}: the archive rejects the association: {said.reason_str}"
     if said.result == _TRANSIENT:
-        raise Unreachable(why)
-    raise ArchiveError(f"{why}; it must know AE title {node.title!r}")
+        return Unreachable(why)
+    advice: dict[tuple[int | None, int | None], str] = {
+        (_BY_USER, _CALLING_UNKNOWN): f"; it must know AE title {node.title!r}",
+        (_BY_USER, _CALLED_UNKNOWN): f"; it is not called {address.title!r}: ask for its AE title",
+    }
+    return ArchiveError(why + advice.get((said.result_source, said.diagnostic), ""))
 
 
 def _leave_answers(association: Association) -> None:
@@ -173,12 +186,12 @@ def contexts_of(pairs: Sequence[tuple[str, str]]) -> list[PresentationContext]:
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
 
-def status_of(answer: Dataset | None, address: DimseAddress) -> int:
-    """Return the status of a DIMSE answer.
+def status_of(answer: Dataset | None, where: DimseAddress | str) -> int:
+    """Return the status of a DIMSE answer; `where` is said before what is wrong with it.
 
     Raises:
         Unreachable: There was none.
     """
     if answer is None or "Status" not in answer:
-        raise Unreachable(f"{address}: the archive broke off, or does not answer in time")
+        raise Unreachable(f"{where}: the archive broke off, or does not answer in time")
     return cast(int, answer.Status)

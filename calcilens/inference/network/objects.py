@@ -89,7 +89,7 @@ def find_objects(paths: Sequence[Path]) -> tuple[list[ObjectFile], list[Skipped]
             continue
         first = objects.setdefault(found.instance.sop_uid, found)
         if first is not found and first.sha256() != found.sha256():
-            why = f"another object with the UID of {first.path.name}"
+            why = f"{path}: another object with the UID of {first.path.name}"
             skipped.append(Skipped(path.name, why))
     return list(objects.values()), skipped
 

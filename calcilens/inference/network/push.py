@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from calcilens.errors import ArchiveError, Unreachable
+from calcilens.errors import ArchiveError, NotOffered, Unreachable
 from calcilens.inference.network.archive import Archive, Refused
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile
@@ -64,14 +64,19 @@ class Push:
     ) -> None:
         self._archive, self._ledger, self._patience = archive, ledger, patience
         self._tell, self._progress = tell, progress
+        self._why_unasked = ""
 
-    def plan(self, files: Sequence[ObjectFile]) -> Plan:
+    def plan(self, files: Sequence[ObjectFile], *, force: bool = False) -> Plan:
         """Return what has to be sent.
+
+        Args:
+            files: The objects.
+            force: Send also what was sent before.
 
         Raises:
             ArchiveError: The archive cannot be reached.
         """
-        before = [f for f in files if self._ledger.has(f)]
+        before = [] if force else [f for f in files if self._ledger.has(f)]
         held: set[str] | None = set()
 
         def ask() -> None:
@@ -135,6 +140,10 @@ class Push:
             return {i.sop_uid for study in studies for i in self._archive.instances(study)}
         except Unreachable:
             raise
+        except NotOffered:  # a node that only takes objects, such as our own
+            return None
         except ArchiveError as error:
-            self._tell(f"what the archive holds cannot be asked: {error}")
+            if str(error) != self._why_unasked:  # asked before and after sending, told once
+                self._tell(f"what the archive holds cannot be asked: {error}")
+            self._why_unasked = str(error)
             return None

@@ -143,8 +143,17 @@ class Receiver:
         return self._spool.free_bytes() - size >= self._limits.reserve_bytes
 
     def _rejected(self, event: Event) -> None:
-        title = "".join(c for c in str(event.assoc.requestor.ae_title) if c.isalnum() or c in "-_")
-        self._tell(f"association of {title} rejected: unknown AE title, or too many at once")
+        """Say whom we turned away, and why: what the sender is told."""
+        asked: Any = event.assoc.requestor.primitive
+        calling, called = _shown(asked.calling_ae_title), _shown(asked.called_ae_title)
+        reason = {
+            (1, 3): f"{calling} is not one of --allow",
+            (1, 7): f"it calls {called}, and we are {_shown(event.assoc.acceptor.ae_title)}",
+            (3, 2): f"more than {self._limits.associations} at once",
+        }
+        said: Any = event.assoc.acceptor.primitive
+        why = reason.get((said.result_source, said.diagnostic), "it cannot be understood")
+        self._tell(f"association of {calling} rejected: {why}")
 
     def _stored(self, event: Event) -> int:
         """Handle a C-STORE request."""
@@ -200,6 +209,10 @@ class Receiver:
         self._queue.announce(study, uids)
         self._tell(f"study {study}: {len(uids)} objects announced")
         return SUCCESS, Dataset()
+
+
+def _shown(title: str) -> str:
+    return "".join(c for c in title if c.isalnum() or c in "-_")
 
 
 class _Measured:

@@ -122,12 +122,14 @@ def _move(address: DimseAddress, node: Node, wanted: Sequence[Instance], inbox: 
         )
     except OSError as error:
         raise ArchiveError(f"--move-port: {node.move}: {error.strerror}") from error
+    host, port = node.move or ("", 0)
+    hint = f"; its list of modalities must have {node.title!r} at {host}, port {port}"
     try:
         association = associate(address, node, [build_context(MOVE)])
         with closing(association):
             for query in _queries(wanted):
                 answers = association.send_c_move(query, node.title, MOVE)
-                _follow(association, answers, address, inbox)
+                _follow(association, answers, address, inbox, hint)
     finally:
         if server is not None:
             server.shutdown()
@@ -138,6 +140,7 @@ def _follow(
     answers: Iterator[tuple[Dataset, Dataset | None]],
     address: DimseAddress,
     inbox: _Inbox,
+    hint: str = "",
 ) -> None:
     for answer, _ in answers:
         status = status_of(answer, address)
@@ -152,7 +155,7 @@ def _follow(
         if 0xA700 <= status < 0xA800:
             raise Unreachable(f"{address}: the archive has no time for us (0x{status:04X})")
         if status not in (_PENDING, _PARTLY, 0):
-            raise ArchiveError(f"{address}: the archive refuses to send (0x{status:04X})")
+            raise ArchiveError(f"{address}: the archive refuses to send (0x{status:04X}){hint}")
 
 
 def _queries(wanted: Sequence[Instance]) -> Iterator[Dataset]:
@@ -169,7 +172,10 @@ def _queries(wanted: Sequence[Instance]) -> Iterator[Dataset]:
 
 def _by_class(wanted: Sequence[Instance]) -> Iterator[list[Instance]]:
     """Yield objects of so few classes that one association can hold them."""
-    classes = sorted({w.sop_class_uid for w in wanted})
+    unnamed = [w for w in wanted if not w.sop_class_uid]
+    if unnamed:  # alone: the usual classes fill an association
+        yield unnamed
+    classes = sorted({w.sop_class_uid for w in wanted} - {""})
     for start in range(0, len(classes), _CLASSES):
         some = set(classes[start : start + _CLASSES])
         yield [w for w in wanted if w.sop_class_uid in some]

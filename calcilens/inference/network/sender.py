@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from calcilens.errors import ArchiveError, CalcilensError
+from calcilens.errors import ArchiveError, CalcilensError, NotOffered, Unreachable
 from calcilens.inference.network.address import Address
 from calcilens.inference.network.archive import Archive, Node, open_archive
 from calcilens.inference.network.objects import ObjectFile, read_object
@@ -81,6 +81,8 @@ class SendLoop:
             return
         try:
             held = {i.sop_uid for i in archive.instances(study_uid)}
+        except (NotOffered, Unreachable):  # if it is down, sending says so
+            return
         except ArchiveError as error:
             # Sent again they are the same objects, which an archive knows by their UIDs
             self._tell(f"study {study_uid}: what has arrived cannot be asked: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
@@ -30,6 +30,24 @@ def test_a_lesion_in_fat_is_subcutaneous_by_the_known_way() -> None:
     assert (taken.depth, taken.compartment) == ("subcutaneous", "subcutaneous")
     assert taken.fascia_distance_mm == pytest.approx(5.0, abs=1.5)
     assert taken.soft_tissue_mm == 0
+
+
+@settings(max_examples=12)
+@given(st.floats(-12, 12), st.integers(0, 99))
+def test_depth_is_right_or_withheld_within_the_error_of_the_fascia(under: float, seed: int) -> None:
+    layers = (under + 18.0, under)
+    taken = measure(*scan(ball(3.0), SPACING, half_mm=32, layers=layers, noise=10.0, seed=seed))
+    true = "deep" if under > 0 else "subcutaneous"
+    away = abs(abs(under) - 3.0)
+    if away > 3.5:
+        assert taken.depth == true
+    if away < 0.5:
+        assert (taken.depth, taken.compartment) == (None, None)
+    if taken.depth is None:
+        assert "within the error of the border between fat and muscle" in taken.how["depth"]
+        assert taken.how["depth"] in taken.how["compartment"]
+        assert taken.fascia_distance_mm is not None
+        assert taken.fascia_distance_mm < taken.uncertainty["fascia_distance_mm"]
 
 
 def test_a_soft_mass_around_mineral_in_fat_is_measured() -> None:

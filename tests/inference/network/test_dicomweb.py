@@ -16,7 +16,7 @@ import pytest
 
 from calcilens.errors import ArchiveError, Unreachable, UsageError
 from calcilens.inference.network.address import WebAddress
-from calcilens.inference.network.archive import Node, open_archive
+from calcilens.inference.network.archive import Filters, Node, open_archive
 from calcilens.inference.network.credentials import Tls
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.multipart import FileMessage, only_part
@@ -42,6 +42,8 @@ class FakeWeb:
     """By the UID of the object that is asked for, in place of `behave`."""
     said: bytes = b""
     """Answers all queries."""
+    queries: Callable[[str], int] | None = None
+    """Status of a query, by its path; without a row."""
     location: str = ""
     """Where all queries are sent."""
 
@@ -81,6 +83,8 @@ class FakeWeb:
         path, _, asked = request.path.partition("?")
         if self.location or self.said:
             return self.answer(request, 302 if self.location else 200, self.said)
+        if self.queries:
+            return self.answer(request, self.queries(path), b"[]")
         if path.endswith("/instances"):
             start = int(asked.partition("offset=")[2] or 0)
             return self.answer(
@@ -235,6 +239,41 @@ def test_json_of_any_shape_is_one_line(said: str, files: list[ObjectFile], tmp_p
     with web.serving() as address, pytest.raises(ArchiveError, match=r"expected|no UID") as caught:
         pull(address, files, tmp_path / "out")
     assert "\n" not in str(caught.value)
+
+
+def test_a_connection_that_is_refused_says_so(files: list[ObjectFile], tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="cannot be reached: Connection refused"):
+        push(WebAddress("http://127.0.0.1:9/dicom-web"), files, tmp_path)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_wrong_path_is_told_apart_from_a_study_that_is_not_there(
+    status: int, files: list[ObjectFile], tmp_path: Path
+) -> None:
+    web = FakeWeb(lambda n: status, files)
+    with web.serving() as address:
+        said = f"^no DICOMweb service at {address.url}: {status} .*; check the path of the URL$"
+        web.queries = lambda path: status
+        with pytest.raises(ArchiveError, match=said):
+            pull(address, files, tmp_path / "out")
+        with pytest.raises(ArchiveError, match=said):
+            push(address, files, tmp_path)
+        web.queries = lambda path: 404 if path.endswith("/instances") else 200
+        with pytest.raises(ArchiveError, match="the archive holds none of it"):
+            pull(address, files, tmp_path / "out")
+
+
+def test_another_service_at_the_url_is_not_taken_for_an_archive(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    web = FakeWeb(files=files, said=b'["0f1e-9a", "77ab-03"]')  # Orthanc's own /studies
+    said = "expected a DICOMweb service.*; check the path"
+    with (
+        web.serving() as address,
+        open_archive(address, NODE) as archive,
+        pytest.raises(ArchiveError, match=said),
+    ):
+        archive.studies(Filters(modality="CT"))
 
 
 @pytest.mark.parametrize("to", ["http://[bad", "file:///etc/passwd"])

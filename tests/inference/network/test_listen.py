@@ -133,6 +133,7 @@ def test_an_archive_that_is_down_costs_nothing_but_time(
         pass
     with at_work(SendLoop(spool, queue, address, NODE, told.append)):
         until(lambda: len(told) >= 3)
+    assert all(" not sent: " in line for line in told)  # one line a try
     assert state(queue) == "predicted"
     assert status(spool)["troubles"][0]["why"].startswith(f"{address}: the archive cannot be")
     assert {r.state for r in queue.results(STUDY)} <= {"waiting", "sending"}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,8 @@ def test_a_study_goes_in_and_results_come_back_bit_for_bit(
 
     ran(tmp_path, "predict", tmp_path / "study", "-o", tmp_path / "out", "--formats", "json,seg")
     results = tmp_path / "out" / uid / "dicom"
-    assert "took 1 objects" in ran(tmp_path, "push", results, address)
-    assert "took 0 objects, 1 were sent before" in ran(tmp_path, "push", results, address)
+    assert "took 1 object;" in ran(tmp_path, "push", results, address)
+    assert "took 0 objects, 1 sent before" in ran(tmp_path, "push", results, address)
     wanted = contents(tmp_path / "in") | contents(results)
     assert held(archive, tmp_path) == wanted
     ways: dict[str, tuple[object, ...]] = {
@@ -112,10 +113,39 @@ def test_studies_are_found_by_date_and_modality(archive: Orthanc, tmp_path: Path
     ran(tmp_path, "push", tmp_path / "in", archive.web)
     for address in (archive.web, archive.dimse):
         told = ran(tmp_path, "pull", address, "--date", "20250102", "--modality", "CT", "--dry-run")
-        assert f"{files[0].instance.study_uid}: 2 objects" in told
-        other = start(tmp_path, "pull", address, "--date", "20250103-20250110", "--dry-run")
-        assert other.wait(60) == 1
-    assert "holds no study of that date" in (tmp_path / "pull.log").read_text()
+        assert f"{files[0].instance.study_uid}: 20250102, CT, 1 series, 2 objects" in told
+        quiet = ran(tmp_path, "pull", address, "--date", "20250103-20250110", "--dry-run")
+        assert "no study that fits" in quiet  # no failure: of a nightly run on a day without any
+
+
+def test_studies_are_found_by_numbers_that_are_never_shown(
+    archive: Orthanc, tmp_path: Path
+) -> None:
+    for number, person in enumerate(("ONE-77", "TWO-88")):
+        for file in ct_study(tmp_path / "in" / str(number), number, planes=1):
+            ds = dcmread(file.path)
+            ds.PatientID, ds.AccessionNumber = person, f"ACC-{person}"
+            ds.save_as(file.path)
+    ran(tmp_path, "push", tmp_path / "in", archive.web)
+    wanted = find_objects([tmp_path / "in" / "1"])[0][0].instance.study_uid
+    ways = (("--patient-id", "TWO-88"), ("--accession", "ACC-TWO-88"))
+    for number, (address, way) in enumerate(product((archive.web, archive.dimse), ways)):
+        out = tmp_path / f"out{number}"
+        ran(tmp_path, "pull", address, *way, "--dry-run", "--json")
+        ran(tmp_path, "pull", address, *way, "-o", out)
+        assert [folder.name for folder in out.iterdir()] == [wanted]
+    assert "TWO-88" not in (tmp_path / "commands.log").read_text()
+
+
+def test_a_port_that_the_archive_does_not_send_to_is_named(
+    archive: Orthanc, tmp_path: Path
+) -> None:
+    files = ct_study(tmp_path / "in", planes=1)
+    ran(tmp_path, "push", tmp_path / "in", archive.web)
+    words = (archive.dimse, files[0].instance.study_uid, "-o", tmp_path / "out")
+    assert start(tmp_path, "pull", *words, "--move-port", MOVE + 1, "--tries", 1).wait(60) == 1
+    told = (tmp_path / "pull.log").read_text()
+    assert f"list of modalities must have 'CALCILENS' at 127.0.0.1, port {MOVE + 1}" in told
 
 
 class Listener:

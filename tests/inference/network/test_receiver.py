@@ -152,10 +152,14 @@ def test_an_unknown_sender_and_a_wrong_title_are_turned_away(
     with receiving(tmp_path, allowed=("SCANNER",)) as us:
         with pytest.raises(ArchiveError, match="rejects the association"):
             send(us.address, files)
-        with pytest.raises(ArchiveError, match="rejects the association"):
+        with pytest.raises(ArchiveError, match="it is not called 'OTHER'"):
             send(replace(us.address, title="OTHER"), files, Node("SCANNER", patience=HASTY))
         assert len(send(us.address, files, Node("SCANNER", patience=HASTY))) == 6
-    assert any("CALCILENS rejected" in line for line in us.told)
+    rejected = [line for line in us.told if "rejected" in line]
+    assert rejected == [
+        "association of CALCILENS rejected: CALCILENS is not one of --allow",
+        "association of SCANNER rejected: it calls OTHER, and we are US",
+    ]
 
 
 def test_a_full_disk_is_out_of_resources_and_what_was_confirmed_stays(
@@ -182,6 +186,7 @@ def test_more_senders_than_allowed_are_asked_to_come_again(
             send(us.address, files)
         first.release()
         until(lambda: _sends(us, files))
+    assert "association of CALCILENS rejected: more than 1 at once" in us.told
 
 
 def _sends(us: Running, files: list[ObjectFile]) -> bool:

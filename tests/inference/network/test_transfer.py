@@ -19,7 +19,7 @@ from pynetdicom.presentation import build_context
 
 from calcilens.errors import ArchiveError, Unreachable
 from calcilens.inference.network.address import DimseAddress
-from calcilens.inference.network.archive import Filters, Node, open_archive
+from calcilens.inference.network.archive import Filters, Listed, Node, open_archive
 from calcilens.inference.network.entity import FIND, associate, closing
 from calcilens.inference.network.ledger import Ledger
 from calcilens.inference.network.objects import ObjectFile, find_objects
@@ -45,13 +45,18 @@ def files(tmp_path: Path) -> list[ObjectFile]:
 
 
 def push(
-    address: DimseAddress, files: list[ObjectFile], tmp_path: Path, node: Node = NODE
+    address: DimseAddress,
+    files: list[ObjectFile],
+    tmp_path: Path,
+    node: Node = NODE,
+    *,
+    force: bool = False,
 ) -> tuple[Pushed, list[str]]:
     told: list[str] = []
     ledger = Ledger(tmp_path / "ledger.sqlite", "FAKE")
     with open_archive(address, node) as archive, ledger:
         job = Push(archive, ledger, node.patience, tell=told.append)
-        return job.send(job.plan(files)), told
+        return job.send(job.plan(files, force=force)), told
 
 
 def pull(address: DimseAddress, files: list[ObjectFile], out: Path) -> tuple[Pulled, list[str]]:
@@ -114,7 +119,7 @@ def test_an_archive_that_is_down_is_given_up_in_one_line_and_a_later_run_goes_on
     broken = FakeArchive(lambda n: 0 if n <= 2 else 0xA700, files)
     with broken.serving() as address, pytest.raises(Unreachable, match="no room or time"):
         push(address, files, tmp_path)
-    with pytest.raises(Unreachable, match="cannot be reached"):
+    with pytest.raises(Unreachable, match="cannot be reached: Connection refused"):
         push(address, files, tmp_path)
     mended = FakeArchive(files=files)
     with mended.serving() as address:
@@ -177,17 +182,36 @@ def test_what_an_archive_has_lost_is_sent_again(files: list[ObjectFile], tmp_pat
     assert pushed.verified == 4
 
 
-def test_an_archive_that_cannot_be_asked_gets_nothing_twice(
+def test_an_archive_that_cannot_be_asked_gets_nothing_twice_unless_it_is_wanted(
     files: list[ObjectFile], tmp_path: Path
 ) -> None:
     archive = FakeArchive(finds=False)
     with archive.serving() as address:
         first, _ = push(address, files, tmp_path)
         second, told = push(address, files, tmp_path)
+        assert sorted(archive.taken) == uids(files)
+        third, _ = push(address, files, tmp_path, force=True)
     assert (first.sent, first.verified) == (6, None)
-    assert (second.sent, second.known) == (0, 6)
-    assert sorted(archive.taken) == uids(files)
-    assert "cannot be asked" in told[0]
+    assert (second.sent, second.known, third.sent) == (0, 6, 6)
+    assert sorted(archive.taken) == sorted(2 * uids(files))
+    assert told == []  # a node that only takes objects is no trouble
+
+
+def test_an_archive_that_refuses_to_say_what_it_holds_is_told_of_once(
+    files: list[ObjectFile], tmp_path: Path
+) -> None:
+    archive = Secretive(files=files)
+    with archive.serving() as address:
+        push(address, files, tmp_path)
+        _, told = push(address, files, tmp_path)
+    assert [line.split(": ")[0] for line in told] == ["what the archive holds cannot be asked"]
+
+
+class Secretive(FakeArchive):
+    """Refuses all queries."""
+
+    def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        yield 0xC000, None
 
 
 def test_a_slow_archive_is_left_after_the_timeout(files: list[ObjectFile], tmp_path: Path) -> None:
@@ -284,6 +308,39 @@ def test_an_archive_without_c_get_is_one_line_that_names_c_move(
         pull(address, files, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("filters", "fits"),
+    [
+        (Filters(), True),
+        (Filters(modality="CT"), True),
+        (Filters(modality="DX"), False),
+        (Filters(patient_id="one-7"), True),
+        (Filters(patient_id="ONE"), False),
+        (Filters(accession="A2"), True),  # the answer does not name it
+    ],
+)
+def test_a_study_of_another_patient_is_left_out_though_an_archive_gives_all(
+    filters: Filters, fits: bool
+) -> None:
+    assert filters.fit(("CT", "SR"), "ONE-7", "") is fits
+
+
+class Vague(FakeArchive):
+    """Names the class of every other object by what is no UID."""
+
+    def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        for number, (status, row) in enumerate(super()._find(event)):
+            if row is not None and "SOPClassUID" in row and number % 2:
+                row.add_new("SOPClassUID", "LO", "CT image")
+            yield status, row
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_class_that_is_no_uid_counts_as_not_said(files: list[ObjectFile], tmp_path: Path) -> None:
+    with Vague(files=files).serving() as address:
+        assert pull(address, files, tmp_path / "out")[0].fetched == 6
+
+
 class Forgetful(FakeArchive):
     """Answers queries without the UIDs that were asked for."""
 
@@ -300,7 +357,7 @@ def test_an_archive_that_names_nothing_is_one_line(files: list[ObjectFile], tmp_
     ):
         pull(address, files, tmp_path / "out")
     with Forgetful().serving() as address, open_archive(address, NODE) as archive:
-        assert archive.studies(Filters("20250102")) == [""]
+        assert archive.studies(Filters("20250102")) == [Listed("")]
 
 
 @pytest.mark.parametrize("uid", ["", "../evil", "1.2\0"])
