@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class LabValue:
             where it cannot be told, and `note` says why.
         range_source: "case", or a key of sources.yaml.
         note: How it was taken.
+        date: When the blood was drawn, as the case states it.
     """
 
     analyte: str
@@ -52,6 +53,7 @@ class LabValue:
     level: str | None = None
     range_source: str | None = None
     note: str | None = None
+    date: str | None = None
 
 
 def levels(values: Mapping[str, Any], age: float | None, sex: str | None) -> list[LabValue]:
@@ -73,7 +75,15 @@ def levels(values: Mapping[str, Any], age: float | None, sex: str | None) -> lis
     }
     found = [_levelled(value, specs[value.analyte], read, age, sex) for value in read.values()]
     kidney = _kidney(read, age, sex)
+    if kidney is None:
+        found = [_unestimated(v) if v.analyte == "creatinine" else v for v in found]
     return [v for v in found if v.analyte != "egfr"] + ([kidney] if kidney else [])
+
+
+def _unestimated(creatinine: LabValue) -> LabValue:
+    note = "kidney function is not estimated from it: that needs the age of an adult and the sex"
+    both = f"{note}; {creatinine.note}" if creatinine.note else note
+    return replace(creatinine, note=both)
 
 
 def _read(analyte: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> LabValue:
@@ -90,7 +100,7 @@ def _read(analyte: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> La
         expected = f"low and high up to {spec['most']} {spec['unit']}"
         found = f"{max(low or 0, high or 0):g}"
         raise CaseError(compose(expected, found, where=where, fix="check their unit"))
-    return LabValue(analyte, value, spec["unit"], low, high)
+    return LabValue(analyte, value, spec["unit"], low, high, date=entry.get("date"))
 
 
 def _convert(number: float, unit: str, spec: Mapping[str, Any], where: str) -> float:
@@ -144,7 +154,7 @@ def _levelled(
         level = "high"
     elif low is not None and high is not None:
         level = "normal"
-    return LabValue(value.analyte, number, value.unit, low, high, level, source, note)
+    return LabValue(value.analyte, number, value.unit, low, high, level, source, note, value.date)
 
 
 def _range(
@@ -179,19 +189,19 @@ def _adjusted(
 def _kidney(read: Mapping[str, LabValue], age: float | None, sex: str | None) -> LabValue | None:
     """Return kidney function by the GFR that is given, or estimated from creatinine."""
     if "egfr" in read:
-        return _function(read["egfr"].value, "as given; levels of kdigo2012")
-    if "creatinine" not in read:
+        given = read["egfr"]
+        return _function(given.value, "as given; levels of kdigo2012", given.date)
+    creatinine = read.get("creatinine")
+    if creatinine is None or age is None or sex is None or age < ADULT:
         return None
-    if age is None or sex is None or age < ADULT:
-        note = "not estimated from creatinine: it needs the age of an adult and the sex"
-        return LabValue("kidney_function", 0.0, GFR_UNIT, note=note)
-    gfr = ckd_epi(read["creatinine"].value, age, sex)
-    return _function(gfr, "estimated from creatinine (ckd-epi2021); levels of kdigo2012")
+    gfr = ckd_epi(creatinine.value, age, sex)
+    note = "estimated from creatinine (ckd-epi2021); levels of kdigo2012"
+    return _function(gfr, note, creatinine.date)
 
 
-def _function(gfr: float, note: str) -> LabValue:
+def _function(gfr: float, note: str, day: str | None) -> LabValue:
     level = "failure" if gfr < _FAILURE else ("reduced" if gfr < _REDUCED else "normal")
-    return LabValue("kidney_function", gfr, GFR_UNIT, level=level, note=note)
+    return LabValue("kidney_function", gfr, GFR_UNIT, level=level, note=note, date=day)
 
 
 def ckd_epi(creatinine_umol_l: float, age: float, sex: str) -> float:

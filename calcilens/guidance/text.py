@@ -99,7 +99,8 @@ def _cited(statement: Mapping[str, Any]) -> str:
 def _value(value: Mapping[str, Any]) -> str:
     level = value["level"] or "no level"
     note = f" ({value['note']})" if value["note"] else ""
-    return f"{value['label']} {value['value']:.3g} {value['unit']}: {level}{note}"
+    day = f", {value['date']}" if value["date"] else ""
+    return f"{value['label']} {value['value']:.3g} {value['unit']}{day}: {level}{note}"
 
 
 def _worth(worth: Mapping[str, Any]) -> str:

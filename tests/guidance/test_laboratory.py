@@ -135,3 +135,16 @@ def test_any_unit_is_converted_or_refused_with_its_field(unit: str, value: float
 def test_impossible_values_are_refused(entry: dict[str, Any], message: str) -> None:
     with pytest.raises(CaseError, match=message):
         one("calcium", **entry)
+
+
+def test_a_value_keeps_its_date_and_kidney_function_that_of_its_creatinine() -> None:
+    entry = {"value": 80, "unit": "umol/L", "date": "2026-01-02"}
+    creatinine, kidney = levels({"creatinine": entry}, 50, "female")
+    assert (creatinine.date, kidney.date) == ("2026-01-02", "2026-01-02")
+
+
+def test_kidney_function_that_cannot_be_estimated_is_no_value_but_a_reason() -> None:
+    entry = {"value": 80, "unit": "umol/L"}
+    for age, sex in ((None, "female"), (10, "female"), (50, None)):
+        (creatinine,) = levels({"creatinine": entry}, age, sex)
+        assert "not estimated from it: that needs the age" in str(creatinine.note)
