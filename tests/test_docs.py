@@ -115,12 +115,18 @@ def run_all(shown: list[Command], document: Path, folder: Path) -> None:
     with ExitStack() as background:
         for command in shown:
             where = f"{document.name}:{command.line}: {shlex.join(command.words)}"
-            words = [study if word == "STUDY_UID" else word for word in command.words]
+            words = [w for word in command.words for w in expanded(word, study, folder)]
             if words[1] == "listen" and "--status" not in words:
                 background.enter_context(listening(words, folder))
                 continue
             done = run(words, folder)
             assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def expanded(word: str, study: str, folder: Path) -> list[str]:
+    """What a reader puts in a word's place, and what the shell does."""
+    found = sorted(folder.glob(word)) if "*" in word else []
+    return [str(path) for path in found] or [study if word == "STUDY_UID" else word]
 
 
 @contextmanager
