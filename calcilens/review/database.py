@@ -9,8 +9,9 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from calcilens.errors import ReviewError, compose
 
@@ -75,9 +76,7 @@ def _migrate(engine: Engine) -> None:
             command.upgrade(config, "head")
     except OperationalError:
         raise
-    except (SQLAlchemyError, Exception) as error:
-        if type(error).__name__ not in ("CommandError", "DatabaseError"):
-            raise
+    except (CommandError, DatabaseError) as error:
         found = "a database of a newer version, or none of ours"
         raise ReviewError(compose("a database of reviews", found, where=_shown(engine))) from error
 
