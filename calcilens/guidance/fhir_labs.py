@@ -9,6 +9,7 @@ from typing import Any
 
 from calcilens.guidance.fhir_fields import Node
 from calcilens.guidance.fhir_remarks import known, unused
+from calcilens.guidance.laboratory import understands
 from calcilens.guidance.terms import data
 
 _RESULTS = ("final", "amended", "corrected", "preliminary", "appended")
@@ -119,6 +120,9 @@ def _value(analyte: str, result: _Result, remarks: list[str]) -> Any:
     unit = None if quantity is None else _unit(quantity)
     if quantity is None or number is None or unit is None or quantity.text("comparator"):
         remarks.append(f"{node.where}: {analyte} is no number with a unit; not used")
+        return None
+    if not understands(analyte, unit):
+        remarks.append(f"{node.where}: the unit of {analyte} is not understood; not used")
         return None
     dated = {"date": result.day} if result.day else {}
     return {"value": number, "unit": unit, **_range(node, unit, remarks), **dated}

@@ -124,6 +124,15 @@ def _convert(number: float, unit: str, spec: Mapping[str, Any], where: str) -> f
         raise _no_unit(unit, spec, where) from error
 
 
+def understands(analyte: str, unit: str) -> bool:
+    """Whether a unit can be turned into the one of an analyte."""
+    try:
+        _convert(1.0, unit, data("laboratory")[analyte], analyte)
+    except CaseError:
+        return False
+    return True
+
+
 def _no_unit(unit: str, spec: Mapping[str, Any], where: str) -> CaseError:
     expected = f"a unit that can be turned into {spec['unit']}"
     return CaseError(compose(expected, repr(unit[:40]), where=f"{where}.unit"))

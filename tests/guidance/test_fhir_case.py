@@ -451,3 +451,13 @@ def test_a_value_of_somebody_else_is_not_used() -> None:
     found = read(observation("2000-8", 2.4, focus=focus))
     assert "laboratory" not in found.case
     assert found.remarks == ("Observation[0]: it is of somebody or something else; not used",)
+
+
+@pytest.mark.parametrize("unit", ["mEq/L", "mg/100 mL", "UI/L", NAME])
+def test_a_unit_that_is_not_understood_costs_that_value_alone(unit: str) -> None:
+    found = case_of(
+        bundle(observation("2000-8", 2.4, unit), observation("2777-1", 4.0, "mg/dL")), ON
+    )
+    assert set(found.case["laboratory"]) == {"phosphate"}
+    assert any("the unit of calcium is not understood" in remark for remark in found.remarks)
+    assert NAME not in str(found.remarks)
