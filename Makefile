@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 UV = $$(command -v uv || echo $(BIN)/uv)
-EXTRAS := lidc,pretrained
+EXTRAS := lidc,pretrained,postgresql
 DEMO := demo-out
 # Two workers with one thread each: the suite is made for two cores.
 WORKERS ?= 2
