@@ -7,20 +7,17 @@
  * fast enough with one: a picture is made once a plane, and the browser scales it.
  */
 
-import { COMMANDS } from "./commands.js";
+import { COMMANDS, STEPS } from "./commands.js";
 import { Drawing } from "./drawing.js";
-import { box3, clamp, inside } from "./geometry.js";
+import { clamp, inside } from "./geometry.js";
 import { History } from "./history.js";
 import { placeText } from "./labels.js";
 import { arrange } from "./layout.js";
-import { LesionOverlays } from "./lesions.js";
+import { LesionOverlays, middle, within } from "./lesions.js";
 import { align, carried, linkOf, partnerOf } from "./links.js";
 import { Announcer } from "./live.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
-
-/** Commands that only move: "place" tells of them. */
-const STEPS = /^(scroll|cross|pan)-/;
 
 export class Viewer extends Settings {
   /**
@@ -70,7 +67,6 @@ export class Viewer extends Settings {
     arrange(this);
   }
 
-  /** Give everything back. */
   close() {
     this.begin();
     cancelAnimationFrame(this.frame);
@@ -166,7 +162,7 @@ export class Viewer extends Settings {
     this.panes.forEach((one) => one.element.classList.toggle("vw-active", one === pane));
   }
 
-  /** @returns {boolean} whether there is such a command */
+  /** Run a command by name; false: there is none such. */
   command(name) {
     const run = COMMANDS[name];
     if (!run) return false;
@@ -207,14 +203,6 @@ export class Viewer extends Settings {
     return prior && linkOf(this.study.prior, current.image, prior.image);
   }
 
-  /** When a study was made, for the pane of the current or the prior one. */
-  dated(prior) {
-    const { study, prior: before } = this.study;
-    if (!prior) return `Current ${study.study_date ?? ""}`.trim();
-    const days = Number.isFinite(before.days) ? ` (${before.days} days before)` : "";
-    return `Prior ${before.study_date ?? ""}`.trim() + days;
-  }
-
   fetched(fault) {
     if (fault) this.live.say(`An overlay could not be loaded: ${fault.message}`);
     this.invalidate();
@@ -232,14 +220,6 @@ export class Viewer extends Settings {
 
   lesionsOn(pane) {
     return this.lesions.on(pane);
-  }
-
-  measurementsOn(pane) {
-    const { scene, plane, index } = pane;
-    return this.measurements.filter((line) => (
-      line.image === scene.image.n && line.prior === scene.prior
-      && line.through === plane.through && Math.round(line.from[plane.through]) === index
-    ));
   }
 
   emit(name, detail) {
@@ -267,19 +247,4 @@ export class Viewer extends Settings {
       this.panes.filter((pane) => pane.dirty).forEach((pane) => pane.draw());
     });
   }
-}
-
-/** The middle of a lesion, on its key plane. */
-function middle({ box, key_plane: plane }) {
-  const [low, high] = box3(box);
-  const point = low.map((value, k) => Math.floor((value + high[k] - 1) / 2));
-  if (Number.isInteger(plane)) point[0] = plane;
-  return point;
-}
-
-function within(box, voxel, pane) {
-  const [low, high] = box3(box);
-  return [pane.plane.row, pane.plane.col].every((axis) => (
-    voxel[axis] >= low[axis] - 1 && voxel[axis] <= high[axis]
-  ));
 }
