@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.uid import UID
 
 from calcilens.imaging.candidates import candidate
 from calcilens.imaging.images import Image, Radiograph
@@ -51,7 +53,7 @@ def make_day(folder: Path, count: int = 5) -> Day:
 
 
 def _add(day: Day, uid: str, number: int, *, flat: bool) -> None:
-    tags = {
+    tags: dict[str, Any] = {
         "StudyInstanceUID": uid,
         "SeriesInstanceUID": f"{uid}.1",
         "PatientID": f"SECRET-{number}",
@@ -62,7 +64,7 @@ def _add(day: Day, uid: str, number: int, *, flat: bool) -> None:
     else:
         objects = factory.ct_slices(values, spacing=(0.8, 0.8), **tags)
         for k, one in enumerate(objects):
-            one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"{uid}.1.{k + 1}"
+            one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = UID(f"{uid}.1.{k + 1}")
     study = read_study(factory.save_all(objects, day.studies / f"study-{number}"), workers=0)
     model = FakeModel(network=FakeNetwork(inside=("diffuse", "central")), card=card())
     image = study.images[0]
