@@ -10,11 +10,11 @@ from starlette.staticfiles import StaticFiles
 
 from calcilens.review import refusals
 from calcilens.review.desk import Desk
-from calcilens.review.routes import auth, pages, readers
+from calcilens.review.routes import auth, pages, readers, studies, verdicts, worklist
 from calcilens.review.security import Guard
 from calcilens.review.settings import Settings
 
-_ROUTES = (pages, auth, readers)
+_ROUTES = (pages, auth, readers, worklist, studies, verdicts)
 
 
 def create_app(engine: Engine, settings: Settings) -> Guard:

@@ -11,14 +11,17 @@ from sqlalchemy import Engine
 
 from calcilens.review.accounts import Accounts, Reader, Role, Session
 from calcilens.review.attachments import Attachments
+from calcilens.review.library import Library
 from calcilens.review.limiter import Limiter
+from calcilens.review.reading import Reading
 from calcilens.review.settings import Settings
+from calcilens.review.shelf import Shelf
 
 SESSION_COOKIE, FORM_COOKIE = "calcilens_session", "calcilens_form"
 _AT_ONCE = 2
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
     """What all routes share.
 
@@ -33,12 +36,16 @@ class Desk:
     settings: Settings
     limiter: Limiter = field(default_factory=Limiter)
     hashing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_AT_ONCE))
-    accounts: Accounts = field(init=False)
-    attachments: Attachments = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "accounts", Accounts(self.engine))
-        object.__setattr__(self, "attachments", Attachments(self.engine))
+        settings = self.settings
+        self.accounts = Accounts(self.engine)
+        self.attachments = Attachments(self.engine)
+        self.library = Library(settings.reports)
+        self.shelf = Shelf(self.library)
+        self.reading = Reading(
+            self.engine, self.shelf, readers=settings.readers, blinded=settings.blinded
+        )
 
 
 async def _desk(request: Request) -> Desk:
