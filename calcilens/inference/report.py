@@ -21,6 +21,7 @@ from calcilens.inference.predictor import Described
 SCHEMA_VERSION = "1.0"
 SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 PICTURES = ("image", "saliency", "overlay")
+SALIENCY = "saliency.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,8 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "centroid_mm": _rounded(lesion.centroid_mm),
         "box_mm": _rounded(lesion.box_mm),
         "box_px": lesion.box_px,
+        "box": lesion.candidate.box.tolist(),
+        "key_plane": lesion.key_plane,
         "origin": lesion.candidate.why,
         "model": said.model,
         "measurements": _rounded(asdict(lesion.measured)),
@@ -205,7 +208,7 @@ def _comparison(comparison: Comparison | None) -> dict[str, Any] | None:
         return None
     facts = asdict(comparison)
     lists = {k: list(v) for k, v in facts.items() if isinstance(v, tuple)}
-    return dict(_rounded({**facts, **lists}))
+    return {**_rounded({**facts, **lists}), "series": list(comparison.series)}
 
 
 def _saliency(lesion: Lesion) -> dict[str, Any]:
@@ -213,8 +216,8 @@ def _saliency(lesion: Lesion) -> dict[str, Any]:
     if seen is None:
         why = lesion.answer.finding.why or "none was made"
         return {"method": None, "trust": None, "shown": False, "why": why, "files": []}
-    names = PICTURES[1:] if seen.shown else ()
-    files = [f"lesions/{lesion.id}/{name}.png" for name in names]
+    names = (*(f"{name}.png" for name in PICTURES[1:]), SALIENCY) if seen.shown else ()
+    files = [f"lesions/{lesion.id}/{name}" for name in names]
     return {
         "method": seen.method,
         "trust": round(seen.trust, 4),
