@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Float, ForeignKey, Integer, MetaData, String, Text
+from sqlalchemy import Boolean, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -61,3 +61,12 @@ class SessionRow(Base):
     csrf: Mapped[str] = mapped_column(String(64))
     began: Mapped[float] = mapped_column(Float)
     used: Mapped[float] = mapped_column(Float)
+
+
+class AttachmentRow(Base):
+    """What an entry names by its hash: a report as it was read, a mask that was drawn."""
+
+    __tablename__ = "attachments"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
