@@ -73,18 +73,12 @@ def film_window(stored: NDArray[np.uint16], display: NDArray[np.uint8]) -> dict[
         stored: (Y, X) values.
         display: (Y, X) grey of the same pixels, 0 to 255.
     """
-    dark, bright = _crossing(stored, display, _DARK), _crossing(stored, display, _BRIGHT)
-    width = max((bright - dark) / (_BRIGHT - _DARK), 1.0)
-    return {"center": round((dark + bright) / 2, 2), "width": round(width, 2)}
-
-
-def _crossing(stored: NDArray[np.uint16], display: NDArray[np.uint8], share: float) -> float:
-    """Return the value at which the display passes a share of its brightness.
-
-    On each side the nearest grey is taken, and the place between them by proportion.
-    """
-    mean, grey = _mean_values(stored, display)
-    return float(np.interp(share * 255, grey, mean))
+    values, grey = _mean_values(stored, display)
+    shares = np.clip((_DARK, _BRIGHT), grey[0] / 255, grey[-1] / 255)  # no film has all greys
+    dark, bright = np.interp(shares * 255, grey, values)
+    width = max(float(bright - dark) / max(float(shares[1] - shares[0]), 1 / 255), 1.0)
+    center = float(dark) + (0.5 - float(shares[0])) * width
+    return {"center": round(center, 2), "width": round(width, 2)}
 
 
 def _mean_values(
