@@ -264,12 +264,13 @@ def leaves(value: Any) -> Iterator[Any]:
 def model_words(report: dict[str, Any]) -> set[str]:
     """All that a model says of the lesions of a report, as it would stand in JSON.
 
-    Short numbers and words, such as 0.9 and "high", may stand elsewhere for something else.
+    Short numbers and words, such as 0.9 and "diffuse", may stand elsewhere for something else.
     """
     keys = ("finding", "pattern", "concern", "out_of_domain", "change", "saliency")
     found = {leaf for one in report["lesions"] for key in keys for leaf in leaves(one[key])}
-    texts = {json.dumps(leaf).strip('"') for leaf in found if isinstance(leaf, float | str)}
-    return {text for text in texts if len(text) > 5}
+    numbers = {json.dumps(leaf) for leaf in found if isinstance(leaf, float)}
+    sentences = {leaf for leaf in found if isinstance(leaf, str) and len(leaf) > 20}
+    return {text for text in numbers if len(text) > 5} | sentences
 
 
 def test_before_an_answer_is_committed_nothing_of_the_models_leaves_the_server(
