@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from calcilens.cli import app
 from calcilens.data_manifests.builders.reviews import build_reviews
 from calcilens.data_manifests.leakage import check_leakage, placed
 from calcilens.data_manifests.schema import truth, write_manifest
@@ -54,7 +56,11 @@ class Done:
 
     @property
     def library(self) -> Library:
-        return Library(self.day.reports)
+        """One that has read every report, however slow the machine is."""
+        found = Library(self.day.reports)
+        while len(found.summaries()) < len(self.day.uids):
+            pass
+        return found
 
 
 def mask() -> bytes:
@@ -74,6 +80,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
 
 def _lesions(day: Day) -> dict[str, tuple[str, ...]]:
     library = Library(day.reports)
+    while len(library.summaries()) < len(day.uids):
+        pass
     return {uid: tuple(p.id for p in library.get(uid).lesions) for uid in day.uids}
 
 
@@ -111,7 +119,7 @@ def _read(
 @pytest.fixture(scope="module")
 def out(done: Done, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "export"
-    told = export(done.engine, done.library, out)
+    told = export(done.engine, Library(done.day.reports), out)
     assert (told.studies, told.done, told.documents, told.notes) == (4, 3, 6, ())
     return out
 
@@ -279,6 +287,16 @@ def test_an_image_that_is_gone_is_one_line(done: Done, out: Path, tmp_path: Path
     built = build_reviews(out, kept, SALT)
     assert built.refused
     assert all("an image below --root" in fault.message for fault in built.refused)
+
+
+def test_the_command_builds_the_manifest(done: Done, out: Path, tmp_path: Path) -> None:
+    words = ["manifest", "build", "reviews", "--reviews", str(out), "--root"]
+    where = [str(done.day.studies), "--out", str(tmp_path / "m.parquet")]
+    salt = tmp_path / "salt"
+    salt.write_bytes(SALT)
+    said = CliRunner().invoke(app, [*words, *where, "--salt-file", str(salt), "--json"])
+    assert said.exit_code == 0
+    assert json.loads(said.stdout)["rows"] == 7
 
 
 @pytest.mark.slow

@@ -77,6 +77,7 @@ def export(
     book = Book(Journal(engine))
     entries = [entry for found in book.all().values() for entry in found]
     called = names(sorted(entries, key=lambda entry: entry.seq), pseudonyms=settings.pseudonyms)
+    _read_whole(library)
     studies = list(reviewed(book, library, settings.readers))
     attachments = Attachments(engine)
     with files_whole(out) as part:
@@ -92,6 +93,13 @@ def export(
         documents=count,
         notes=(*notes, *more),
     )
+
+
+def _read_whole(library: Library) -> None:
+    """Let the library read every report: it reads for a second at a time."""
+    library.summaries()
+    while library.unread:
+        library.summaries()
 
 
 def _write_masks(
