@@ -121,7 +121,8 @@ class Report:
     def prior_study_uid(self) -> str | None:
         """UID of the study that it was compared with, or None."""
         comparison = self.content["comparison"]
-        return comparison["prior_study_uid"] if comparison else None
+        uid = comparison["prior_study_uid"] if comparison else None
+        return None if uid is None else str(uid)
 
     def place(self, lesion: str) -> Place:
         """Return where a lesion lies.

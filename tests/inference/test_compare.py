@@ -68,6 +68,10 @@ def test_growth_is_told_from_another_pose_and_scanner(ratio: float, said: str) -
     assert set(change.prior_uncertainty) == {"prior_volume_mm3", "prior_max_diameter_mm"}
     now = 4 / 3 * np.pi * 6**3 * ratio
     assert lesion.measured.volume_mm3 == pytest.approx(now, rel=0.25)
+    assert report.comparison is not None
+    to_prior = np.array(report.comparison.series[0]["to_prior"])
+    place = np.array([*AFTER.moved(LESION_MM[None])[0], 1])
+    assert (to_prior @ place)[:3] == pytest.approx(BEFORE.moved(LESION_MM[None])[0], abs=2)
     assert lesion.prior is not None
     assert lesion.prior.plane(lesion.key_plane, np.s_[10:30, 5:20]).shape == (20, 15)
 

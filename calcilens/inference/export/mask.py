@@ -40,9 +40,7 @@ def write_saliency(image: Image, found: SaliencyMap, path: Path) -> None:
     _write(np.stack([values] * len(planes)), affine, image, path)
 
 
-def _write(
-    stack: NDArray[np.uint8], affine: NDArray[np.float64], image: Image, path: Path
-) -> None:
+def _write(stack: NDArray[np.uint8], affine: NDArray[np.float64], image: Image, path: Path) -> None:
     picture = nibabel.Nifti1Image(stack.transpose(2, 1, 0), affine)
     picture.header.set_xyzt_units("mm" if _is_metric(image) else "unknown")
     nibabel.save(picture, path)

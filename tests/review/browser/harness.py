@@ -79,7 +79,9 @@ class Pictures:
         sizes = [b - a for a, b in zip(*box, strict=True)]
         z, y, x = np.ogrid[tuple(slice(n) for n in sizes)]
         self.mask = ((z - 2.5) / 3) ** 2 + ((y - 5.5) / 6) ** 2 + ((x - 6.5) / 7) ** 2 < 1
-        self.saliency = (255 * np.exp(-(((y - 5.5) / 4) ** 2 + ((x - 6.5) / 5) ** 2)[0])).astype("u1")
+        self.saliency = (255 * np.exp(-(((y - 5.5) / 4) ** 2 + ((x - 6.5) / 5) ** 2)[0])).astype(
+            "u1"
+        )
 
     @property
     def affine(self) -> list[list[float]]:
