@@ -26,6 +26,7 @@ from calcilens.commands import (
     predict,
     pull,
     push,
+    review,
     train,
 )
 from calcilens.commands.console import EXIT_FAILED, guarded
@@ -71,6 +72,7 @@ for module in (
     pull,
     push,
     listen,
+    review,
 ):
     module.register(app)
 

@@ -13,6 +13,9 @@
         |   +-- LeakageError    the same patient or image on both sides of a split
         +-- ModelError          weights or card are missing, changed or of another kind
         +-- ReviewError         reviews cannot be kept or read
+        |   +-- NotThere        there is no such study, lesion or reader
+        |   +-- NotAllowed      this reader may not do it, or not now
+        |   +-- Conflict        somebody entered another answer meanwhile
         +-- ArchiveError        an archive refuses, or answers what cannot be used
             +-- Unreachable     it does not answer, or breaks off: worth another try
             +-- NotOffered      it offers no such service
@@ -23,6 +26,8 @@ never names or numbers of patients.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 def compose(expected: str, found: str, *, where: str | None = None, fix: str | None = None) -> str:
@@ -105,6 +110,27 @@ class ModelError(InputError):
 
 class ReviewError(InputError):
     """Reviews cannot be kept or read."""
+
+
+class NotThere(ReviewError):  # noqa: N818 - it names a state, not a fault
+    """There is no such study, lesion or reader."""
+
+
+class NotAllowed(ReviewError):  # noqa: N818 - it names a state, not a fault
+    """This reader may not do it, or not now."""
+
+
+class Conflict(ReviewError):  # noqa: N818 - it names a state, not a fault
+    """Somebody entered another answer meanwhile.
+
+    Args:
+        message: One line.
+        current: The answer that stands: seq, reader and answer.
+    """
+
+    def __init__(self, message: str, current: Mapping[str, object]) -> None:
+        super().__init__(message)
+        self.current = current
 
 
 class ArchiveError(InputError):

@@ -57,6 +57,7 @@ class _Against:
             "scale": None if self.failure else round(float(np.exp(self.pair.scale.log)), 3),
             "scale_how": None if self.failure else self.pair.scale.how,
             "why_not": self.failure,
+            "to_prior": None if self.failure else np.round(found.rigid, 6).tolist(),
         }
 
 

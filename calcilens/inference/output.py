@@ -21,12 +21,13 @@ from calcilens.files import part_folder, usual_mode
 from calcilens.imaging.pool import cores
 from calcilens.inference.export.fhir import bundle
 from calcilens.inference.export.html import build
-from calcilens.inference.export.mask import write_mask
+from calcilens.inference.export.mask import write_mask, write_saliency
 from calcilens.inference.export.objects import Made
 from calcilens.inference.export.pictures import pictures
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.provenance import folder_name, kept
-from calcilens.inference.report import StudyReport, schema, to_json
+from calcilens.inference.report import StudyReport, to_json
+from calcilens.inference.report_schema import SALIENCY, schema
 from calcilens.inference.stopwatch import Stopwatch
 
 OURS = {"report.html", "report.json", "run.json", "lesions", "dicom", "fhir.json"}
@@ -84,6 +85,8 @@ def _write_lesion(lesion: Lesion, part: Path) -> None:
     for name, data in pictures(lesion).items():
         (folder / f"{name}.png").write_bytes(data)
     write_mask(lesion, folder / "mask.nii.gz")
+    if lesion.saliency is not None and lesion.saliency.shown:
+        write_saliency(lesion.image, lesion.saliency, folder / SALIENCY)
 
 
 def _write_html(report: StudyReport, part: Path) -> dict[str, str]:

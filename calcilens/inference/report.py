@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +14,8 @@ from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.predictor import Described
+from calcilens.inference.report_schema import SALIENCY, SCHEMA_VERSION
 
-SCHEMA_VERSION = "1.0"
-SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 PICTURES = ("image", "saliency", "overlay")
 
 
@@ -92,12 +88,6 @@ class StudyReport:
     models: tuple[Described, ...]
     comparison: Comparison | None = None
     guidance: Mapping[str, Any] = field(default_factory=dict)
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of report.json."""
-    return dict(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))
 
 
 def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any]:
@@ -188,6 +178,8 @@ def _lesion(lesion: Lesion) -> dict[str, Any]:
         "centroid_mm": _rounded(lesion.centroid_mm),
         "box_mm": _rounded(lesion.box_mm),
         "box_px": lesion.box_px,
+        "box": lesion.candidate.box.tolist(),
+        "key_plane": lesion.key_plane,
         "origin": lesion.candidate.why,
         "model": said.model,
         "measurements": _rounded(asdict(lesion.measured)),
@@ -205,7 +197,7 @@ def _comparison(comparison: Comparison | None) -> dict[str, Any] | None:
         return None
     facts = asdict(comparison)
     lists = {k: list(v) for k, v in facts.items() if isinstance(v, tuple)}
-    return dict(_rounded({**facts, **lists}))
+    return {**_rounded({**facts, **lists}), "series": list(comparison.series)}
 
 
 def _saliency(lesion: Lesion) -> dict[str, Any]:
@@ -213,8 +205,8 @@ def _saliency(lesion: Lesion) -> dict[str, Any]:
     if seen is None:
         why = lesion.answer.finding.why or "none was made"
         return {"method": None, "trust": None, "shown": False, "why": why, "files": []}
-    names = PICTURES[1:] if seen.shown else ()
-    files = [f"lesions/{lesion.id}/{name}.png" for name in names]
+    names = (*(f"{name}.png" for name in PICTURES[1:]), SALIENCY) if seen.shown else ()
+    files = [f"lesions/{lesion.id}/{name}" for name in names]
     return {
         "method": seen.method,
         "trust": round(seen.trust, 4),

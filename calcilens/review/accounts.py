@@ -16,6 +16,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from calcilens.errors import ReviewError, compose
+from calcilens.review.database import reading
 from calcilens.review.tables import ReaderRow, SessionRow
 
 IDLE_S, LONGEST_S = 2 * 3600.0, 12 * 3600.0
@@ -104,13 +105,13 @@ class Accounts:
     def readers(self) -> list[Reader]:
         """Return all readers by name."""
         query = select(ReaderRow.name, ReaderRow.role, ReaderRow.active).order_by(ReaderRow.name)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query).all()
         return [Reader(name, Role(role), active) for name, role, active in rows]
 
     def sign_in(self, name: str, password: str) -> tuple[str, Session] | None:
         """Return a token and its session; None where name and password do not go together."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = _row(connection, name)
         hashed = self._nobody if row is None else row.password_hash
         if not self._fits(hashed, password) or row is None or not row.active:
@@ -131,7 +132,7 @@ class Accounts:
             .where(SessionRow.token_hash == _hash(token), ReaderRow.active)
             .where(SessionRow.began > now - LONGEST_S, SessionRow.used > now - IDLE_S)
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None

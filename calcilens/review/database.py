@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from calcilens.errors import ReviewError, compose
 
+_READS = "calcilens_reads"
 MIGRATIONS = Path(__file__).with_name("migrations")
 _KINDS = "a file, or a URL such as postgresql+psycopg://user@host/name"
 
@@ -41,6 +42,11 @@ def opened(where: str | Path) -> Iterator[Engine]:
         engine.dispose()
 
 
+def reading(engine: Engine) -> Connection:
+    """Return a connection that only reads, and so waits for nobody who writes."""
+    return engine.connect().execution_options(**{_READS: True})
+
+
 def _engine(where: str) -> Engine:
     try:
         url = make_url(where if "://" in where else f"sqlite:///{where}")
@@ -64,7 +70,8 @@ def _prepare(connection: Any, _: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """Begin with the lock for writing: two that read first and then write would fail."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _migrate(engine: Engine) -> None:

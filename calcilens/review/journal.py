@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from calcilens.errors import ReviewError, compose
+from calcilens.review.database import reading
 from calcilens.review.tables import EntryRow, HeadRow
 
 GENESIS = "0" * 64
@@ -119,18 +121,24 @@ class Journal:
             connection.execute(update(HeadRow).values(count=seq, hash=entry.hash))
         return entry
 
-    def entries(self, study_uid: str | None = None, after: int = 0) -> Iterator[Entry]:
+    def entries(
+        self,
+        study_uid: str | None = None,
+        after: int = 0,
+        connection: Connection | None = None,
+    ) -> Iterator[Entry]:
         """Return the entries in their order.
 
         Args:
             study_uid: Those of one study; None for all.
             after: Those with a higher number.
+            connection: Of a transaction that has begun; by default one of its own.
         """
         query = select(_ENTRIES).where(_ENTRIES.c.seq > after).order_by(_ENTRIES.c.seq)
         if study_uid is not None:
             query = query.where(_ENTRIES.c.study_uid == study_uid)
-        with self._engine.connect() as connection:
-            for row in connection.execute(query.execution_options(yield_per=_CHUNK)):
+        with nullcontext(connection) if connection else reading(self._engine) as used:
+            for row in used.execute(query.execution_options(yield_per=_CHUNK)):
                 yield _entry(row)
 
     def check(self, head: str | None = None) -> Checked:
@@ -146,7 +154,7 @@ class Journal:
             count += 1
             faults += _faults(entry, count, last)
             last, seen = entry.hash, seen or entry.hash == head
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(select(HeadRow.count, HeadRow.hash)).all()
         if [tuple(row) for row in rows] != [(count, last)]:
             faults.append(
@@ -159,7 +167,7 @@ class Journal:
     def _readable(self, faults: list[str]) -> Iterator[Entry]:
         """Return entries; one whose body is no JSON is a fault, and the rest goes on."""
         query = select(_ENTRIES).order_by(_ENTRIES.c.seq)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             for row in connection.execute(query.execution_options(yield_per=_CHUNK)):
                 try:
                     yield _entry(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Float, ForeignKey, Integer, MetaData, String, Text
+from sqlalchemy import Boolean, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -10,7 +10,11 @@ class Base(DeclarativeBase):
     """What all tables share."""
 
     metadata = MetaData(
-        naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+        }
     )
 
 
@@ -61,3 +65,12 @@ class SessionRow(Base):
     csrf: Mapped[str] = mapped_column(String(64))
     began: Mapped[float] = mapped_column(Float)
     used: Mapped[float] = mapped_column(Float)
+
+
+class AttachmentRow(Base):
+    """What an entry names by its hash: a report as it was read, a mask that was drawn."""
+
+    __tablename__ = "attachments"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

@@ -66,6 +66,21 @@ _OWN = {
     "DOUBLING_TIME": "Doubling time",
     "SKIN_CHANGE": "Change of the distance from skin",
     "DAYS": "Time since the prior study",
+    # what a reader says
+    "READ": "Read by radiologists",
+    "READER_VERDICT": "Verdict of the reader",
+    "READER_PATTERN": "Pattern that the reader sees",
+    "READER_CONCERN": "Level of concern of the reader",
+    "CANNOT_SAY": "Cannot say",
+    "CONFIDENCE": "Confidence of the reader, 1 (a guess) to 5 (certain)",
+    "READER_ACTION": "What the reader did with the answer of the model",
+    "AGREED": "Agreed",
+    "CHANGED_FINDING": "Changed whether it is a calcification",
+    "CHANGED_PATTERN": "Changed the pattern",
+    "CHANGED_CONCERN": "Changed the level of concern",
+    "ADDED": "Added a lesion that the program missed",
+    "REDRAWN": "Outline drawn by the reader",
+    "REJECTED": "Place that was proposed, and that the reader rejected",
 }
 """Value and meaning of the private codes that are no patterns; docs/dicom-results.md lists them."""
 

@@ -32,6 +32,7 @@ DEVICE_UID = f"2.25.{_uuid('device', __version__).int}"
 _TITLES = {
     "sr": "report",
     "sr-plain": "plain report",
+    "sr-verified": "verified report",
     "seg": "segments",
     "saliency": "saliency",
     "saliency-whole": "saliency of all planes",
@@ -42,6 +43,7 @@ _TITLES = {
 SERIES_NUMBERS = {
     "sr": 9100,
     "sr-plain": 9110,
+    "sr-verified": 9115,
     "seg": 9120,
     "saliency": 9130,
     "saliency-whole": 9135,

@@ -1,0 +1,45 @@
+"""The journal by study, in memory, brought up to date before it is asked."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from sqlalchemy import Connection
+
+from calcilens.review.journal import Entry, Journal
+
+
+class Book:
+    """All entries by study.
+
+    Entries never change, so only those after the last one seen are read: also what other programs
+    enter is found.
+
+    Args:
+        journal: What to read from.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal, self._lock = journal, Lock()
+        self._by_study: dict[str, tuple[Entry, ...]] = {}
+        self._last = 0
+
+    def of(self, study_uid: str, connection: Connection | None = None) -> tuple[Entry, ...]:
+        """Return the entries of a study, in their order.
+
+        Args:
+            study_uid: Which study.
+            connection: Of a transaction that has begun; what it may not see is not there.
+        """
+        return self.all(connection).get(study_uid, ())
+
+    def all(self, connection: Connection | None = None) -> dict[str, tuple[Entry, ...]]:
+        """Return all entries, by study."""
+        with self._lock:
+            new: dict[str, list[Entry]] = {}
+            for entry in self._journal.entries(after=self._last, connection=connection):
+                new.setdefault(entry.study_uid, []).append(entry)
+                self._last = entry.seq
+            for study_uid, entries in new.items():
+                self._by_study[study_uid] = (*self._by_study.get(study_uid, ()), *entries)
+            return dict(self._by_study)

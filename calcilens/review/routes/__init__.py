@@ -1,0 +1,1 @@
+"""What a browser may ask for; each module gives a `router`."""

@@ -1,0 +1,18 @@
+"""The list of studies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from calcilens.review.desk import AtDesk, Me
+from calcilens.review.worklist import worklist
+
+router = APIRouter(prefix="/api")
+
+
+@router.get("/worklist")
+def studies(desk: AtDesk, me: Me) -> dict[str, Any]:
+    """Return all studies, and what the reader may do with each."""
+    return worklist(me, desk.reading, desk.shelf, desk.pictures)

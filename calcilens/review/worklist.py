@@ -1,0 +1,82 @@
+"""The list of studies as one reader sees it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from calcilens.review.accounts import Reader, Role
+from calcilens.review.pictures import Pictures
+from calcilens.review.reading import Reading
+from calcilens.review.shelf import Shelf, Shelved
+from calcilens.review.state import Phase, StudyState
+
+
+def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> dict[str, Any]:
+    """Return all studies, how far each is, and what `me` may do.
+
+    Of a study that `me` may still have to answer, nothing of the model's answer is told.
+    """
+    reports = shelf.all()
+    states = reading.states({uid: report.sha256 for uid, report in reports.items()})
+    rows = [
+        {**_row(me, reading, reports[uid], state), **_found(pictures, uid)}
+        for uid, state in states.items()
+    ]
+    phases = Counter(row["state"] for row in rows)
+    return {
+        "me": as_json(me),
+        "mode": {"blinded": reading.blinded, "readers": reading.readers},
+        "progress": {**{p.value: phases[p.value] for p in Phase}, "total": len(rows)},
+        "studies": rows,
+    }
+
+
+def as_json(me: Reader) -> dict[str, str]:
+    """Return who asks."""
+    return {"name": me.name, "role": me.role.value}
+
+
+def mine(me: Reader, state: StudyState) -> str | None:
+    """Return what somebody is to a study."""
+    if state.settling == me.name:
+        return "settling"
+    if me.name in state.holders:
+        return "reading"
+    return "signed" if me.name in state.signed else None
+
+
+def may_know(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> bool:
+    """Tell whether the model's answers on all lesions of a study may be told to somebody."""
+    if me.role is Role.ADMINISTRATOR or not reading.blinded:
+        return True
+    open_to_me = reading.rules.may_see(me, state)
+    lesions = report.lesion_ids
+    return open_to_me and all(reading.rules.revealed(me.name, x, state) for x in lesions)
+
+
+def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> dict[str, Any]:
+    known, summary = may_know(me, reading, report, state), report.summary
+    allowed = set(reading.rules.can(me, state))
+    can = [name for name in ("take", "open", "release", "reopen") if name in allowed]
+    if "settle" in allowed and "take" not in allowed:
+        can.insert(0, "take")
+    return {
+        "study_uid": summary.study_uid,
+        "study_date": summary.study_date,
+        "modalities": list(summary.modalities),
+        "lesions": len(summary.lesions),
+        "state": reading.rules.phase(state).value,
+        "mine": mine(me, state),
+        "holders": [*state.holders, *([state.settling] if state.settling else [])],
+        "concern": summary.concern if known else None,
+        "uncertainty": summary.uncertainty,
+        "abstained": known and summary.abstained,
+        "comparison": summary.comparison,
+        "can": can,
+    }
+
+
+def _found(pictures: Pictures, study_uid: str) -> dict[str, Any]:
+    why = pictures.why_not(study_uid)
+    return {"images": why is None, "why_no_images": why}
