@@ -37,6 +37,8 @@ from calcilens.imaging.study import read_study
 from calcilens.inference.output import write_study
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.stopwatch import Stopwatch
+from calcilens.review.accounts import Accounts
+from calcilens.review.database import opened
 from tests.dicom_factory import ROOT, ct_slices
 
 SIDE, SAVE_EVERY = 512, 10
@@ -92,6 +94,11 @@ class Page:
         self._note(headers)
         _, _, headers = self._ask("GET", "/worklist")
         self._note(headers)
+        self.rest()
+
+    def rest(self) -> None:
+        """Hang up: the server would, where nothing is asked for some seconds."""
+        self._line.close()
 
     def get(self, path: str) -> bytes:
         status, body, _ = self._ask("GET", path)
@@ -185,9 +192,9 @@ def serve(folder: Path, readers: int) -> tuple[subprocess.Popen[str], int]:
     """Add readers, start the server and return its port."""
     calcilens = [sys.executable, "-m", "calcilens.cli", "review"]
     db = ["--db", str(folder / "reviews.db")]
-    for number in range(readers):
-        command = [*calcilens, "add-reader", f"reader{number}", *db]
-        subprocess.run(command, input=f"{PASSWORD}\n{PASSWORD}\n", text=True, check=True)
+    with opened(folder / "reviews.db") as engine:
+        for number in range(readers):
+            Accounts(engine).add(f"reader{number}", PASSWORD)
     paths = ["--reports", str(folder / "reports"), "--studies", str(folder / "dicom")]
     options = ["--port", "0", "--no-blinded", "--cache", str(folder / "cache")]
     server = subprocess.Popen(
@@ -205,6 +212,7 @@ def prepared(page: Page, study: str) -> None:
     page.post(f"{study}/take", {})
     while not json.loads(page.get(study))["ready"]["ready"]:
         time.sleep(0.5)
+    page.rest()
 
 
 def run(folder: Path, how: argparse.Namespace) -> Times:
