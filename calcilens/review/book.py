@@ -31,15 +31,20 @@ class Book:
             study_uid: Which study.
             connection: Of a transaction that has begun; what it may not see is not there.
         """
-        return self.all(connection).get(study_uid, ())
+        with self._lock:
+            self._refresh(connection)
+            return self._by_study.get(study_uid, ())
 
-    def all(self, connection: Connection | None = None) -> dict[str, tuple[Entry, ...]]:
+    def all(self) -> dict[str, tuple[Entry, ...]]:
         """Return all entries, by study."""
         with self._lock:
-            new: dict[str, list[Entry]] = {}
-            for entry in self._journal.entries(after=self._last, connection=connection):
-                new.setdefault(entry.study_uid, []).append(entry)
-                self._last = entry.seq
-            for study_uid, entries in new.items():
-                self._by_study[study_uid] = (*self._by_study.get(study_uid, ()), *entries)
+            self._refresh(None)
             return dict(self._by_study)
+
+    def _refresh(self, connection: Connection | None) -> None:
+        new: dict[str, list[Entry]] = {}
+        for entry in self._journal.entries(after=self._last, connection=connection):
+            new.setdefault(entry.study_uid, []).append(entry)
+            self._last = entry.seq
+        for study_uid, entries in new.items():
+            self._by_study[study_uid] = (*self._by_study.get(study_uid, ()), *entries)

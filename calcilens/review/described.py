@@ -152,7 +152,7 @@ def _label(image: Image, series: int | None) -> str:
     """Name an image in words of ours: descriptions in the files may name the patient."""
     number = None if series is None else f"series {series}"
     if isinstance(image, Volume):
-        known = ["CT", number, f"planes of {image.spacing_mm[0]:.3g} mm", image.side]
+        known = ["CT", number, f"planes of {image.spacing_mm[0]:.3g} mm"]
     else:
         known = [image.body_part or image.modality, image.side, image.view, number]
     return ", ".join(str(word) for word in known if word)

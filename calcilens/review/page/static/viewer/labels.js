@@ -51,12 +51,12 @@ function corner(context, lines, x, y, size, align, base) {
 
 function topLeft(pane) {
   const { scene: { image, prior }, plane, viewer } = pane;
-  const side = [image.body_part, image.view, image.side].filter(Boolean).join(" ");
+  const side = [image.body_part, image.side].filter(Boolean).join(" ");
   const planes = viewer.layout === "planes";
   const name = planes ? [plane.name || plane.key, PLANE_COLOURS[plane.key]] : plane.name;
   return [
     viewer.layout === "prior" && viewer.scenes.prior && [dated(viewer.study, prior), prior ? PRIOR : TEXT],
-    [image.modality, image.label].filter(Boolean).join(" · "), side, name,
+    image.label, image.kind === "volume" && side, name,
   ];
 }
 
@@ -123,7 +123,7 @@ function positionText(position) {
 /** What a screen reader says of the place. */
 export function placeText(pane) {
   const { scene: { image, prior }, plane, index } = pane;
-  const what = [prior ? "Prior" : "", image.modality, image.label, plane.name].filter(Boolean).join(" ");
+  const what = [prior ? "Prior" : "", image.label, plane.name].filter(Boolean).join(" ");
   if (plane.depth === 1) return what;
   const number = plane.key === "axial" ? image.numbers?.[index] : null;
   const own = Number.isInteger(number) ? `, image number ${number}` : "";
