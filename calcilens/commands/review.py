@@ -198,9 +198,8 @@ def export_command(
         print_json({**vars(done), "notes": list(done.notes)})
     for note in done.notes:
         say(note)
-    say(
-        f"{done.answers} answers on {done.studies} studies, {done.documents} verified reports: {out}"
-    )
+    written = f"{done.answers} answers on {done.studies} studies, {done.documents} verified reports"
+    say(f"{written}: {out}")
     if done.notes:
         raise typer.Exit(EXIT_PARTLY)
 
