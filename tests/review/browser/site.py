@@ -52,7 +52,7 @@ class Site:
     seq: int = 0
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
 
-    def answer(self, route: Any) -> None:
+    def answer(self, route: Any) -> Any:
         """Answer a request of the browser."""
         request = route.request
         address = urlsplit(request.url)
@@ -72,7 +72,7 @@ class Site:
             return self._api(route, request.method, path, content)
         return self._page(route, path)
 
-    def _file(self, route: Any, path: Path) -> None:
+    def _file(self, route: Any, path: Path) -> Any:
         if not path.is_file():
             return route.fulfill(status=404)
         return route.fulfill(path=path, content_type=TYPES[path.suffix])
@@ -89,7 +89,7 @@ class Site:
             body=planes()[first : first + count].tobytes(), content_type="application/octet-stream"
         )
 
-    def _api(self, route: Any, method: str, path: str, content: Any) -> None:
+    def _api(self, route: Any, method: str, path: str, content: Any) -> Any:
         if path in self.others:
             return _json(route, self.others[path])
         if path == "/api/worklist":

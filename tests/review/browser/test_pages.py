@@ -336,7 +336,12 @@ def test_what_is_entered_and_not_saved_survives_a_reload(site: Site, opened: Any
 def test_leaving_with_something_not_saved_warns(site: Site, opened: Any) -> None:
     tab = opened(ADDRESS)
     asked: list[str] = []
-    tab.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    tab.on("dialog", stay)
     tab.get_by_role("button", name="Commit answer").wait_for()
     tab.get_by_label("Comment").fill("not saved")
     tab.get_by_role("link", name="Worklist").click()

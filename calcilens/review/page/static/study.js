@@ -35,12 +35,14 @@ let shown = null;
 
 function draw() {
   const { study, lesion } = session;
+  const inPanel = byId("panel").contains(document.activeElement);
   drawFacts(byId("facts"), study);
   drawList(byId("lesions"), session);
   part.draw();
   actions.draw();
   fill(byId("part-guidance"), ...guidance(study, lesion));
   drawHistory(byId("part-history"), study);
+  if (inPanel && document.activeElement === document.body) byId("part-lesion").focus({ preventScroll: true });
   timed();
   images();
 }
@@ -111,7 +113,8 @@ viewer.addEventListener("picked", (event) => {
   if (id && id !== session.chosen && session.chosen !== NEW) session.choose(id);
 });
 addEventListener("beforeunload", (event) => {
-  if (session.study && session.drafts.lesions().length) event.preventDefault();
+  const open = ["reading", "settling"].includes(session.study?.mine);
+  if (open && session.drafts.lesions().length) event.preventDefault();
 });
 document.addEventListener("keydown", onKey);
 listen((command) => viewer.command(command));

@@ -21,7 +21,7 @@ export class Actions {
     const can = (action) => study.can.includes(action);
     const made = [
       can("take") && this.#do("Take", "take"),
-      can("add") && this.session.chosen !== NEW && button("Add a missed lesion", () => this.session.choose(NEW), { data: { key: "add" } }),
+      can("add") && this.session.chosen !== NEW && button("Add a missed lesion", () => this.missed(), { data: { key: "add" } }),
       can("release") && this.#do("Release", "release"),
       can("reopen") && button("Reopen", () => this.reopen(), { data: { key: "reopen" } }),
       can("sign") && button("Sign the study", () => this.sign(), { class: missing(study).length ? "" : "main", data: { key: "sign" } }),
@@ -140,6 +140,11 @@ export class Actions {
     this.session.changing = true;
     this.session.dispatchEvent(new Event("change"));
     this.part.element.querySelector("input:checked, input")?.focus();
+  }
+
+  missed() {
+    this.session.choose(NEW);
+    this.part.outline.begin("box");
   }
 
   discard(id) {
