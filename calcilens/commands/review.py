@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from calcilens.commands.console import EXIT_FAILED, print_json, say
+from calcilens.commands.console import EXIT_FAILED, EXIT_PARTLY, print_json, say
 from calcilens.errors import InputError, UsageError, compose
 
 DATABASE = "reviews.sqlite"
@@ -165,6 +165,43 @@ def verify(
         typer.echo(checked.head)
     if faults:
         raise typer.Exit(EXIT_FAILED)
+
+
+@review_app.command("export")
+def export_command(
+    reports: Annotated[
+        Path, typer.Option(metavar="DIR", help="What `calcilens predict --out` wrote.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write.")],
+    db: Db = DATABASE,
+    readers: Annotated[
+        int, typer.Option(min=1, max=2, metavar="N", help="Readers that a study wants.")
+    ] = 2,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="Call readers reader-1, reader-2 and so on.")
+    ] = False,
+    organisation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the readers, in DICOM objects.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write all answers: tables, masks, verified DICOM reports, figures and plots."""
+    from calcilens.review.database import opened
+    from calcilens.review.export import Settings, export
+    from calcilens.review.library import Library
+
+    named = {} if organisation is None else {"organisation": organisation}
+    settings = Settings(readers=readers, pseudonyms=pseudonyms, **named)
+    with opened(_existing(db)) as engine:
+        done = export(engine, Library(reports), out, settings)
+    if as_json:
+        print_json({**vars(done), "notes": list(done.notes)})
+    for note in done.notes:
+        say(note)
+    written = f"{done.answers} answers on {done.studies} studies, {done.documents} verified reports"
+    say(f"{written}: {out}")
+    if done.notes:
+        raise typer.Exit(EXIT_PARTLY)
 
 
 def _password() -> str:

@@ -14,10 +14,12 @@ from calcilens.review import refusals
 from calcilens.review.desk import Desk
 from calcilens.review.routes import (
     auth,
+    exports,
     images,
     masks,
     pages,
     readers,
+    statistics,
     studies,
     verdicts,
     worklist,
@@ -25,7 +27,7 @@ from calcilens.review.routes import (
 from calcilens.review.security import Guard
 from calcilens.review.settings import Settings
 
-_ROUTES = (pages, auth, readers, worklist, studies, images, masks, verdicts)
+_ROUTES = (pages, auth, readers, worklist, studies, images, masks, verdicts, statistics, exports)
 
 
 def create_app(engine: Engine, settings: Settings) -> Guard:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from calcilens.review.accounts import Accounts, Reader, Role, Session
 from calcilens.review.attachments import Attachments
+from calcilens.review.figures import Figures
 from calcilens.review.library import Library
 from calcilens.review.limiter import Limiter
 from calcilens.review.pictures import Pictures
@@ -48,6 +49,7 @@ class Desk:
         self.reading = Reading(
             self.engine, self.shelf, readers=settings.readers, blinded=settings.blinded
         )
+        self.figures = Figures(self.engine, self.library, settings.readers)
 
 
 async def _desk(request: Request) -> Desk:

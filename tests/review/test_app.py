@@ -93,6 +93,13 @@ def test_two_readers_differ_and_an_adjudicator_settles(port: int, day: Day, engi
     assert {one["settled"]["reader"] for one in lesions(done)} == {"cyd"}
     assert cyd.get("/api/worklist").json["progress"]["done"] == 1
     assert Journal(engine).check(done.json["hash"]).faults == ()
+    figures = ada.get("/api/statistics")
+    assert figures.status == 200
+    for plot in figures.json["plots"]:
+        assert ada.get(f"/statistics/{plot['name']}.svg").body.lstrip().startswith(b"<?xml")
+    assert ada.get("/api/exports/verdicts.csv").status == 403
+    table = cyd.get("/api/exports/verdicts.csv").body.decode()
+    assert {"ada", "bob", "cyd"} <= set(table.replace("\n", ",").split(","))
 
 
 def test_until_signed_a_reader_learns_nothing_of_the_other(port: int, day: Day) -> None:
