@@ -25,6 +25,10 @@ manifest_app.add_typer(build_app, name="build", no_args_is_help=True)
 Out = Annotated[Path, typer.Option("--out", "-o", help="Manifest to write: .parquet or .csv.")]
 ManifestFile = Annotated[Path, typer.Argument(help="Manifest: .parquet or .csv.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the images, when they were moved.")]
+SaltFile = Annotated[
+    Path | None,
+    typer.Option(help="Secret that hashes patients; made when absent. [in your config folder]"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -69,10 +73,7 @@ def build_folder_command(
     root: Annotated[
         Path | None, typer.Option(help="Where the paths in the CSV start. [beside the CSV]")
     ] = None,
-    salt_file: Annotated[
-        Path | None,
-        typer.Option(help="Secret that hashes patients; made when absent. [in your config folder]"),
-    ] = None,
+    salt_file: SaltFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Read your own DICOM, NIfTI or PNG images with boxes and labels from a CSV."""
@@ -96,6 +97,33 @@ def build_phantoms_command(
 
     made = _with_progress("Lesions", lambda advance: build_phantoms(root, advance))
     _finish(Built(made, ()), out, as_json)
+
+
+@build_app.command("reviews")
+def build_reviews_command(
+    reviews: Annotated[Path, typer.Option(help="Folder that `calcilens review export` wrote.")],
+    root: Annotated[Path, typer.Option(help="Folder of the studies that were reviewed.")],
+    out: Out,
+    final: Annotated[
+        bool,
+        typer.Option(
+            "--final-votes",
+            help="Votes are the final verdicts, given after the model's answer was seen.",
+        ),
+    ] = False,
+    salt_file: SaltFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read what radiologists said of predictions: votes of each, and what was settled."""
+    from calcilens.data_manifests.builders.reviews import build_reviews
+    from calcilens.patients import default_salt_path, read_salt
+
+    salt = read_salt(salt_file or default_salt_path())
+    built = _with_progress(
+        "Rows",
+        lambda advance: build_reviews(reviews, root, salt, final_votes=final, advance=advance),
+    )
+    _finish(built, out, as_json)
 
 
 @manifest_app.command("join")

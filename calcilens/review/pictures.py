@@ -111,6 +111,7 @@ class Pictures:
         """
         files = self.files.of(study_uid)
         if files is None:
+            self.files.missed()
             return Ready(False, error=_NO_FILES if self.files.complete else None)
         listed = self._store.listed(files.key)
         if listed is not None:
@@ -236,6 +237,8 @@ class Pictures:
             job.ended, job.process = time.monotonic(), None
             if error is None:
                 self._jobs.pop(job.files.key, None)
+            else:
+                self.files.missed()
 
     def _wanted(self, job: _Job) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from calcilens.errors import CaseError, NotThere, ReviewError, compose
 from calcilens.guidance.strict_json import loads
-from calcilens.inference.report import SALIENCY, schema
+from calcilens.inference.report_schema import SALIENCY, schema
 from calcilens.review import uncertainty
 from calcilens.review.grids import Box, mask_box
 from calcilens.vocabulary import ConcernLevel

@@ -84,10 +84,11 @@ class StudyFiles:
         Before the first search is through, nobody knows whether a study is whole: none is found.
         """
         with self._lock:
-            found = self._found.get(study_uid)
-        if found is None:
-            self._wake.set()
-        return found
+            return self._found.get(study_uid)
+
+    def missed(self) -> None:
+        """Let the folders be searched again soon: somebody asks for what is not there."""
+        self._wake.set()
 
     def search(self) -> None:
         """Search all paths once, now."""

@@ -21,7 +21,8 @@ from calcilens.imaging.study import Study, read_study
 from calcilens.inference.batch import Wishes, run_all
 from calcilens.inference.compare import _Left, _left_of, _sizes, compare
 from calcilens.inference.pipeline import Models, run_study
-from calcilens.inference.report import StudyReport, schema, to_json
+from calcilens.inference.report import StudyReport, to_json
+from calcilens.inference.report_schema import schema
 from calcilens.phantoms.study import Plan
 from calcilens.phantoms.write import write_study
 from tests.imaging.scene import LESION_MM, Pose, scan

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 
 from calcilens.review.accounts import Accounts, Role
 from calcilens.review.app import create_app
+from calcilens.review.database import opened
 from calcilens.review.settings import Settings
 
 PASSWORD = "correct horse battery"  # noqa: S105 of a test
@@ -115,13 +117,29 @@ def served(engine: Engine, settings: Settings) -> Iterator[int]:
             thread.join(30)
 
 
-def add_readers(engine: Engine, **roles: Role) -> None:
-    accounts = Accounts(engine)
-    for name, role in roles.items():
-        accounts.add(name, PASSWORD, role)
+def with_readers(path: Path, roles: dict[str, Role]) -> Path:
+    """Make a database in which these may sign in, all with `PASSWORD`."""
+    with opened(path) as engine:
+        accounts = Accounts(engine)
+        for name, role in roles.items():
+            accounts.add(name, PASSWORD, role)
+    return path
 
 
 def signed_in(port: int, name: str) -> Browser:
     browser = Browser(port)
     assert browser.sign_in(name).status == 200
     return browser
+
+
+def take(browser: Browser, uid: str) -> Any:
+    """Take a study, and wait for its images; returns the study."""
+    assert browser.post(f"/api/studies/{uid}/take").status == 200
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        study = browser.get(f"/api/studies/{uid}").json
+        assert study["ready"]["error"] is None
+        if study["ready"]["ready"]:
+            return study
+        time.sleep(0.1)
+    raise AssertionError("the images were not ready in two minutes")

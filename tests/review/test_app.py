@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from sqlalchemy import Engine
 from calcilens.review.accounts import Accounts, Role
 from calcilens.review.database import opened
 from calcilens.review.journal import Journal
+from calcilens.review.settings import Settings
 from tests.review.day import Day, make_day
-from tests.review.served import Browser, add_readers, served, settings_of, signed_in
+from tests.review.served import Browser, served, settings_of, signed_in, take, with_readers
 
 YES = {"calcified": True, "patterns": ["diffuse"], "concern": "low", "confidence": 4}
 NO = {"calcified": False, "confidence": 5}
@@ -30,16 +33,26 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     return make_day(tmp_path_factory.mktemp("day"), 2)
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with readers: each takes as long to add as a password to guess."""
+    return with_readers(tmp_path_factory.mktemp("database") / "r.sqlite", ROLES)
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with opened(tmp_path / "r.sqlite") as found:
-        add_readers(found, **ROLES)
+def engine(tmp_path: Path, database: Path) -> Iterator[Engine]:
+    with opened(shutil.copy(database, tmp_path / "r.sqlite")) as found:
         yield found
 
 
+@pytest.fixture(scope="module")
+def settings(day: Day) -> Settings:
+    return settings_of(day.reports, day.studies, day.reports.parent / "cache")
+
+
 @pytest.fixture
-def port(day: Day, engine: Engine, tmp_path: Path) -> Iterator[int]:
-    with served(engine, settings_of(day.reports, day.studies, tmp_path / "cache")) as found:
+def port(engine: Engine, settings: Settings) -> Iterator[int]:
+    with served(engine, settings) as found:
         yield found
 
 
@@ -86,7 +99,7 @@ def test_until_signed_a_reader_learns_nothing_of_the_other(port: int, day: Day) 
     uid = day.uids[0]
     path = f"/api/studies/{uid}"
     ada, bob = signed_in(port, "ada"), signed_in(port, "bob")
-    ada.post(f"{path}/take")
+    take(ada, day.uids[0])
     added = {"image": 0, "box": [[1, 2, 3], [4, 9, 9]], "answer": YES, "seconds": 1}
     assert ada.post(f"{path}/lesions", added).status == 200
     bob.post(f"{path}/take")
@@ -116,7 +129,7 @@ def test_two_tabs_on_one_lesion_the_second_is_told(port: int, day: Day) -> None:
 def test_an_added_lesion_can_be_changed_and_withdrawn(port: int, day: Day) -> None:
     path = f"/api/studies/{day.uids[0]}"
     ada = signed_in(port, "ada")
-    ada.post(f"{path}/take")
+    take(ada, day.uids[0])
     added = ada.post(
         f"{path}/lesions",
         {"image": 0, "box": [[1, 2, 3], [4, 9, 9]], "answer": YES, "seconds": 1},
@@ -143,7 +156,7 @@ def test_an_added_lesion_can_be_changed_and_withdrawn(port: int, day: Day) -> No
 def test_a_lesion_cannot_be_added_outside_its_image(port: int, day: Day, box: Any) -> None:
     path = f"/api/studies/{day.uids[0]}"
     ada = signed_in(port, "ada")
-    ada.post(f"{path}/take")
+    take(ada, day.uids[0])
     answer = ada.post(f"{path}/lesions", {"image": 0, "box": box, "answer": YES, "seconds": 1})
     assert answer.status == 400
     assert len(ada.get(path).json["lesions"]) == 2
@@ -178,8 +191,7 @@ def test_an_answer_that_is_none_is_refused_in_one_line(
     assert Journal(engine).check().entries == before
 
 
-def test_a_restart_keeps_sessions_and_answers(day: Day, engine: Engine, tmp_path: Path) -> None:
-    settings = settings_of(day.reports, day.studies, tmp_path / "cache")
+def test_a_restart_keeps_sessions_and_answers(day: Day, engine: Engine, settings: Settings) -> None:
     with served(engine, settings) as port:
         ada = signed_in(port, "ada")
         read(ada, day.uids[0], YES)
@@ -206,10 +218,9 @@ def test_an_administrator_manages_readers_and_sees_no_study(
 
 
 def test_not_blinded_the_models_answer_is_there_at_once(
-    day: Day, engine: Engine, tmp_path: Path
+    day: Day, engine: Engine, settings: Settings
 ) -> None:
-    settings = settings_of(day.reports, day.studies, tmp_path / "cache", blinded=False, readers=1)
-    with served(engine, settings) as port:
+    with served(engine, replace(settings, blinded=False, readers=1)) as port:
         ada = signed_in(port, "ada")
         taken = ada.post(f"/api/studies/{day.uids[0]}/take")
         assert all(one["revealed"] and one["model"] for one in lesions(taken))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,16 +32,32 @@ def find_series(root: Path) -> dict[str, Path]:
     return found
 
 
+def find_instances(root: Path, wanted: Collection[str]) -> dict[str, Path]:
+    """Return the file of each wanted instance below `root`, by SOPInstanceUID."""
+    found: dict[str, Path] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        files = list(_files(root)) if wanted else []
+        uids = pool.map(lambda file: _uid(file, "SOPInstanceUID"), files)
+        for file, uid in zip(files, uids, strict=True):
+            if uid in wanted:
+                found.setdefault(str(uid), file)
+    return found
+
+
 def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
 def _series_uid(path: Path) -> str | None:
+    return _uid(path, "SeriesInstanceUID")
+
+
+def _uid(path: Path, keyword: str) -> str | None:
     try:
-        head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+        head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[keyword])
     except (InvalidDicomError, OSError, EOFError, ValueError):
         return None
-    return str(head.get("SeriesInstanceUID", "")).strip() or None
+    return str(head.get(keyword, "")).strip() or None
 
 
 def _common(a: Path, b: Path) -> Path:

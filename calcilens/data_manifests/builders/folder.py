@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -67,8 +67,31 @@ def build_folder(
     Raises:
         ManifestError: It is no such CSV, or not one row of it can be used.
     """
-    root = (root or table.parent).resolve()
     lines = _read_table(table)
+    return build_lines(lines, salt, root or table.parent, where=table.name, advance=advance)
+
+
+def build_lines(
+    lines: Sequence[Mapping[str, str]],
+    salt: bytes,
+    root: Path,
+    *,
+    where: str,
+    advance: Advance | None = None,
+) -> Built:
+    """Build a manifest from lines as such a CSV has them.
+
+    Args:
+        lines: One a lesion, text by column.
+        salt: Secret that patients' identifiers are hashed with.
+        root: Folder that the paths start from.
+        where: What the lines come from, for messages.
+        advance: Told how many rows are done.
+
+    Raises:
+        ManifestError: Not one line can be used.
+    """
+    root = root.resolve()
     look = lru_cache(maxsize=None)(_look_at)
     rows: list[dict[str, Any]] = []
     refused: list[Fault] = []
@@ -80,7 +103,7 @@ def build_folder(
             advance(number, len(lines))
     if not rows:
         found = f"none ({refused[0]})" if refused else "an empty table"
-        raise ManifestError(compose("at least one good row", found, where=table.name))
+        raise ManifestError(compose("at least one good row", found, where=where))
     rows, twice = _without_repeats(rows)
     return Built(new_manifest(rows, root), tuple(refused + twice), _notes(lines, rows))
 
@@ -246,7 +269,7 @@ def _without_repeats(
     return list(first.values()), [Fault(None, None, message)] * repeats
 
 
-def _notes(lines: list[dict[str, str]], rows: list[dict[str, Any]]) -> tuple[str, ...]:
+def _notes(lines: Sequence[Mapping[str, str]], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     unnamed = [line for line in lines if not line.get(PATIENT)]
     kinds = {row["image_kind"] for row in rows}
     showing = sum(1 for line in lines if _shows_patient(line))

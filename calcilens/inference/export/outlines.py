@@ -33,16 +33,26 @@ def outlines(lesion: Lesion, plane: int) -> list[Points]:
     flat = _flat(lesion, plane)
     if lesion.candidate.mask is None:
         return [_box(flat) + _corner(lesion)]
-    padded = np.pad(flat, 1).astype(float)
-    found = [np.asarray(line) for line in contourpy.contour_generator(z=padded).lines(0.5)]
-    # Index 1 of the padded mask is the first pixel of the box, whose middle lies at one half.
-    return [part + _corner(lesion) - 0.5 for line in found for part in _parts(line)]
+    return [part + _corner(lesion) for line in _lines(flat) for part in _parts(line)]
 
 
 def outline(lesion: Lesion, plane: int) -> Points:
     """Return one closed line (N, 2): along a lesion of one piece, else a box around its pieces."""
     found = outlines(lesion, plane)
     return found[0] if len(found) == 1 else _box(_flat(lesion, plane)) + _corner(lesion)
+
+
+def around(flat: NDArray[np.bool_]) -> Points:
+    """Return one closed line (N, 2) in the pixels of a mask (Y, X): a box around several pieces."""
+    found = [part for line in _lines(flat) for part in _parts(line)]
+    return found[0] if len(found) == 1 else _box(flat)
+
+
+def _lines(flat: NDArray[np.bool_]) -> list[Points]:
+    padded = np.pad(flat, 1).astype(float)
+    found = contourpy.contour_generator(z=padded).lines(0.5)
+    # Index 1 of the padded mask is the first pixel of the box, whose middle lies at one half.
+    return [np.asarray(line) - 0.5 for line in found]
 
 
 def _corner(lesion: Lesion) -> Points:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from calcilens.errors import NotAllowed, NotThere, ReviewError, compose
 from calcilens.review.accounts import Reader
@@ -14,7 +14,7 @@ from calcilens.review.desk import AtDesk, Desk, Me, Sha256, StudyUid
 from calcilens.review.masks import packed, unpacked
 from calcilens.review.reading import Place
 from calcilens.review.routes.images import open_report
-from calcilens.review.routes.studies import Seconds, Sent, entered
+from calcilens.review.routes.studies import Content, Seconds, Sent, entered
 
 router = APIRouter(prefix="/api/studies/{study_uid}")
 Voxel = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=3, max_length=3)]
@@ -37,7 +37,7 @@ class Mask(Drawn):
 class Missed(Drawn):
     """A lesion that the report lacks."""
 
-    answer: dict[str, JsonValue]
+    answer: Content
     seconds: Seconds
 
 

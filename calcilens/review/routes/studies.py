@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from calcilens.errors import ReviewError
 from calcilens.review.accounts import Reader
@@ -17,6 +18,18 @@ from calcilens.review.study_view import StudyView
 
 router = APIRouter(prefix="/api/studies/{study_uid}")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _text(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse halves of characters, which JSON can name and no file can hold."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("expected text, found half a character") from error
+    return content
+
+
+Content = Annotated[dict[str, JsonValue], AfterValidator(_text)]
 
 
 class Sent(BaseModel):

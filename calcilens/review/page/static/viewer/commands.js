@@ -140,7 +140,7 @@ function apply(viewer, pane) {
 
 function use(viewer, pane, tool, from, to) {
   if (pane.scene.prior) return;
-  const drag = TOOLS[tool](viewer, pane, ...from);
+  const drag = TOOLS[tool](viewer, pane, ...from, false);
   drag?.move(...to);
   drag?.end();
 }

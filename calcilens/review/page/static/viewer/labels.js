@@ -6,6 +6,7 @@ import { presetLabel } from "./presets.js";
 
 const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200];
 const TEXT = "#dfe6ee";
+const PRIOR = "#f0c674";
 
 /** Size of the text: 12 to 20 CSS pixels, larger on large panes. */
 export function textSize(pane) {
@@ -54,7 +55,7 @@ function topLeft(pane) {
   const planes = viewer.layout === "planes";
   const name = planes ? [plane.name || plane.key, PLANE_COLOURS[plane.key]] : plane.name;
   return [
-    prior ? [viewer.priorText, "#f0c674"] : viewer.layout === "prior" && viewer.currentText,
+    viewer.layout === "prior" && viewer.scenes.prior && [viewer.dated(prior), prior ? PRIOR : TEXT],
     [image.modality, image.label].filter(Boolean).join(" · "), side, name,
   ];
 }
@@ -67,8 +68,8 @@ function topRight(pane) {
   const slab = viewer.mip > 0 && scene.image.kind === "volume";
   return [
     `W ${Math.round(width)}  L ${Math.round(center)}`, preset + (preset ? grey : grey.slice(2)),
-    `Zoom ${Math.round(100 * view.zoom)} %`, slab && [`MIP ${viewer.mip} mm`, "#f0c674"],
-    viewer.layout === "prior" && scene.prior && (viewer.linked ? "Linked" : ["Not linked", "#f0c674"]),
+    `Zoom ${Math.round(100 * view.zoom)} %`, slab && [`MIP ${viewer.mip} mm`, PRIOR],
+    viewer.layout === "prior" && scene.prior && (viewer.linked && viewer.linkable ? "Linked" : ["Not linked", PRIOR]),
   ];
 }
 
