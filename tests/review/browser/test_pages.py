@@ -70,7 +70,7 @@ def site() -> Site:
         "me": READER,
         "mine": "reading",
         "mode": {"blinded": True, "readers": 2},
-        "can": ["release", "commit", "verdict", "add", "sign"],
+        "can": ["release", "commit", "verdict", "add"],
         "images": [image],
         "ready": {"ready": True, "done": 1, "total": 1, "error": None},
         "prior": None,
