@@ -70,7 +70,7 @@ def site() -> Site:
         "me": READER,
         "mine": "reading",
         "mode": {"blinded": True, "readers": 2},
-        "can": ["release", "commit", "verdict", "add", "sign"],
+        "can": ["release", "commit", "verdict", "add"],
         "images": [image],
         "ready": {"ready": True, "done": 1, "total": 1, "error": None},
         "prior": None,
@@ -455,14 +455,18 @@ def test_readers_are_added_and_shut_out(site: Site, opened: Any) -> None:
 
 
 def test_statistics_are_accessible(site: Site, opened: Any) -> None:
+    share = {"n": 24, "count": 6, "share": 0.25, "ci95": [0.12, 0.45], "small": False}
+    kappa = {"n": 4, "kappa": 0.71, "ci95": [0.5, 0.9], "small": True}
     site.others["/api/statistics"] = {
-        "studies": 4,
-        "agreement": {"kappa": 0.71, "ci95": [0.5, 0.9]},
-        "by_pattern": [{"pattern": "popcorn", "n": 4, "changed": 1}],
-        "plots": [],
+        "small_below": 20,
+        "n": {"studies": 4, "readers": 2},
+        "between_readers": {"final": {"finding": kappa, "patterns": {"popcorn": kappa}}},
+        "overrides": {"all": share, "by_pattern": {"popcorn": share}},
+        "drift": {"mean": 0.25, "months": [{"month": "2026-11", **share, "outside": None}]},
     }
     tab = opened(f"{ORIGIN}/statistics")
-    tab.get_by_text("0.71").wait_for()
+    tab.get_by_text("0.71 (0.50 to 0.90), n 4").first.wait_for()
+    assert tab.get_by_text("2026-11").is_visible()
     assert findings(tab) == []
 
 

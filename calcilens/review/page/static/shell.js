@@ -45,7 +45,8 @@ async function signOut() {
 
 /** Show these keys on `?` and on the button. */
 export function keysOfPage(keys) {
-  byId("help")?.addEventListener("click", () => showHelp(keys));
+  byId("help").hidden = keys.length === 0;
+  byId("help").addEventListener("click", () => showHelp(keys));
   document.addEventListener("keydown", (event) => {
     if (event.key !== "?" || typing(event.target)) return;
     event.preventDefault();

@@ -3,58 +3,74 @@ import { get } from "./api.js";
 import { byId, el, say } from "./dom.js";
 import { keysOfPage } from "./shell.js";
 
+const PLOTS = ["agreement", "overrides", "drift", "time"];
+const TITLES = {
+  n: "What was read", between_readers: "Between readers", reader_and_model: "Readers and model",
+  overrides: "Answers of the model that readers changed", minds_changed: "Changed after seeing the model's",
+  missed: "Lesions that readers added", drift: "Changed answers by month", seconds: "Seconds a step",
+};
+const FEW = "few";
+
 const plain = (name) => name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
-
-function value(found) {
-  if (found === null || found === undefined) return "–";
-  if (typeof found === "number") return Number.isInteger(found) ? String(found) : found.toFixed(2);
-  if (typeof found === "boolean") return found ? "yes" : "no";
-  if (Array.isArray(found)) return found.map(value).join(" to ");
-  return String(found);
-}
-
+const number = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
+const range = (ends) => (ends ? ` (${ends.map(number).join(" to ")})` : "");
 const isGroup = (found) => found !== null && typeof found === "object" && !Array.isArray(found);
-const isRows = (found) => Array.isArray(found) && found.length > 0 && found.every(isGroup);
 
-function table(rows, name) {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  return el("table", {},
-    el("caption", { class: "hidden", text: name }),
-    el("thead", {}, el("tr", {}, ...columns.map((one) => el("th", { scope: "col", text: plain(one) })))),
-    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...columns.map((one) => el("td", { text: told(row[one]) }))))));
+/** The main value of an estimate, or undefined where an object is a group of others. */
+function estimate(found) {
+  return ["kappa", "share", "median"].map((name) => found[name]).find((value) => value !== undefined);
 }
 
+/** An estimate, or a plain value, in words. */
 function told(found) {
-  return isGroup(found) ? Object.entries(found).map(([key, one]) => `${plain(key).toLowerCase()} ${value(one)}`).join(", ") : value(found);
+  if (found === null || found === undefined) return "–";
+  if (typeof found === "number") return number(found);
+  if (Array.isArray(found)) return range(found).trim();
+  if (!isGroup(found)) return String(found);
+  const value = estimate(found);
+  if (value === null) return `– of ${found.n}`;
+  return `${number(value)}${range(found.ci95 ?? found.quartiles)}, n ${found.n}`;
 }
 
-function pairs(group) {
-  const rows = Object.entries(group).filter(([, one]) => !isRows(one)).map(([key, one]) =>
-    el("tr", {}, el("th", { scope: "row", text: plain(key) }), el("td", { text: told(one) })));
-  return rows.length ? el("table", {}, el("tbody", {}, ...rows)) : null;
+function row(name, found, depth) {
+  const head = el("th", { scope: "row", class: `depth-${depth}`, text: plain(name) });
+  const cell = el("td", { text: told(found) });
+  if (isGroup(found) && found.small) cell.append(" ", el("span", { class: "tag", title: "Too few for a figure to rest on", text: FEW }));
+  return el("tr", {}, head, cell);
+}
+
+/** Rows of a group: estimates and values; groups inside it follow their name. */
+function rows(group, depth = 0) {
+  return Object.entries(group).flatMap(([name, found]) => {
+    if (Array.isArray(found) && found.some(isGroup)) return found.map((one) => row(Object.values(one)[0], one, depth));
+    if (!isGroup(found) || estimate(found) !== undefined) return [row(name, found, depth)];
+    const inside = rows(found, Math.min(depth + 1, 3));
+    const title = el("tr", {}, el("th", { scope: "rowgroup", colspan: "2", class: `depth-${depth}`, text: plain(name) }));
+    return inside.length ? [title, ...inside] : [];
+  });
 }
 
 function card(name, found) {
-  const inside = isRows(found)
-    ? [table(found, plain(name))]
-    : [pairs(found), ...Object.entries(found).filter(([, one]) => isRows(one)).flatMap(([key, one]) => [el("h3", { text: plain(key) }), table(one, plain(key))])];
-  return el("section", { class: "card" }, el("h2", { text: plain(name) }), ...inside);
+  const table = el("table", {}, el("caption", { class: "hidden", text: TITLES[name] ?? plain(name) }), el("tbody", {}, ...rows(found)));
+  return el("section", { class: "card" }, el("h2", { text: TITLES[name] ?? plain(name) }), table);
 }
 
-function plot({ name, title, text }) {
-  const image = el("img", { src: `/statistics/${encodeURIComponent(name)}.svg`, alt: text ?? title });
-  return el("figure", { class: "card" }, image, el("figcaption", { class: "hint", text: text ?? title }));
+/** A plot that there is not enough for is answered with 404, and left out. */
+function plot(name) {
+  const image = el("img", { src: `/statistics/${name}.svg`, alt: `Plot: ${name}. Its figures stand in the tables of this page.` });
+  const figure = el("figure", { class: "card" }, image);
+  image.addEventListener("error", () => figure.remove());
+  return figure;
 }
 
 async function show() {
   try {
-    const { plots = [], ...figures } = await get("/api/statistics");
-    const single = Object.fromEntries(Object.entries(figures).filter(([, one]) => !isGroup(one) && !isRows(one)));
-    const groups = Object.entries(figures).filter(([, one]) => isGroup(one) || isRows(one));
-    const cards = [...(Object.keys(single).length ? [["overall", single]] : []), ...groups];
-    byId("figures").replaceChildren(...cards.map(([name, one]) => card(name, one)));
-    byId("plots").replaceChildren(...plots.map(plot));
-    say(byId("status"), cards.length ? "" : "There are no reviews yet.");
+    const figures = await get("/api/statistics");
+    const groups = Object.entries(figures).filter(([, found]) => isGroup(found));
+    byId("figures").replaceChildren(...groups.map(([name, found]) => card(name, found)));
+    byId("plots").replaceChildren(...PLOTS.map(plot));
+    const small = figures.small_below ? ` “${FEW}”: fewer than ${figures.small_below}, a figure that little rests on.` : "";
+    say(byId("status"), `Of studies read to the end. Ranges are 95 % intervals, of times quartiles.${small}`);
   } catch (fault) {
     say(byId("status"), "");
     say(byId("error"), `The figures could not be read: ${fault.message}`);

@@ -24,7 +24,7 @@ export class Actions {
       can("add") && this.session.chosen !== NEW && button("Add a missed lesion", () => this.missed(), { data: { key: "add" } }),
       can("release") && this.#do("Release", "release"),
       can("reopen") && button("Reopen", () => this.reopen(), { data: { key: "reopen" } }),
-      can("sign") && button("Sign the study", () => this.sign(), { class: missing(study).length ? "" : "main", data: { key: "sign" } }),
+      ["reading", "settling"].includes(study.mine) && button("Sign the study", () => this.sign(), { class: missing(study).length ? "" : "main", data: { key: "sign" } }),
       study.mine === "signed" && button("Take the next study", () => this.next(), { class: "main", data: { key: "next" } }),
     ];
     fill(this.at.study, ...made.filter(Boolean));
@@ -165,7 +165,7 @@ export class Actions {
   async sign() {
     const { session } = this;
     const { study } = session;
-    if (!study.can.includes("sign")) return;
+    if (!["reading", "settling"].includes(study.mine)) return;
     const open = missing(study);
     const unsaved = session.drafts.lesions();
     if (open.length || unsaved.length) return this.#wanted(open, unsaved);

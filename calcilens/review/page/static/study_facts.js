@@ -5,7 +5,7 @@ import { STATES, date } from "./words.js";
 const HELD = { reading: "you read it", signed: "you signed", settling: "you settle it" };
 const KINDS = {
   taken: "took the study", released: "released it", committed: "committed an answer", verdict: "gave a verdict",
-  added: "added a lesion", withdrawn: "withdrew", signed: "signed", settled: "settled", reopened: "reopened it",
+  added: "added", withdrawn: "withdrew", signed: "signed", settled: "settled", reopened: "reopened it",
 };
 
 export function drawFacts(element, { study, mine, mode, ohif }) {
@@ -24,7 +24,8 @@ export function drawFacts(element, { study, mine, mode, ohif }) {
 export function drawHistory(element, { history, lesions }) {
   const number = new Map(lesions.map((one) => [one.id, one.number]));
   const rows = history.map(({ time, reader, kind, lesion }) => {
-    const on = lesion ? ` on lesion ${number.get(lesion) ?? "withdrawn"}` : "";
+    const word = ["added", "withdrawn"].includes(kind) ? "" : " on";
+    const on = lesion ? `${word} lesion ${number.get(lesion) ?? "(withdrawn)"}` : "";
     return el("li", {}, el("time", { class: "faint", datetime: String(time), text: moment(time) }), ` ${reader} ${KINDS[kind] ?? kind}${on}`);
   });
   fill(element, rows.length ? el("ol", { class: "history" }, ...rows) : el("p", { class: "empty", text: "Nothing has happened to this study yet." }));
