@@ -309,9 +309,8 @@ def textured(studies: Path, copy: Path) -> Path:
     for number, path in enumerate(sorted(copy.rglob("*.dcm"))):
         file = dcmread(path)
         pixels = file.pixel_array
-        file.PixelData = (pixels + 4 * tissue(number, 512)[: len(pixels), : pixels.shape[1]].astype(
-            pixels.dtype
-        )).tobytes()  # fmt: skip
+        grain = tissue(number, 512)[: pixels.shape[0], : pixels.shape[1]].astype(pixels.dtype)
+        file.PixelData = (pixels // 4 + 10 * grain).tobytes()  # within 12 bits
         file.save_as(path)
     return copy
 
