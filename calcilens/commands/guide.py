@@ -107,7 +107,7 @@ def read_report(path: Path) -> dict[str, Any]:
     from jsonschema import Draft202012Validator
 
     from calcilens.guidance.strict_json import loads
-    from calcilens.inference.report import schema
+    from calcilens.inference.report_schema import schema
 
     try:
         content = loads(path.read_text("utf-8"))

@@ -85,7 +85,7 @@ def predict(
     refused.
     """
     if print_schema:
-        from calcilens.inference.report import schema
+        from calcilens.inference.report_schema import schema
 
         return print_json(schema())
     wanted = formats_of(formats)

@@ -46,7 +46,10 @@ def serve(
         int, typer.Option(min=1, max=2, metavar="N", help="Readers that a study wants.")
     ] = 2,
     blinded: Annotated[
-        bool, typer.Option(help="Readers answer before they see the model's answer.")
+        bool,
+        typer.Option(
+            "--blinded/--not-blinded", help="Readers answer before they see the model's answer."
+        ),
     ] = True,
     ohif: Annotated[
         str | None, typer.Option(metavar="URL", help="OHIF viewer that has these studies.")

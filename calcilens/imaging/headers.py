@@ -131,6 +131,24 @@ def read_patient(header: Header) -> str | None:
         return None
 
 
+def read_study_uid(path: Path) -> str | None:
+    """Return which study a file belongs to, read no further than that; None for anything else."""
+    stop = _Stop()
+    wanted = Tag("StudyInstanceUID")
+    try:
+        with path.open("rb") as stream, quiet():
+            if not is_dicom(stream.read(144)):
+                return None
+            stream.seek(0)
+            check_inflated(stream)
+            tags = read_partial(
+                stream, lambda *at: at[0] > wanted or stop(*at), force=True, specific_tags=[wanted]
+            )
+            return _uid(tags, "StudyInstanceUID")
+    except Exception:  # pydicom raises anything on broken files; reading the study says which
+        return None
+
+
 def _refuse_claim(name: str, head: bytes) -> None:
     if claims_dicom(name):
         raise InputError(compose("a DICOM file", "other content" if head else "an empty file"))

@@ -26,7 +26,8 @@ from calcilens.inference.export.objects import Made
 from calcilens.inference.export.pictures import pictures
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.provenance import folder_name, kept
-from calcilens.inference.report import SALIENCY, StudyReport, schema, to_json
+from calcilens.inference.report import StudyReport, to_json
+from calcilens.inference.report_schema import SALIENCY, schema
 from calcilens.inference.stopwatch import Stopwatch
 
 OURS = {"report.html", "report.json", "run.json", "lesions", "dicom", "fhir.json"}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +14,9 @@ from calcilens.imaging.records import Skipped
 from calcilens.imaging.study import Study
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.predictor import Described
+from calcilens.inference.report_schema import SALIENCY, SCHEMA_VERSION
 
-SCHEMA_VERSION = "1.0"
-SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 PICTURES = ("image", "saliency", "overlay")
-SALIENCY = "saliency.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -93,12 +88,6 @@ class StudyReport:
     models: tuple[Described, ...]
     comparison: Comparison | None = None
     guidance: Mapping[str, Any] = field(default_factory=dict)
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of report.json."""
-    return dict(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))
 
 
 def to_json(report: StudyReport, exports: list[dict[str, str]]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -10,11 +12,20 @@ from starlette.staticfiles import StaticFiles
 
 from calcilens.review import refusals
 from calcilens.review.desk import Desk
-from calcilens.review.routes import auth, pages, readers, studies, verdicts, worklist
+from calcilens.review.routes import (
+    auth,
+    images,
+    masks,
+    pages,
+    readers,
+    studies,
+    verdicts,
+    worklist,
+)
 from calcilens.review.security import Guard
 from calcilens.review.settings import Settings
 
-_ROUTES = (pages, auth, readers, worklist, studies, verdicts)
+_ROUTES = (pages, auth, readers, worklist, studies, images, masks, verdicts)
 
 
 def create_app(engine: Engine, settings: Settings) -> Guard:
@@ -26,8 +37,20 @@ def create_app(engine: Engine, settings: Settings) -> Guard:
     """
     # A system may know nothing of it, or something that browsers refuse as a module.
     mimetypes.add_type("text/javascript", ".js")
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.desk = desk = Desk(engine, settings)
+    desk = Desk(engine, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        desk.pictures.start()
+        try:
+            yield
+        finally:
+            desk.pictures.close()
+
+    app = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
+    app.state.desk = desk
     for module in _ROUTES:
         app.include_router(module.router)
     app.mount(

@@ -13,6 +13,7 @@ from calcilens.review.accounts import Accounts, Reader, Role, Session
 from calcilens.review.attachments import Attachments
 from calcilens.review.library import Library
 from calcilens.review.limiter import Limiter
+from calcilens.review.pictures import Pictures
 from calcilens.review.reading import Reading
 from calcilens.review.settings import Settings
 from calcilens.review.shelf import Shelf
@@ -42,6 +43,7 @@ class Desk:
         self.accounts = Accounts(self.engine)
         self.attachments = Attachments(self.engine)
         self.library = Library(settings.reports)
+        self.pictures = Pictures(settings.studies, settings.cache)
         self.shelf = Shelf(self.library)
         self.reading = Reading(
             self.engine, self.shelf, readers=settings.readers, blinded=settings.blinded

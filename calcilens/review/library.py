@@ -114,9 +114,11 @@ class Library:
         self._seen = {name: had for name, had in self._seen.items() if name in there}
         new = [name for name, stamp in sorted(there.items()) if self._known(name) != stamp]
         until = time.monotonic() + _BUDGET_S
-        while new and (time.monotonic() < until or not self._seen):
+        while new:
             name = new.pop(0)
             self._seen[name] = there[name], self._read(self._folder / name)
+            if time.monotonic() >= until:
+                break
         self.unread = len(new)
         self._looked = self._clock()
 

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from calcilens.errors import CaseError, NotThere, ReviewError, compose
 from calcilens.guidance.strict_json import loads
-from calcilens.inference.report import SALIENCY, schema
+from calcilens.inference.report_schema import SALIENCY, schema
 from calcilens.review import uncertainty
 from calcilens.review.grids import Box, mask_box
 from calcilens.vocabulary import ConcernLevel
@@ -121,7 +121,8 @@ class Report:
     def prior_study_uid(self) -> str | None:
         """UID of the study that it was compared with, or None."""
         comparison = self.content["comparison"]
-        return comparison["prior_study_uid"] if comparison else None
+        uid = comparison["prior_study_uid"] if comparison else None
+        return None if uid is None else str(uid)
 
     def place(self, lesion: str) -> Place:
         """Return where a lesion lies.

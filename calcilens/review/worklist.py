@@ -6,19 +6,23 @@ from collections import Counter
 from typing import Any
 
 from calcilens.review.accounts import Reader, Role
+from calcilens.review.pictures import Pictures
 from calcilens.review.reading import Reading
 from calcilens.review.shelf import Shelf, Shelved
 from calcilens.review.state import Phase, StudyState
 
 
-def worklist(me: Reader, reading: Reading, shelf: Shelf) -> dict[str, Any]:
+def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> dict[str, Any]:
     """Return all studies, how far each is, and what `me` may do.
 
     Of a study that `me` may still have to answer, nothing of the model's answer is told.
     """
     reports = shelf.all()
     states = reading.states({uid: report.sha256 for uid, report in reports.items()})
-    rows = [_row(me, reading, reports[uid], state) for uid, state in states.items()]
+    rows = [
+        {**_row(me, reading, reports[uid], state), **_found(pictures, uid)}
+        for uid, state in states.items()
+    ]
     phases = Counter(row["state"] for row in rows)
     return {
         "me": as_json(me),
@@ -71,3 +75,8 @@ def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> di
         "comparison": summary.comparison,
         "can": can,
     }
+
+
+def _found(pictures: Pictures, study_uid: str) -> dict[str, Any]:
+    why = pictures.why_not(study_uid)
+    return {"images": why is None, "why_no_images": why}

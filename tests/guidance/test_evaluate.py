@@ -19,7 +19,7 @@ from calcilens.guidance.facts import Fact, Facts, Origin
 from calcilens.guidance.rulebook import rulebook
 from calcilens.guidance.terms import data
 from calcilens.guidance.text import text
-from calcilens.inference.report import schema
+from calcilens.inference.report_schema import schema
 from tests.guidance.made import cases
 
 SOOTHING = re.compile(r"\bbenign|harmless|innocent|reassur|no further|no treatment", re.IGNORECASE)

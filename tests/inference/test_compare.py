@@ -21,7 +21,8 @@ from calcilens.imaging.study import Study, read_study
 from calcilens.inference.batch import Wishes, run_all
 from calcilens.inference.compare import _Left, _left_of, _sizes, compare
 from calcilens.inference.pipeline import Models, run_study
-from calcilens.inference.report import StudyReport, schema, to_json
+from calcilens.inference.report import StudyReport, to_json
+from calcilens.inference.report_schema import schema
 from calcilens.phantoms.study import Plan
 from calcilens.phantoms.write import write_study
 from tests.imaging.scene import LESION_MM, Pose, scan
@@ -68,6 +69,10 @@ def test_growth_is_told_from_another_pose_and_scanner(ratio: float, said: str) -
     assert set(change.prior_uncertainty) == {"prior_volume_mm3", "prior_max_diameter_mm"}
     now = 4 / 3 * np.pi * 6**3 * ratio
     assert lesion.measured.volume_mm3 == pytest.approx(now, rel=0.25)
+    assert report.comparison is not None
+    to_prior = np.array(report.comparison.series[0]["to_prior"])
+    place = np.array([*AFTER.moved(LESION_MM[None])[0], 1])
+    assert (to_prior @ place)[:3] == pytest.approx(BEFORE.moved(LESION_MM[None])[0], abs=2)
     assert lesion.prior is not None
     assert lesion.prior.plane(lesion.key_plane, np.s_[10:30, 5:20]).shape == (20, 15)
 

@@ -26,7 +26,8 @@ from calcilens.inference.export.words import percent
 from calcilens.inference.formats import USUAL
 from calcilens.inference.pipeline import Models, run_study
 from calcilens.inference.provenance import folder_name
-from calcilens.inference.report import schema, to_json
+from calcilens.inference.report import to_json
+from calcilens.inference.report_schema import schema
 from calcilens.models.abstention import Reason
 from tests.inference.made import STUDY_UID, FakeModel, FakeNetwork, ct, film, lesion_in, study
 

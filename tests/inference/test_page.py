@@ -21,7 +21,8 @@ from calcilens.inference.export.html import build
 from calcilens.inference.export.prior import prior_codes
 from calcilens.inference.export.words import skin_change, tally
 from calcilens.inference.lesions import Answer, Concern, Finding, OutOfDomain, Patterns
-from calcilens.inference.report import StudyReport, schema, to_json
+from calcilens.inference.report import StudyReport, to_json
+from calcilens.inference.report_schema import schema
 from tests.inference.made import ct, film, lesion_in
 from tests.inference.reports import against, beside, comparison, judged, reported
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from calcilens.errors import ReviewError
 from calcilens.review.accounts import Reader
 from calcilens.review.desk import AtDesk, Desk, Me, StudyUid
 from calcilens.review.journal import Entry
+from calcilens.review.pictures import Pictures
+from calcilens.review.reports import Report
 from calcilens.review.study_view import StudyView
 
 router = APIRouter(prefix="/api/studies/{study_uid}")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _text(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse halves of characters, which JSON can name and no file can hold."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("expected text, found half a character") from error
+    return content
+
+
+Content = Annotated[dict[str, JsonValue], AfterValidator(_text)]
 
 
 class Sent(BaseModel):
@@ -49,7 +65,9 @@ def study(study_uid: StudyUid, desk: AtDesk, me: Me) -> dict[str, Any]:
 @router.post("/take")
 def take(study_uid: StudyUid, desk: AtDesk, me: Me) -> dict[str, Any]:
     """Begin to read it, or to settle it."""
-    return entered(desk, me, desk.reading.take(me, study_uid))
+    entry = desk.reading.take(me, study_uid)
+    desk.pictures.ready(study_uid)
+    return entered(desk, me, entry)
 
 
 @router.post("/release")
@@ -86,5 +104,26 @@ def shown(desk: Desk, me: Reader, study_uid: str) -> dict[str, Any]:
     Raises:
         NotAllowed: It is not open to this reader.
     """
-    view = StudyView(me, desk.reading, desk.library.get(study_uid))
-    return view.document()
+    report = desk.library.get(study_uid)
+    document = StudyView(me, desk.reading, report).document()
+    return {**document, **_images(desk.pictures, report), "ohif": _link(desk, study_uid)}
+
+
+def _images(pictures: Pictures, report: Report) -> dict[str, Any]:
+    """Return the images, as far as they are ready; reading them begins."""
+    ready = pictures.ready(report.study_uid)
+    try:
+        return {
+            "images": pictures.images(report),
+            "ready": vars(ready),
+            "prior": pictures.prior(report),
+        }
+    except ReviewError as error:  # the files are of another study or version
+        broken = {**vars(ready), "ready": False, "error": str(error)}
+        return {"images": [], "ready": broken, "prior": None}
+
+
+def _link(desk: Desk, study_uid: str) -> str | None:
+    """Return where OHIF shows the study (its documented address of a study's viewer)."""
+    ohif = desk.settings.ohif
+    return f"{ohif.rstrip('/')}/viewer?StudyInstanceUIDs={study_uid}" if ohif else None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from calcilens.review.answers import answer_from
 from calcilens.review.desk import AtDesk, Me, Name, StudyUid
-from calcilens.review.routes.studies import Seconds, Sent, entered
+from calcilens.review.routes.studies import Content, Seconds, Sent, entered
 
 router = APIRouter(prefix="/api/studies/{study_uid}/lesions/{lesion}")
-Content = dict[str, JsonValue]
 Seq = Annotated[int, Field(ge=0, lt=2**31)]
 
 

@@ -15,4 +15,4 @@ router = APIRouter(prefix="/api")
 @router.get("/worklist")
 def studies(desk: AtDesk, me: Me) -> dict[str, Any]:
     """Return all studies, and what the reader may do with each."""
-    return worklist(me, desk.reading, desk.shelf)
+    return worklist(me, desk.reading, desk.shelf, desk.pictures)

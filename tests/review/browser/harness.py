@@ -1,24 +1,30 @@
-"""The viewer of the review page by itself: a small server with images whose values are known."""
+"""The viewer of the review page by itself, in a browser, with images whose values are known."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
+import io
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from tests.inference.network.orthanc import IN_CI
+from tests.review.browser.pictures import Pictures
+
+NEEDS_CHROMIUM = pytest.mark.skipif(
+    shutil.which("chromium") is None and not IN_CI, reason="chromium is not installed"
+)
 HERE = Path(__file__).parent
 STATIC = Path(__file__).parents[3] / "calcilens" / "review" / "page" / "static"
 CSP = (
@@ -26,130 +32,6 @@ CSP = (
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
-SHIFT = (6.0, -4.0, 12.5)
-"""From the current study to the prior one, in mm (LPS)."""
-_BOXES = {"a": [[10, 30, 40], [16, 42, 54]], "b": [[12, 60, 70], [14, 66, 78]]}
-
-
-def body(shape: tuple[int, int, int]) -> NDArray[np.int16]:
-    """Return a body in air with a spine, vessels and a lesion; each voxel differs from those near.
-
-    Args:
-        shape: (Z, Y, X).
-    """
-    z, y, x = (np.arange(n, dtype=np.float32) for n in shape)
-    v, u = (y / shape[1] * 2 - 1)[:, None], (x / shape[2] * 2 - 1)[None, :]
-    out = np.empty(shape, np.int16)
-    grain = (17 * np.arange(shape[1])[:, None] + 13 * np.arange(shape[2])[None, :]) % 41 - 20
-    for k in range(shape[0]):
-        far = (u / 0.85) ** 2 + (v / 0.62) ** 2
-        wave = 0.1 * np.sin(k / shape[0] * 9)
-        plane = np.where(far < 1, np.where(far > 0.86, -100.0, 40.0), -1000.0)
-        lung = ((np.abs(u) - 0.4) / 0.24) ** 2 + ((v + 0.05) / (0.36 + wave)) ** 2 < 1
-        plane[lung] = -820
-        plane[(u / 0.1) ** 2 + ((v - 0.4) / 0.11) ** 2 < 1] = 350 + 150 * np.sin(k / 3)
-        plane[((u - wave) / 0.07) ** 2 + ((v - 0.12) / 0.07) ** 2 < 1] = 180
-        plane[((u + 0.55) / 0.02) ** 2 + ((v + 0.3 + wave) / 0.02) ** 2 < 1] = 900
-        out[k] = plane + grain + (7 * k) % 23
-    return out
-
-
-@dataclass
-class Pictures:
-    """A study with a CT, two films and a prior CT.
-
-    Args:
-        shape: Of the CT (Z, Y, X).
-        slow: Answers wait for this before they send pixels.
-    """
-
-    shape: tuple[int, int, int] = (40, 96, 128)
-    spacing: tuple[float, float, float] = (2.5, 0.8, 0.8)
-    requests: list[str] = field(default_factory=list)
-    slow: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.slow.set()
-        self.ct = body(self.shape)
-        rows, cols = np.mgrid[0:600, 0:480]
-        film = 900 + 4 * rows + 3 * cols + 37 * ((rows // 7 + cols // 5) % 9)
-        self.film = film.astype("<u2")
-        self.levels = [self.film[:: 2**k, :: 2**k] for k in range(3)]
-        box = [[10, 30, 40], [16, 42, 54]]
-        sizes = [b - a for a, b in zip(*box, strict=True)]
-        z, y, x = np.ogrid[tuple(slice(n) for n in sizes)]
-        self.mask = ((z - 2.5) / 3) ** 2 + ((y - 5.5) / 6) ** 2 + ((x - 6.5) / 7) ** 2 < 1
-        self.saliency = (255 * np.exp(-(((y - 5.5) / 4) ** 2 + ((x - 6.5) / 5) ** 2)[0])).astype(
-            "u1"
-        )
-
-    @property
-    def affine(self) -> list[list[float]]:
-        """Voxel (z, y, x, 1) -> LPS mm: first plane at the feet, as `read_study` sorts."""
-        z, y, x = self.spacing
-        return [[0, 0, x, -50.0], [0, y, 0, -40.0], [z, 0, 0, -100.0], [0, 0, 0, 1]]
-
-    def study(self) -> dict[str, Any]:
-        """Return the study as the page's server describes it."""
-        ct = _image(0, "volume", "CT", self.shape, self.spacing, self.affine)
-        ct["numbers"] = list(range(self.shape[0] + 100, 100, -1))
-        film = _image(1, "film", "DX", self.film.shape, (0.5, 0.5), None)
-        bare = _image(2, "film", "DX", self.film.shape, None, None)
-        for one in (film, bare):
-            one["levels"] = [list(level.shape) for level in self.levels]
-        matrix = [[1, 0, 0, SHIFT[0]], [0, 1, 0, SHIFT[1]], [0, 0, 1, SHIFT[2]], [0, 0, 0, 1]]
-        link = {"image": 0, "prior_image": 0, "matrix": matrix, "how": "made"}
-        return {
-            "study": {"study_uid": "1.2.3", "study_date": "2024-05-06"},
-            "images": [ct, film, bare],
-            "prior": {
-                "study_uid": "1.2.4", "study_date": "2023-11-08", "days": 180,
-                "images": [dict(ct)], "links": [link],
-            },
-            "lesions": [
-                _lesion("a", 1, 0, 12, whole=True), _lesion("b", 2, 0, 13, whole=False),
-                {**_lesion("c", 3, 1, 0, whole=False), "box": [[0, 200, 150], [1, 260, 220]]},
-            ],
-        }  # fmt: skip
-
-    def answer(self, path: str, query: dict[str, list[str]]) -> bytes:
-        """Return what the server sends for an address."""
-        if found := re.fullmatch(r"(?:/prior)?/images/0/planes/(\d+)", path):
-            z, count = int(found[1]), int(query["count"][0])
-            return self.ct[z : z + count].astype("<i2").tobytes()
-        if re.fullmatch(r"/images/[12]/film", path):
-            return self.levels[int(query["level"][0])].tobytes()
-        if path == "/study":
-            return json.dumps(self.study()).encode()
-        if path == "/lesions/a/mask":
-            return _packed(_BOXES["a"], bits=np.packbits(self.mask).tobytes())
-        if path == "/lesions/a/saliency":
-            return _packed(_BOXES["a"], values=self.saliency.tobytes())
-        raise FileNotFoundError(path)
-
-
-def _image(
-    n: int, kind: str, modality: str, shape: tuple[int, ...], mm: Any, affine: Any
-) -> dict[str, Any]:
-    window = {"center": 40, "width": 400} if modality == "CT" else {"center": 3000, "width": 4200}
-    return {
-        "n": n, "kind": kind, "modality": modality, "label": f"Series {n + 1}", "body_part": "",
-        "shape": list(shape), "spacing_mm": mm and list(mm), "affine": affine, "side": "", "view": "",
-        "numbers": [], "dtype": "int16" if kind == "volume" else "uint16", "window": window,
-        "levels": [], "series_uid": f"1.2.3.{n}",
-    }  # fmt: skip
-
-
-def _lesion(name: str, number: int, image: int, plane: int, *, whole: bool) -> dict[str, Any]:
-    return {
-        "id": name, "number": number, "image": image, "box": _BOXES.get(name), "key_plane": plane,
-        "mask": whole, "saliency": whole,
-    }  # fmt: skip
-
-
-def _packed(box: list[list[int]], **content: bytes) -> bytes:
-    texts = {key: base64.b64encode(value).decode() for key, value in content.items()}
-    return json.dumps({"box": box, **texts}).encode()
 
 
 @contextmanager
@@ -221,3 +103,96 @@ def until(page: Any, true: str, seconds: float = 30) -> Any:
         assert time.monotonic() < end, f"waited in vain for {true}"
         page.wait_for_timeout(20)
     return value
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The harness in a browser."""
+
+    page: Any
+    faults: list[str]
+
+    @classmethod
+    def open(cls, browser: Any, address: str, *, wait: bool = True, **settings: Any) -> Shown:
+        """Open it; unless told otherwise, wait until all planes are there."""
+        size = {"width": 1280, "height": 800}
+        page = browser.new_page(viewport=size, **settings)
+        shown = cls(page, [])
+        page.on("pageerror", lambda error: shown.faults.append(str(error)))
+        page.on("console", lambda m: shown.faults.append(m.text) if m.type == "error" else None)
+        page.goto(address)
+        shown.until("window.viewer?.scenes.current !== null && window.viewer !== undefined")
+        if wait:
+            shown.until("viewer.scenes.current.pixels.progress === 1")
+        return shown
+
+    def close(self) -> None:
+        """Close it; nothing may have gone wrong."""
+        self.page.close()
+        assert not self.faults
+
+    def run(self, script: str) -> Any:
+        """Return the value of an expression in the page."""
+        return self.page.evaluate(script)
+
+    def until(self, true: str) -> None:
+        """Wait until an expression is true."""
+        until(self.page, true)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, named as in keys.js."""
+        for key in keys:
+            names = {"ctrl": "Control", "shift": "Shift", " ": "Space"}
+            parts = [key] if len(key) == 1 else key.split("+")
+            self.page.keyboard.press("+".join(names.get(part, part) for part in parts))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag with the left button."""
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        mouse.move(*end)
+        mouse.up()
+
+    def settle(self) -> None:
+        """Wait until what was asked for is painted; the pointer is away."""
+        self.page.mouse.move(5, 795)
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def seen(
+        self, shape: tuple[int, ...], pane: int = 0, steps: tuple[int, int] = (5, 5)
+    ) -> NDArray[np.int16]:
+        """Return the greys at the centres of the pixels of a plane, -1 outside of the pane.
+
+        Where they lie is worked out here, not by the viewer: the plane is in the middle of the
+        pane, at `steps` (odd) screen pixels a row and column.
+        """
+        width, height = self.run(f"[viewer.panes[{pane}].width, viewer.panes[{pane}].height]")
+        odd = [(width % 2) / 2, (height % 2) / 2]
+        self.run(
+            f"{{const p = viewer.panes[{pane}]; const s = p.view.scale(p.plane, p.width, p.height);"
+            f"p.view.zoom *= {min(steps)} / (s * Math.min(p.plane.colMm, p.plane.rowMm));"
+            f"p.view.pan = {odd}; p.invalidate()}}"
+        )
+        self.settle()
+        shot = self.page.locator("canvas").nth(pane).screenshot()
+        image = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), np.int16)[..., 0]
+        rows, cols = (
+            np.floor(half + shift + (np.arange(n) - (n - 1) / 2) * step).astype(int)
+            for half, shift, n, step in zip(
+                (height / 2, width / 2), odd[::-1], shape, steps, strict=True
+            )
+        )
+        inside = np.ix_(
+            *((k >= 0) & (k < n) for k, n in zip((rows, cols), image.shape, strict=True))
+        )
+        out = np.full(shape, -1, np.int16)
+        out[inside] = _picked(image, rows, cols)[inside]
+        return out
+
+
+def _picked(image: NDArray[np.int16], rows: Any, cols: Any) -> NDArray[np.int16]:
+    """Return the pixels of rows and columns, clipped to the image."""
+    low = [np.clip(k, 0, n - 1) for k, n in zip((rows, cols), image.shape, strict=True)]
+    return image[np.ix_(*low)]

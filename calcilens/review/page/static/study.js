@@ -1,7 +1,7 @@
 // The page on which one study is read.
 import { ApiError } from "./api.js";
-import { byId, el, fill, say } from "./dom.js";
-import { KEYS, lettersOn, taken } from "./keys.js";
+import { button, byId, el, fill, say } from "./dom.js";
+import { KEYS, lettersOn, listen, taken } from "./keys.js";
 import { PANEL_KEYS, pressed } from "./panel_keys.js";
 import { keysOfPage } from "./shell.js";
 import { Actions } from "./study_actions.js";
@@ -19,6 +19,7 @@ import { Toolbar } from "./study_toolbar.js";
 import { Viewer } from "./viewer/viewer.js";
 
 const READY_MS = 1000;
+const NOT_OPEN = 403;
 const me = document.body.dataset.name;
 const names = labels();
 const session = new Session(decodeURIComponent(location.pathname.split("/")[2]), me);
@@ -34,12 +35,14 @@ let shown = null;
 
 function draw() {
   const { study, lesion } = session;
+  const inPanel = byId("panel").contains(document.activeElement);
   drawFacts(byId("facts"), study);
   drawList(byId("lesions"), session);
   part.draw();
   actions.draw();
   fill(byId("part-guidance"), ...guidance(study, lesion));
   drawHistory(byId("part-history"), study);
+  if (inPanel && document.activeElement === document.body) byId("part-lesion").focus({ preventScroll: true });
   timed();
   images();
 }
@@ -60,10 +63,8 @@ function images() {
   if (!ready) return void setTimeout(() => session.load().catch(refused), READY_MS);
   const key = JSON.stringify([study.study.report, study.lesions.map((one) => [one.id, one.revealed])]);
   if (key !== shown) viewer.load(study);
-  const first = shown === null;
   shown = key;
-  if (first) viewer.overlays = { ...viewer.overlays, boxes: true };
-  if (lesion && (first || lesion.id !== viewed)) viewer.select(lesion.id);
+  if (lesion && lesion.id !== viewed) viewer.show({ lesion: lesion.id });
   viewed = lesion?.id ?? null;
 }
 let viewed = null;
@@ -94,7 +95,8 @@ function onKey(event) {
 function refused(fault) {
   if (!(fault instanceof ApiError)) throw fault;
   const back = el("a", { href: "/worklist", text: "Go to the worklist" });
-  byId("main").replaceChildren(el("section", { class: "card narrow" }, el("h1", { text: "This study is not shown" }), el("p", { text: fault.message }), el("p", {}, back)));
+  const take = button("Take the study", () => session.save("/take", {}).then(() => location.reload(), refused));
+  byId("main").replaceChildren(el("section", { class: "card narrow" }, el("h1", { text: "This study is not shown" }), el("p", { text: fault.message }), el("div", { class: "row" }, fault.status === NOT_OPEN && document.body.dataset.role !== "administrator" && take, back)));
 }
 
 session.addEventListener("change", draw);
@@ -106,14 +108,17 @@ session.addEventListener("saved", ({ detail: { text, done } }) => {
   say(byId("saved"), text);
   byId("saved").classList.toggle("done", done);
 });
-viewer.addEventListener("place", (event) => {
-  const id = event.detail?.lesion;
+viewer.addEventListener("picked", (event) => {
+  const id = event.detail.lesion;
   if (id && id !== session.chosen && session.chosen !== NEW) session.choose(id);
 });
 addEventListener("beforeunload", (event) => {
-  if (session.study && session.drafts.lesions().length) event.preventDefault();
+  const open = ["reading", "settling"].includes(session.study?.mine);
+  if (open && session.drafts.lesions().length) event.preventDefault();
 });
 document.addEventListener("keydown", onKey);
+listen((command) => viewer.command(command));
+session.addEventListener("closed", () => location.assign("/worklist"));
 new Toolbar(byId("toolbar"), viewer, session);
 keysOfPage([...PANEL_KEYS, ...KEYS]);
 session.load().catch(refused);

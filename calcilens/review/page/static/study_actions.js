@@ -1,5 +1,5 @@
 // What can be done next: on the lesion and on the study. Refusals are said; a conflict is decided.
-import { ApiError, get } from "./api.js";
+import { ApiError, get, post } from "./api.js";
 import { ask, askText } from "./dialog.js";
 import { button, el, fill } from "./dom.js";
 import { brief } from "./study_compare.js";
@@ -21,7 +21,7 @@ export class Actions {
     const can = (action) => study.can.includes(action);
     const made = [
       can("take") && this.#do("Take", "take"),
-      can("add") && this.session.chosen !== NEW && button("Add a missed lesion", () => this.session.choose(NEW), { data: { key: "add" } }),
+      can("add") && this.session.chosen !== NEW && button("Add a missed lesion", () => this.missed(), { data: { key: "add" } }),
       can("release") && this.#do("Release", "release"),
       can("reopen") && button("Reopen", () => this.reopen(), { data: { key: "reopen" } }),
       can("sign") && button("Sign the study", () => this.sign(), { class: missing(study).length ? "" : "main", data: { key: "sign" } }),
@@ -40,7 +40,7 @@ export class Actions {
     const at = lesion && phase(study, lesion);
     if (!at || at === "closed") return [];
     if (at === "blind") return [this.#save("Commit answer")];
-    if (at === "settle") return [...lesion.others.map((one) => this.#settle(one)), this.#save("Save my own")];
+    if (at === "settle") return [...lesion.others.map((one) => this.#settle(one)), button("Save my own", () => this.save(), { data: { key: "save" }, title: "Ctrl Enter" })];
     const open = this.part.open;
     return [
       lesion.model && at !== "saved" && this.#agree(lesion),
@@ -142,6 +142,11 @@ export class Actions {
     this.part.element.querySelector("input:checked, input")?.focus();
   }
 
+  missed() {
+    this.session.choose(NEW);
+    this.part.outline.begin("box");
+  }
+
   discard(id) {
     this.session.drafts.drop(id);
     this.session.changing = false;
@@ -164,7 +169,7 @@ export class Actions {
     const open = missing(study);
     const unsaved = session.drafts.lesions();
     if (open.length || unsaved.length) return this.#wanted(open, unsaved);
-    const lines = study.lesions.map((one) => el("li", {}, `Lesion ${one.number}: ${brief((one.settled ?? one.mine ?? one.others[0]).answer, this.labels)}`));
+    const lines = study.lesions.map((one) => el("li", {}, `Lesion ${one.number}: ${this.#stands(one)}`));
     const content = [el("p", { text: "Your signature ends your reading of this study:" }), el("ul", {}, ...lines)];
     const choice = await ask("Sign the study?", content, [{ key: "no", text: "Cancel" }, { key: "sign", text: "Sign", main: true }]);
     if (choice !== "sign") return;
@@ -172,6 +177,11 @@ export class Actions {
       await session.save("/sign", { seconds: session.time.all() });
       session.time.clear();
     });
+  }
+
+  #stands({ settled, mine, others }) {
+    const answer = (settled ?? mine ?? others[0])?.answer;
+    return answer ? brief(answer, this.labels) : "–";
   }
 
   #wanted(open, unsaved) {
@@ -193,7 +203,6 @@ export class Actions {
       const open = studies.filter((one) => one.can.includes("take")).sort((a, b) => (b.uncertainty ?? 0) - (a.uncertainty ?? 0));
       if (!open.length) return void (this.at.failed.textContent = "There is nothing more to take.");
       const address = `/studies/${encodeURIComponent(open[0].study_uid)}`;
-      const { post } = await import("./api.js");
       await post(`/api${address}/take`);
       location.assign(address);
     });

@@ -12,9 +12,14 @@ const TOLD = {
   comment: (answer) => answer.comment || "–",
 };
 
+function told(part, answer, labels) {
+  if (!answer) return "–";
+  return answer[part] === undefined ? "no answer" : TOLD[part](answer, labels);
+}
+
 /** Cells of a row; the last one says whether they differ. */
 export function cells(part, answers, labels, differs) {
-  const made = answers.map((answer) => el("td", { text: answer ? TOLD[part](answer, labels) : "–" }));
+  const made = answers.map((answer) => el("td", { text: told(part, answer, labels) }));
   if (differs) made.at(-1).append(" ", el("span", { class: "tag", text: "≠ differs" }));
   return made;
 }

@@ -13,7 +13,7 @@ import { differences } from "./study_state.js";
  * @returns {Promise<"theirs"|"mine"|null>}
  */
 export async function decide(theirs, mine, me, labels) {
-  const who = theirs.reader === me ? "you, in another tab or on another computer" : theirs.reader;
+  const who = theirs.reader === me ? "you, in another tab or on another computer," : theirs.reader;
   const intro = el("p", {}, `Since this tab read the study, ${who} saved entry ${theirs.seq} on this lesion. Nothing of yours was saved over it.`);
   const differs = differences(theirs.answer, mine);
   const rows = Object.keys(ROWS).map((part) =>
@@ -21,7 +21,7 @@ export async function decide(theirs, mine, me, labels) {
       el("th", { scope: "row", text: ROWS[part] }), ...cells(part, [theirs.answer, mine], labels, differs[part])));
   const head = el("tr", {}, el("td"), el("th", { scope: "col", text: `Saved: entry ${theirs.seq}` }), el("th", { scope: "col", text: "Here, not saved" }));
   const table = el("table", { class: "compare" }, el("thead", {}, head), el("tbody", {}, ...rows));
-  return ask("Somebody was faster", [intro, table], [
+  return ask("Saved meanwhile", [intro, table], [
     { key: "mine", text: "Save mine over it" },
     { key: "theirs", text: "Keep theirs", main: true },
   ]);

@@ -10,13 +10,19 @@ export class Outline {
    */
   constructor(viewer, session, failed) {
     Object.assign(this, { viewer, session, failed, form: null, lesion: null, active: null });
-    viewer.addEventListener("drawn", () => this.draw());
+    viewer.addEventListener("drawn", () => this.#drawn());
   }
 
   /** Show this form's outline from now on. */
   attach(form, lesion) {
     if (this.active && this.lesion?.id !== lesion?.id) this.stop();
     Object.assign(this, { form, lesion });
+    this.draw();
+  }
+
+  /** A drawing that was begun with a key is offered as well. */
+  #drawn() {
+    if (this.form && !this.active && this.viewer.drawing) this.active = this.viewer.drawing.bits ? "brush" : "box";
     this.draw();
   }
 

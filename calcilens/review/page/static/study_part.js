@@ -3,7 +3,7 @@ import { el, fill } from "./dom.js";
 import { compared } from "./study_compare.js";
 import { AnswerForm } from "./study_form.js";
 import { modelCard } from "./study_model.js";
-import { NEW, modelAnswer, phase, place, start } from "./study_state.js";
+import { NEW, modelSays, phase, place, start } from "./study_state.js";
 import { amount } from "./words.js";
 
 const WORDS = {
@@ -77,7 +77,7 @@ export class LesionPart {
   #answers(lesion) {
     if (!lesion) return [];
     const columns = this.#columns(lesion);
-    const parts = lesion.model ? ["calcified", "patterns", "concern"] : undefined;
+    const parts = lesion.model && lesion.others.length === 0 ? ["calcified", "patterns", "concern"] : undefined;
     return [
       columns.length > 0 && compared(columns, this.labels, "Answers on this lesion", parts),
       lesion.model && modelCard(lesion.model, this.labels),
@@ -90,7 +90,7 @@ export class LesionPart {
     const columns = lesion.others.map(({ reader, answer }) => ({ name: reader, answer }));
     if (own) columns.unshift({ name: lesion.mine ? "Your verdict" : "You, committed", answer: own });
     if (lesion.settled) columns.push({ name: `Settled by ${lesion.settled.reader}`, answer: lesion.settled.answer });
-    if (lesion.model && study.mine !== "settling") columns.push({ name: "Model", answer: modelAnswer(lesion.model, null) });
+    if (lesion.model && study.mine !== "settling") columns.push({ name: "Model", answer: modelSays(lesion.model) });
     return columns;
   }
 }

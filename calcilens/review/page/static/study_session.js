@@ -5,7 +5,7 @@ import { Stopwatch } from "./study_time.js";
 import { NEW, basis, missing } from "./study_state.js";
 import { clock } from "./words.js";
 
-/** Says "change" when anything to show is new, and "saved" with what was said of a save. */
+/** Says "change" when anything to show is new, "saved" with what is told of a save, and "closed" when the study is open to the reader no more. */
 export class Session extends EventTarget {
   /** @param {string} uid @param {string} reader */
   constructor(uid, reader) {
@@ -76,7 +76,7 @@ export class Session extends EventTarget {
       this.#said(`Saved ${clock()}${done.seq ? `, entry ${done.seq}` : ""}`, true);
       this.saving = false;
       if (done.study) this.#take(done.study);
-      else await this.load();
+      else this.dispatchEvent(new Event("closed"));
       return done;
     } catch (fault) {
       if (fault instanceof ApiError) this.#said(`Not saved ${clock()}`, false);

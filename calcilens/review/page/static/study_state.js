@@ -46,11 +46,24 @@ export const missing = (study) => study.lesions.filter((lesion) => !standing(stu
 
 /** Whether two answers say the same on what is compared: calcified, patterns, concern. */
 export function differences(a, b) {
-  const set = (answer) => [...(answer.patterns ?? [])].sort().join();
+  const set = (answer) => [...answer.patterns].sort().join();
+  const both = (part) => a[part] !== undefined && b[part] !== undefined;
   return {
-    calcified: a.calcified !== b.calcified,
-    patterns: set(a) !== set(b),
-    concern: (a.concern ?? null) !== (b.concern ?? null),
+    calcified: both("calcified") && a.calcified !== b.calcified,
+    patterns: both("patterns") && set(a) !== set(b),
+    concern: both("concern") && a.concern !== b.concern,
+  };
+}
+
+/** What the model says, part by part; what it does not answer is undefined. */
+export function modelSays(model) {
+  const calcified = known(model.finding) ? model.finding.probability >= 0.5 : undefined;
+  const level = model.concern?.level;
+  const shows = known(model.pattern) ? [likeliest(model.pattern)] : undefined;
+  return {
+    calcified,
+    patterns: calcified === false ? [] : shows,
+    concern: level && level !== "unknown" ? level : undefined,
   };
 }
 
@@ -60,13 +73,12 @@ export function differences(a, b) {
  */
 export function modelAnswer(model, own) {
   const kept = own ?? {};
-  const calcified = known(model.finding) ? model.finding.probability >= 0.5 : (kept.calcified ?? null);
-  const patterns = known(model.pattern) ? [likeliest(model.pattern)] : (kept.patterns ?? []);
-  const level = model.concern?.level;
+  const says = modelSays(model);
+  const calcified = says.calcified ?? kept.calcified ?? null;
   return {
     calcified,
-    patterns: calcified ? patterns : [],
-    concern: level && level !== "unknown" ? level : (kept.concern ?? null),
+    patterns: calcified ? (says.patterns ?? kept.patterns ?? []) : [],
+    concern: says.concern ?? kept.concern ?? null,
     confidence: kept.confidence ?? 3,
     comment: kept.comment ?? "",
     box: kept.box ?? null,

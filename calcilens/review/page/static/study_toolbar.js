@@ -23,6 +23,9 @@ export class Toolbar {
       group("Overlays", ...Object.values(this.overlays), this.opacity),
       group("View", button("Reset", () => viewer.command("reset"))),
     );
+    viewer.addEventListener("place", ({ detail }) => {
+      if (!detail.prior) this.image.selectedIndex = session.study.images.findIndex((one) => one.n === detail.image);
+    });
     viewer.addEventListener("state", () => this.draw());
     session.addEventListener("change", () => this.draw());
   }

@@ -2,6 +2,7 @@
 import { get, post } from "./api.js";
 import { ask, askText } from "./dialog.js";
 import { byId, el, say, typing } from "./dom.js";
+import { lettersOn } from "./keys.js";
 import { WORKLIST_KEYS, pressed } from "./panel_keys.js";
 import { keysOfPage } from "./shell.js";
 import { plural } from "./words.js";
@@ -48,7 +49,7 @@ function progress(counts) {
     return piece;
   });
   byId("progress").replaceChildren(...bar);
-  const told = PARTS.filter((part) => counts[part]).map((part) => `${counts[part]} ${part}`);
+  const told = PARTS.filter((part) => part !== "done" && counts[part]).map((part) => `${counts[part]} ${part}`);
   say(byId("progress-text"), `${counts.done} of ${plural(counts.total, "study", "studies")} done${told.length ? `: ${told.join(", ")}` : ""}`);
 }
 
@@ -143,7 +144,7 @@ function current(action) {
 document.addEventListener("keydown", (event) => {
   if (typing(event.target) || event.target.matches?.("button, a") && event.key === "Enter") return;
   const found = WORKLIST_KEYS.find(({ keys }) => keys.includes(pressed(event)));
-  if (!found) return;
+  if (!found || (found.keys.includes(event.key) && event.key.length === 1 && !lettersOn())) return;
   event.preventDefault();
   COMMANDS[found.command]();
 });

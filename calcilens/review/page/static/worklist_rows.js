@@ -62,6 +62,7 @@ function gauge(cell, { uncertainty, abstained }) {
   cell.replaceChildren(
     el("span", { class: "gauge", "aria-hidden": "true" }, fill),
     ` ${number}`,
+    " ",
     abstained && el("span", { class: "tag", title: "The model gives no answer on a lesion of this study", text: "abstains" }) || "",
   );
 }

@@ -8,6 +8,8 @@ import { TOOLS } from "./pointer.js";
 
 const PAN_PX = 40;
 const ZOOM = 1.25;
+/** Commands that only move: "place" tells of them. */
+export const STEPS = /^(scroll|cross|pan)-/;
 
 /** @type {Record<string, (viewer: any, pane: any) => unknown>} */
 export const COMMANDS = {
@@ -140,7 +142,7 @@ function apply(viewer, pane) {
 
 function use(viewer, pane, tool, from, to) {
   if (pane.scene.prior) return;
-  const drag = TOOLS[tool](viewer, pane, ...from);
+  const drag = TOOLS[tool](viewer, pane, ...from, false);
   drag?.move(...to);
   drag?.end();
 }

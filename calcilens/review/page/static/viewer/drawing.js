@@ -35,9 +35,10 @@ export class Drawing {
     this.history.push(() => this.set(before), () => this.set(next));
   }
 
-  /** Start from a mask or box that is there. */
+  /** Start from a mask {box, bits} or a box that is there. */
   edit(given, image) {
-    if (Array.isArray(given)) this.replace({ image: image.n, box: box3(given).map((p) => [...p]) });
+    const box = Array.isArray(given) ? given : !given.bits && given.box;
+    if (box) this.replace({ image: image.n, box: box3(box).map((point) => [...point]) });
     else this.replace({ image: image.n, mask: PaintedMask.of(new FixedMask(given), shapeOf(image)) });
   }
 

@@ -6,10 +6,11 @@ import { presetLabel } from "./presets.js";
 
 const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200];
 const TEXT = "#dfe6ee";
+const PRIOR = "#f0c674";
 
-/** Size of the text: 12 to 20 CSS pixels, larger on large panes. */
+/** Size of the text: 12 to 28 CSS pixels, larger on large panes. */
 export function textSize(pane) {
-  return Math.round(Math.min(20, Math.max(12, pane.height / 62)));
+  return Math.round(Math.min(28, Math.max(12, pane.height / 70)));
 }
 
 export function write(context, text, x, y, colour = TEXT) {
@@ -54,7 +55,7 @@ function topLeft(pane) {
   const planes = viewer.layout === "planes";
   const name = planes ? [plane.name || plane.key, PLANE_COLOURS[plane.key]] : plane.name;
   return [
-    prior ? [viewer.priorText, "#f0c674"] : viewer.layout === "prior" && viewer.currentText,
+    viewer.layout === "prior" && viewer.scenes.prior && [dated(viewer.study, prior), prior ? PRIOR : TEXT],
     [image.modality, image.label].filter(Boolean).join(" · "), side, name,
   ];
 }
@@ -66,10 +67,17 @@ function topRight(pane) {
   const grey = scene.inverted ? ", inverted" : "";
   const slab = viewer.mip > 0 && scene.image.kind === "volume";
   return [
-    `W ${Math.round(width)}  L ${Math.round(center)}`, preset + (preset ? grey : grey.slice(2)),
-    `Zoom ${Math.round(100 * view.zoom)} %`, slab && [`MIP ${viewer.mip} mm`, "#f0c674"],
-    viewer.layout === "prior" && scene.prior && (viewer.linked ? "Linked" : ["Not linked", "#f0c674"]),
+    `W ${Math.round(width)}  L ${Math.round(center)}`.replace("-", "−"), preset + (preset ? grey : grey.slice(2)),
+    `Zoom ${Math.round(100 * view.zoom)} %`, slab && [`MIP ${viewer.mip} mm`, PRIOR],
+    viewer.layout === "prior" && scene.prior && (viewer.linked && viewer.linkable ? "Linked" : ["Not linked", PRIOR]),
   ];
+}
+
+/** When a study was made, for the pane of the current or the prior one. */
+function dated({ study, prior: before }, prior) {
+  if (!prior) return `Current ${study.study_date ?? ""}`.trim();
+  const days = Number.isFinite(before.days) ? ` (${before.days} days before)` : "";
+  return `Prior ${before.study_date ?? ""}`.trim() + days;
 }
 
 /** The image's own number and its place, as in "Image 143 · 12 of 300". */

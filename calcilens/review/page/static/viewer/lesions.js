@@ -69,3 +69,19 @@ export class LesionOverlays {
     this.changed();
   }
 }
+
+/** The middle of a lesion, on its key plane. */
+export function middle({ box, key_plane: plane }) {
+  const [low, high] = box3(box);
+  const point = low.map((value, k) => Math.floor((value + high[k] - 1) / 2));
+  if (Number.isInteger(plane)) point[0] = plane;
+  return point;
+}
+
+/** Whether a voxel lies in the box as it is seen on a pane, or a voxel beside it. */
+export function within(box, voxel, pane) {
+  const [low, high] = box3(box);
+  return [pane.plane.row, pane.plane.col].every((axis) => (
+    voxel[axis] >= low[axis] - 1 && voxel[axis] <= high[axis]
+  ));
+}

@@ -6,7 +6,7 @@ import { drawn } from "./masks.js";
 import { DRAWN, PLANE_COLOURS, badge, mark } from "./palette.js";
 import { heatPicture } from "./saliency.js";
 import { gripAt } from "./tools/box.js";
-import { lengthText } from "./tools/measure.js";
+import { lengthText, measurementsOn } from "./tools/measure.js";
 
 const DARK = "rgba(0, 0, 0, 0.7)";
 
@@ -19,7 +19,7 @@ export function drawOverlays(context, pane) {
     if (viewer.shown.boxes) lesions.forEach((lesion) => drawLesion(context, pane, lesion));
     drawDrawing(context, pane);
   }
-  viewer.measurementsOn(pane).forEach((line) => drawMeasurement(context, pane, line));
+  measurementsOn(pane).forEach((line) => drawMeasurement(context, pane, line));
   if (viewer.layout === "planes") drawLines(context, pane);
   else if (viewer.crossed) drawCross(context, pane);
   drawBrush(context, pane);

@@ -1,9 +1,10 @@
 /**
- * Colours that all kinds of colour vision tell apart: Okabe and Ito's (2008) for lesions, and
+ * Colours that all kinds of colour vision tell apart: Okabe and Ito's (2008) for lesions
+ * (the green lighter, to be seen on grey), and
  * cividis (Nunez, Anderton and Renslow, PLoS ONE 2018) for saliency. Lesions also differ in shape.
  */
 
-const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#ffffff"];
+const COLOURS = ["#56b4e9", "#e69f00", "#1fcf9e", "#f0e442", "#cc79a7", "#d55e00", "#ffffff"];
 const SHAPES = ["circle", "square", "diamond", "triangle", "hexagon"];
 const CIVIDIS = [
   [0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],

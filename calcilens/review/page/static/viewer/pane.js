@@ -53,10 +53,15 @@ export class Pane {
     const box = this.element.getBoundingClientRect();
     const ratio = window.devicePixelRatio || 1;
     if (!box.width || !box.height) return;
-    [this.width, this.height, this.ratio] = [box.width, box.height, ratio];
     const [across, down] = [Math.round(box.width * ratio), Math.round(box.height * ratio)];
     if (this.canvas.width !== across) this.canvas.width = across;
     if (this.canvas.height !== down) this.canvas.height = down;
+    // whole screen pixels, so that nothing is scaled a second time
+    [this.width, this.height, this.ratio] = [across / ratio, down / ratio, ratio];
+    this.canvas.style.width = `${this.width}px`;
+    this.canvas.style.height = `${this.height}px`;
+    this.canvas.style.left = `${Math.round(box.left * ratio) / ratio - box.left}px`;
+    this.canvas.style.top = `${Math.round(box.top * ratio) / ratio - box.top}px`;
     this.draw();
   }
 
@@ -95,6 +100,16 @@ export class Pane {
   /** Place in CSS pixels of a voxel (z, y, x), seen along this plane. */
   screenOf(voxel) {
     return this.toScreen([voxel[this.plane.col] + 0.5, voxel[this.plane.row] + 0.5]);
+  }
+
+  /** Shift the image so that a voxel is seen, where it lies outside or near the edge. */
+  bring(voxel) {
+    if (!this.width) return;
+    const [x, y] = this.screenOf(voxel);
+    const [dx, dy] = [x - this.width / 2, y - this.height / 2];
+    if (Math.abs(dx) < 0.4 * this.width && Math.abs(dy) < 0.4 * this.height) return;
+    this.view.pan = [this.view.pan[0] - dx, this.view.pan[1] - dy];
+    this.invalidate();
   }
 
   draw() {

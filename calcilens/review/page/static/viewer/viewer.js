@@ -7,21 +7,19 @@
  * fast enough with one: a picture is made once a plane, and the browser scales it.
  */
 
-import { COMMANDS } from "./commands.js";
+import { COMMANDS, STEPS } from "./commands.js";
 import { Drawing } from "./drawing.js";
-import { box3, clamp, inside } from "./geometry.js";
+import { clamp, inside } from "./geometry.js";
 import { History } from "./history.js";
 import { placeText } from "./labels.js";
 import { arrange } from "./layout.js";
-import { LesionOverlays } from "./lesions.js";
-import { carried, linkOf, partnerOf } from "./links.js";
+import { LesionOverlays, middle, within } from "./lesions.js";
+import { align, carried, linkOf, partnerOf } from "./links.js";
 import { Announcer } from "./live.js";
-import { TOOLS } from "./pointer.js";
+import { Settings } from "./settings.js";
 import { Store } from "./store.js";
 
-const RADII = { mm: 2, px: 12 };
-
-export class Viewer extends EventTarget {
+export class Viewer extends Settings {
   /**
    * @param {HTMLElement} element
    * @param source {planes(image, z, count, how), film(image, level, how), mask(lesion),
@@ -42,10 +40,6 @@ export class Viewer extends EventTarget {
     this.active = null;
     this.anchor = null;
     this.crossed = false;
-    this.linked = true;
-    this.state = { tool: "window", layout: "stack", mip: 0 };
-    this.shown = { boxes: true, masks: true, saliency: false, opacity: 0.5 };
-    this.radii = { ...RADII };
     this.lesions = new LesionOverlays(source, this.shown, (fault) => this.fetched(fault));
     this.frame = 0;
   }
@@ -73,7 +67,6 @@ export class Viewer extends EventTarget {
     arrange(this);
   }
 
-  /** Give everything back. */
   close() {
     this.begin();
     cancelAnimationFrame(this.frame);
@@ -93,6 +86,7 @@ export class Viewer extends EventTarget {
     const point = one ? middle(one) : [...current.point];
     if (z !== undefined && z !== null) point[0] = z;
     this.goTo(current, point);
+    if (one) this.panes.filter((pane) => pane.scene === current).forEach((pane) => pane.bring(point));
   }
 
   select(lesionId) {
@@ -136,9 +130,8 @@ export class Viewer extends EventTarget {
   moved(scene) {
     const { current, prior } = this.scenes;
     const other = scene === prior ? current : prior;
-    const link = prior && linkOf(this.study.prior, current.image, prior.image);
-    if (this.linked && link) {
-      other.point = carried(link, scene, other);
+    if (this.linked && this.linkable) {
+      other.point = carried(this.link, scene, other);
       other.pixels.want(other.point[0]);
     }
     this.invalidate();
@@ -169,102 +162,26 @@ export class Viewer extends EventTarget {
     this.panes.forEach((one) => one.element.classList.toggle("vw-active", one === pane));
   }
 
-  /** @returns {boolean} whether there is such a command */
+  /** Run a command by name; false: there is none such. */
   command(name) {
     const run = COMMANDS[name];
     if (!run) return false;
     if (this.active) {
       run(this, this.active);
       this.invalidate();
-      this.emit("state", {});
+      if (!STEPS.test(name)) this.emit("state", {});
     }
     return true;
-  }
-
-  get tool() {
-    return this.state.tool;
-  }
-
-  set tool(name) {
-    if (!(name in TOOLS)) throw new RangeError(`tool: one of ${Object.keys(TOOLS)}, not ${name}`);
-    this.state.tool = name;
-    this.stage.dataset.tool = name;
-    this.anchor = null;
-    this.invalidate();
-    this.emit("state", {});
-  }
-
-  get layout() {
-    return this.state.layout;
-  }
-
-  set layout(name) {
-    const { current } = this.scenes;
-    const missing = (name === "prior" && !this.study?.prior?.images?.length)
-      || (name === "planes" && current?.image.kind === "film");
-    if (missing) {
-      this.live.say(name === "prior" ? "There is no prior study" : "A radiograph has one plane only");
-      return;
-    }
-    this.state.layout = name;
-    if (current) this.open(current.image);
-    this.emit("state", {});
-  }
-
-  get mip() {
-    return this.state.mip;
-  }
-
-  set mip(mm) {
-    this.state.mip = Math.max(0, Number(mm) || 0);
-    this.invalidate();
-    this.emit("state", {});
-  }
-
-  get overlays() {
-    return { ...this.shown };
-  }
-
-  set overlays(shown) {
-    this.show_(shown);
-  }
-
-  show_(shown) {
-    Object.assign(this.shown, shown);
-    this.lesions.fetch();
-    this.invalidate();
-    this.emit("state", {});
-  }
-
-  /** Radius of the brush in mm; in px where the image is not calibrated. */
-  get radius() {
-    return this.radii[this.scenes.current?.image.spacing_mm ? "mm" : "px"];
-  }
-
-  set radius(value) {
-    this.radii[this.scenes.current?.image.spacing_mm ? "mm" : "px"] = value;
-    this.invalidate();
-  }
-
-  /** Whether the images side by side could scroll together. */
-  get linkable() {
-    const { current, prior } = this.scenes;
-    return Boolean(prior && linkOf(this.study.prior, current.image, prior.image));
-  }
-
-  setLinked(on) {
-    this.linked = on;
-    if (on && this.scenes.current) this.moved(this.scenes.current);
-    this.emit("state", {});
   }
 
   get drawing() {
     return this.draft.result;
   }
 
-  /** Draw on from a mask {box, bits} or a box; `n`: of which image, else the present one. */
-  edit(given, n) {
-    const image = this.study.images.find((one) => one.n === (n ?? this.scenes.current.image.n));
+  /** Draw on from a mask {box, bits} or a box; both may name their image, else the present one. */
+  edit(given) {
+    const n = given.image ?? this.scenes.current.image.n;
+    const image = this.study.images.find((one) => one.n === n);
     this.draft.edit(given, image);
   }
 
@@ -278,6 +195,12 @@ export class Viewer extends EventTarget {
 
   redo() {
     return this.history.redo();
+  }
+
+  /** The registration of the two images side by side; null: there is none. */
+  get link() {
+    const { current, prior } = this.scenes;
+    return prior && linkOf(this.study.prior, current.image, prior.image);
   }
 
   fetched(fault) {
@@ -297,14 +220,6 @@ export class Viewer extends EventTarget {
 
   lesionsOn(pane) {
     return this.lesions.on(pane);
-  }
-
-  measurementsOn(pane) {
-    const { scene, plane, index } = pane;
-    return this.measurements.filter((line) => (
-      line.image === scene.image.n && line.prior === scene.prior
-      && line.through === plane.through && Math.round(line.from[plane.through]) === index
-    ));
   }
 
   emit(name, detail) {
@@ -328,22 +243,8 @@ export class Viewer extends EventTarget {
   schedule() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
+      if (this.linked && this.linkable) align(this.panes, this.active, this.link);
       this.panes.filter((pane) => pane.dirty).forEach((pane) => pane.draw());
     });
   }
-}
-
-/** The middle of a lesion, on its key plane. */
-function middle({ box, key_plane: plane }) {
-  const [low, high] = box3(box);
-  const point = low.map((value, k) => Math.floor((value + high[k] - 1) / 2));
-  if (Number.isInteger(plane)) point[0] = plane;
-  return point;
-}
-
-function within(box, voxel, pane) {
-  const [low, high] = box3(box);
-  return [pane.plane.row, pane.plane.col].every((axis) => (
-    voxel[axis] >= low[axis] - 1 && voxel[axis] <= high[axis]
-  ));
 }

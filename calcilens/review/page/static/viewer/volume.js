@@ -82,6 +82,7 @@ export class Volume {
   next() {
     const { state, wanted } = this;
     if (state[wanted] === ABSENT) return [wanted, 1];
+    if (state[wanted] === ASKED) return null;
     for (let d = 1; d < state.length; d += 1) {
       if (state[wanted + d] === ABSENT) return this.run(wanted + d, 1);
       if (state[wanted - d] === ABSENT) return this.run(wanted - d, -1);

@@ -4,11 +4,12 @@ import { clamp, shapeOf } from "../geometry.js";
 
 const NEAR = 7;
 
-export function boxing(viewer, pane, x0, y0) {
+/** `pulls`: whether a drag that begins at an edge of the box moves that edge. */
+export function boxing(viewer, pane, x0, y0, pulls = true) {
   const { draft } = viewer;
   const { image } = pane.scene;
   const before = draft.now;
-  const grip = gripAt(pane, draft.boxOf(image), x0, y0);
+  const grip = pulls && gripAt(pane, draft.boxOf(image), x0, y0);
   const start = pane.planeAt(x0, y0);
   let box = null;
   return {

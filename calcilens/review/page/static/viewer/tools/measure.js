@@ -51,6 +51,14 @@ export function lengthText(image, line) {
   return mm === undefined ? `${px.toFixed(1)} px` : `${mm.toFixed(1)} mm`;
 }
 
+/** The measurements that lie on the plane of a pane. */
+export function measurementsOn({ viewer, scene, plane, index }) {
+  return viewer.measurements.filter((line) => (
+    line.image === scene.image.n && line.prior === scene.prior
+    && line.through === plane.through && Math.round(line.from[plane.through]) === index
+  ));
+}
+
 function remove(viewer, line) {
   viewer.measurements = viewer.measurements.filter((other) => other !== line);
   viewer.measured();

@@ -1,0 +1,165 @@
+"""The library lists what is there now, tells places from answers, and no report hurts another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calcilens.errors import NotThere
+from calcilens.review.library import Library
+from tests.review.folders import STUDY_UID, make_dicom, make_report
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    make_report(make_dicom(folder / "dicom"), folder / "reports")
+    return folder / "reports"
+
+
+@pytest.fixture
+def reports(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "reports"))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 10
+        return self.now
+
+
+def another(reports: Path, uid: str, **changes: Any) -> Path:
+    """Copy the report under another study; `changes` replace what it says."""
+    folder = Path(shutil.copytree(reports / STUDY_UID, reports / uid))
+    content = json.loads((folder / "report.json").read_bytes())
+    content["study"]["study_uid"] = uid
+    (folder / "report.json").write_text(json.dumps({**content, **changes}))
+    return folder
+
+
+def test_a_summary_says_what_the_report_says(reports: Path) -> None:
+    (one,) = Library(reports).summaries()
+    raw = (reports / STUDY_UID / "report.json").read_bytes()
+    content = json.loads(raw)
+    assert (one.study_uid, one.sha256) == (STUDY_UID, sha256(raw).hexdigest())
+    assert one.lesions == tuple(lesion["id"] for lesion in content["lesions"])
+    assert one.modalities == ("CT", "DX")
+    assert one.abstained == any(x["finding"]["abstained"] for x in content["lesions"])
+    assert not one.comparison
+
+
+def test_places_hold_nothing_that_the_model_says(reports: Path) -> None:
+    report = Library(reports).get(STUDY_UID)
+    for place in report.lesions:
+        said = repr({k: v for k, v in vars(place).items() if k not in ("mask", "saliency")})
+        for word in ("probab", "concern", "pattern", "abstain", "trust", "change"):
+            assert word not in said
+        model = report.model(place.id)
+        assert set(model) == {
+            "name", "finding", "pattern", "concern", "out_of_domain", "change", "saliency"
+        }  # fmt: skip
+        lesion = report.content["lesions"][place.number - 1]
+        assert (place.id, model["concern"]) == (lesion["id"], lesion["concern"])
+    with pytest.raises(NotThere, match="a lesion of this report"):
+        report.place("L000000000000")
+
+
+def test_images_stand_in_the_order_of_the_study(reports: Path) -> None:
+    report = Library(reports).get(STUDY_UID)
+    assert [image.sop_uid for image in report.images] == [None, f"{STUDY_UID}.2.1"]
+    assert report.images[0].shape == (10, 48, 40)
+    boxes = {place.image for place in report.lesions}
+    assert boxes == {0, 1}
+
+
+def test_reports_that_come_change_and_go_are_noticed(reports: Path) -> None:
+    library = Library(reports, Clock())
+    first = library.get(STUDY_UID).sha256
+    another(reports, "1.2.9")
+    assert [one.study_uid for one in library.summaries()] == [STUDY_UID, "1.2.9"]
+    path = reports / STUDY_UID / "report.json"
+    path.write_text(path.read_text() + "\n")
+    assert library.get(STUDY_UID).sha256 != first
+    shutil.rmtree(reports / STUDY_UID)
+    with pytest.raises(NotThere, match="a study with a report"):
+        library.get(STUDY_UID)
+    assert [one.study_uid for one in library.summaries()] == ["1.2.9"]
+
+
+def lesion_twice(content: dict[str, Any]) -> None:
+    content["lesions"].append(content["lesions"][0])
+
+
+def box_outside(content: dict[str, Any]) -> None:
+    next(x for x in content["lesions"] if x["box_px"] is None)["box"][1][0] = 99
+
+
+def no_image(content: dict[str, Any]) -> None:
+    content["lesions"][0]["series_uid"] = "1.9.9"
+
+
+def no_disclaimer(content: dict[str, Any]) -> None:
+    del content["disclaimer"]
+
+
+def id_with_a_path(content: dict[str, Any]) -> None:
+    content["lesions"][0]["id"] = "../../etc"
+
+
+@pytest.mark.parametrize(
+    "spoil", [lesion_twice, box_outside, no_image, no_disclaimer, id_with_a_path]
+)
+def test_a_report_that_contradicts_itself_is_one_line_and_hurts_no_other(
+    reports: Path, spoil: Any
+) -> None:
+    path = another(reports, "1.2.9") / "report.json"
+    content = json.loads(path.read_bytes())
+    spoil(content)
+    path.write_text(json.dumps(content))
+    library = Library(reports)
+    assert [one.study_uid for one in library.summaries()] == [STUDY_UID]
+    (broken,) = library.broken()
+    assert broken.folder == "1.2.9"
+    assert "1.2.9/report.json" in broken.why
+    assert "\n" not in broken.why
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b"null"]
+)
+def test_what_is_no_report_is_one_line(reports: Path, content: bytes) -> None:
+    (reports / "x").mkdir()
+    (reports / "x" / "report.json").write_bytes(content)
+    library = Library(reports)
+    assert len(library.summaries()) == 1
+    (broken,) = library.broken()
+    assert len(broken.why.splitlines()) == 1
+    assert broken.why.startswith("x/report.json: expected")
+
+
+def test_of_two_reports_of_a_study_the_newer_counts(reports: Path) -> None:
+    folder = another(reports, "copy")
+    content = json.loads((folder / "report.json").read_bytes())
+    content["study"]["study_uid"] = STUDY_UID
+    (folder / "report.json").write_text(json.dumps(content))
+    (one,) = Library(reports).summaries()
+    assert one.folder == folder
+
+
+def test_many_new_reports_come_bit_by_bit_and_none_is_forgotten(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        another(reports, f"1.2.{number}")
+    monkeypatch.setattr("calcilens.review.library._BUDGET_S", 0.0)
+    library = Library(reports)
+    counts = [len(library.summaries()) for _ in range(7)]
+    assert counts == [1, 2, 3, 4, 5, 6, 6]
+    assert library.unread == 0
