@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -32,6 +33,7 @@ from calcilens.review.export import Settings, export
 from calcilens.review.library import Library
 from calcilens.review.reading import Place, Reading
 from calcilens.review.shelf import Shelf
+from tests.data_manifests.made import tissue
 from tests.inference.structured import faults, named
 from tests.review.day import Day, make_day
 from tests.review.made import ANN, BEN, DORA, NO, YES
@@ -41,6 +43,8 @@ from tests.training.made import brief
 SALT = b"a secret of sixteen bytes"
 HIGH = Answer(True, ("laminated",), "high", 5, "=HYPERLINK(1)", None, None)
 BOX = ((2, 10, 12), (5, 30, 40))
+"""Of the lesion that the report lacks; of the mask that was drawn:"""
+DRAWN = ((2, 40, 42), (5, 60, 70))
 PATIENT = "SECRET-"
 MASK = np.zeros((3, 20, 28), bool)
 MASK[:, 4:9, 5:20] = True
@@ -65,7 +69,7 @@ class Done:
 
 def mask() -> bytes:
     bits = base64.b64encode(np.packbits(MASK).tobytes()).decode()
-    return json.dumps({"box": BOX, "bits": bits}).encode()
+    return json.dumps({"box": DRAWN, "bits": bits}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +180,7 @@ def test_a_mask_lies_in_the_grid_of_its_image(done: Done, out: Path) -> None:
     assert written.shape == known.shape
     np.testing.assert_array_equal(written.affine, known.affine)
     stack = np.asarray(written.dataobj).T
-    (z0, y0, x0), (z1, y1, x1) = BOX
+    (z0, y0, x0), (z1, y1, x1) = DRAWN
     np.testing.assert_array_equal(stack[z0:z1, y0:y1, x0:x1], MASK)
     assert stack.sum() == MASK.sum()
 
@@ -299,6 +303,18 @@ def test_the_command_builds_the_manifest(done: Done, out: Path, tmp_path: Path) 
     assert json.loads(said.stdout)["rows"] == 7
 
 
+def textured(studies: Path, copy: Path) -> Path:
+    """The same studies with a tissue of its own in each: the made ones look too much alike."""
+    shutil.copytree(studies, copy)
+    for number, path in enumerate(sorted(copy.rglob("*.dcm"))):
+        file = dcmread(path)
+        pixels = file.pixel_array
+        grain = tissue(number, 512)[: pixels.shape[0], : pixels.shape[1]].astype(pixels.dtype)
+        file.PixelData = (pixels // 4 + 10 * grain).tobytes()  # within 12 bits
+        file.save_as(path)
+    return copy
+
+
 @pytest.mark.slow
 def test_the_manifest_validates_splits_and_trains(
     done: Done,
@@ -308,7 +324,7 @@ def test_the_manifest_validates_splits_and_trains(
 ) -> None:
     from calcilens.training.cli import MODEL_FILE, train
 
-    built = manifest_rows(out, done)
+    built = build_reviews(out, textured(done.day.studies, tmp_path / "studies"), SALT)
     path = tmp_path / "reviews.parquet"
     built.manifest.frame = built.manifest.frame[built.manifest.frame["modality"] == "CT"]
     split = with_splits(built.manifest, {"val": 0.4, "test": 0.0}, seed=0, copies=[])
