@@ -198,7 +198,7 @@ def serve(folder: Path, readers: int) -> tuple[subprocess.Popen[str], int]:
     paths = ["--reports", str(folder / "reports"), "--studies", str(folder / "dicom")]
     options = ["--port", "0", "--no-blinded", "--cache", str(folder / "cache")]
     server = subprocess.Popen(
-        [*calcilens, "serve", *paths, *db, *options], stderr=subprocess.PIPE, text=True
+        [*calcilens, *paths, *db, *options], stderr=subprocess.PIPE, text=True
     )
     assert server.stderr is not None
     for line in server.stderr:
