@@ -187,7 +187,7 @@ def export_command(
 ) -> None:
     """Write all answers: tables, masks, verified DICOM reports, figures and plots."""
     from calcilens.review.database import opened
-    from calcilens.review.export import Settings, export
+    from calcilens.review.export.folder import Settings, export
     from calcilens.review.library import Library
 
     named = {} if organisation is None else {"organisation": organisation}
