@@ -252,7 +252,7 @@ def serve(folder: Path) -> tuple[subprocess.Popen[str], int]:
     paths = ["--reports", str(folder / "reports"), "--studies", str(folder / "dicom")]
     options = ["--port", "0", "--not-blinded", "--cache", str(folder / "cache")]
     server = subprocess.Popen(
-        [*calcilens, "serve", *paths, *db, *options], stderr=subprocess.PIPE, text=True
+        [*calcilens, *paths, *db, *options], stderr=subprocess.PIPE, text=True
     )
     assert server.stderr is not None
     line = ""

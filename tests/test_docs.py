@@ -33,6 +33,8 @@ FENCE = re.compile(
 )
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#]+)")
 TEST = re.compile(r"`(?P<path>tests/[\w/]+\.py)::(?P<name>\w+)`")
+PASSWORD = "correct horse battery staple\n"  # noqa: S105 of a test
+"""What is typed where a command asks for something."""
 PRIMITIVES = [
     "qualitative finding",
     "measurement",
@@ -82,7 +84,9 @@ def commands(document: Path) -> Iterator[Command]:
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     extra = SHORT.get(" ".join(words[:2]), []) + SHORT.get(" ".join(words[:3]), [])
     program = [sys.executable, "-m", "calcilens.cli", *words[1:], *extra]
-    return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        program, cwd=folder, input=PASSWORD, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +123,9 @@ def run_all(shown: list[Command], document: Path, folder: Path) -> None:
             if words[1] == "listen" and "--status" not in words:
                 background.enter_context(listening(words, folder))
                 continue
+            if words[1] == "review" and words[2].startswith("-"):
+                background.enter_context(reviewing(words, folder))
+                continue
             done = run(words, folder)
             assert done.returncode == 0, f"{where}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
@@ -137,6 +144,24 @@ def beside_an_archive(folder: Path) -> Iterator[None]:
     (folder / ".archive").mkdir()
     with own_network(), running(folder / ".archive"):
         yield
+
+
+@contextmanager
+def reviewing(words: list[str], folder: Path) -> Iterator[None]:
+    """Run the review page beside the commands that follow it."""
+    log = folder / "review.log"
+    program = [sys.executable, "-m", "calcilens.cli", *words[1:], "--port", "0"]
+    with log.open("w") as stream:
+        process = subprocess.Popen(program, cwd=folder, stderr=stream)
+    try:
+        until(lambda: "the review page: http://127.0.0.1:" in log.read_text(), 120)
+        yield
+        process.terminate()
+        process.wait(60)
+        assert "all that was saved is kept" in log.read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ DATABASE = "reviews.sqlite"
 ROLES = ("reader", "adjudicator", "administrator")
 FIRST_READER = "there is no reader yet; add one with: calcilens review add-reader NAME --role ROLE"
 
-review_app = typer.Typer(help="Check reports in a browser, and keep what was said.")
+review_app = typer.Typer()
 
 Db = Annotated[
     str, typer.Option("--db", metavar="FILE|URL", help="Where reviews are kept: SQLite or URL.")
@@ -29,14 +29,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(review_app, name="review", no_args_is_help=True)
 
 
-@review_app.command("serve")
+@review_app.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
     reports: Annotated[
-        Path, typer.Option(metavar="DIR", help="What `calcilens predict --out` wrote.")
-    ],
+        Path | None, typer.Option(metavar="DIR", help="What `calcilens predict --out` wrote.")
+    ] = None,
     studies: Annotated[
-        list[Path], typer.Option(metavar="PATH", help="Their DICOM images; can be repeated.")
-    ],
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Their DICOM images; can be repeated."),
+    ] = None,
     db: Db = DATABASE,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[
@@ -68,7 +70,17 @@ def serve(
         typer.Option(metavar="HOST", help="Name that browsers call it by; can be repeated."),
     ] = None,
 ) -> None:
-    """Serve the page on this machine until Ctrl-C."""
+    """Check reports in a browser, and keep what was said.
+
+    Without a command: serve the page, with --reports and --studies, until Ctrl-C.
+    """
+    if context.invoked_subcommand is not None:
+        return _check_order(context)
+    if reports is None or not studies:
+        raise UsageError(
+            compose("--reports DIR and --studies PATH", "one of them or none",
+                    fix="see calcilens review --help")
+        )  # fmt: skip
     from calcilens.inference.network.credentials import Tls
     from calcilens.review.accounts import Accounts
     from calcilens.review.app import create_app
@@ -212,6 +224,18 @@ def _password() -> str:
     if getpass.getpass("Again: ") != first:
         raise InputError(compose("the same password twice", "two different ones"))
     return first
+
+
+def _check_order(context: typer.Context) -> None:
+    """Refuse options before a command, which would do nothing."""
+    given = [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        expected = f"options after `{context.invoked_subcommand}`"
+        raise UsageError(compose(expected, f"--{given[0].replace('_', '-')} before it"))
 
 
 def _check_paths(reports: Path, studies: list[Path]) -> None:

@@ -49,6 +49,8 @@ class Answer:
         if len(self.comment) > LONGEST_COMMENT:
             found = f"{len(self.comment)} of them"
             raise _wrong("comment", f"at most {LONGEST_COMMENT} characters", found)
+        if not _text(self.comment):
+            raise _wrong("comment", "text of whole characters", "half of one")
         if self.box is not None and not all(0 <= a < b for a, b in zip(*self.box, strict=True)):
             raise _wrong("box", "a first voxel before the last", str(self.box)[:80])
 
@@ -110,6 +112,15 @@ def _box(value: Any) -> tuple[tuple[int, int, int], tuple[int, int, int]] | None
         raise _wrong("box", "[[z, y, x], [z, y, x]] of whole numbers", str(value)[:80])
     z0, y0, x0, z1, y1, x1 = whole
     return (z0, y0, x0), (z1, y1, x1)
+
+
+def _text(value: str) -> bool:
+    """Whether it can be kept: half a character, a lone surrogate, cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrong(field: str, expected: str, found: str) -> ReviewError:

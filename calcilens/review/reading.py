@@ -148,7 +148,12 @@ class Reading:
 
         def check(state: StudyState) -> None:
             self.rules.holds(reader)(state)
-            if len(state.added_by(reader.name)) >= MOST_ADDED:
+            own = state.added_by(reader.name)
+            for lesion in own:
+                if (state.added[lesion].image, state.added[lesion].box) == (place.image, place.box):
+                    known = current(state.verdicts[reader.name, lesion])
+                    raise Conflict("you added this lesion already", known)
+            if len(own) >= MOST_ADDED:
                 raise NotAllowed(f"at most {MOST_ADDED} lesions may be added to a study")
 
         where = {"image": place.image, "series_uid": place.series_uid, "box": place.box}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -52,7 +52,7 @@ class Place:
     """A lesion without anything that a model says of it.
 
     Args:
-        number: Place in the report, from 1.
+        number: From 1, in the order of images and planes, which tells nothing of concern.
         image: Number of its image.
         box: First voxel and the one after the last, (z, y, x).
         key_plane: Plane that shows most of it.
@@ -141,7 +141,8 @@ class Report:
         Raises:
             NotThere: There is no such lesion.
         """
-        found: Mapping[str, Any] = self.content["lesions"][self.place(lesion).number - 1]
+        wanted = self.place(lesion).id
+        found: Mapping[str, Any] = next(x for x in self.content["lesions"] if x["id"] == wanted)
         return {"name": found["model"], **{key: found[key] for key in _ANSWERS}}
 
 
@@ -157,11 +158,14 @@ def parse(raw: bytes, folder: Path) -> Report:
     faults = Counter(lesion["id"] for lesion in content["lesions"])
     if faults and max(faults.values()) > 1:
         raise ReviewError(compose("every lesion once", "one of them twice", where=where))
-    lesions = tuple(
-        _place(lesion, number, images, folder)
-        for number, lesion in enumerate(content["lesions"], 1)
-    )
+    lesions = _in_space([_place(lesion, images, folder) for lesion in content["lesions"]])
     return Report(content, raw, sha256(raw).hexdigest(), folder, images, lesions)
+
+
+def _in_space(places: list[Place]) -> tuple[Place, ...]:
+    """Return places in the order of the images: that of the report tells how much they concern."""
+    found = sorted(places, key=lambda place: (place.image, place.key_plane, place.box))
+    return tuple(replace(place, number=number) for number, place in enumerate(found, 1))
 
 
 def summary(report: Report) -> Summary:
@@ -214,9 +218,7 @@ def _images(content: Mapping[str, Any]) -> list[ImageName]:
     return found
 
 
-def _place(
-    lesion: Mapping[str, Any], number: int, images: tuple[ImageName, ...], folder: Path
-) -> Place:
+def _place(lesion: Mapping[str, Any], images: tuple[ImageName, ...], folder: Path) -> Place:
     uid, sops = lesion["series_uid"], tuple(lesion["sop_uids"])
     where = f"{folder.name}/report.json, lesion {lesion['id']}"
     fits = [n for n, i in enumerate(images) if i.series_uid == uid and i.sop_uid in (None, sops[0])]
@@ -234,7 +236,7 @@ def _place(
     _check_box(box, key, images[fits[0]].shape, where)
     return Place(
         id=lesion["id"],
-        number=number,
+        number=0,
         image=fits[0],
         series_uid=uid,
         sop_uids=sops,

@@ -63,7 +63,7 @@ def test_a_short_password_is_refused(db: str) -> None:
 
 
 def test_serve_without_a_reader_says_what_to_do(db: str, tmp_path: Path) -> None:
-    words = ("serve", "--reports", str(tmp_path), "--studies", str(tmp_path), "--port", "0")
+    words = ("--reports", str(tmp_path), "--studies", str(tmp_path), "--port", "0")
     with pytest.raises(UsageError, match="there is no reader yet; add one with: calcilens review"):
         run(*words, "--db", db)
 
@@ -75,7 +75,12 @@ def test_serve_without_a_reader_says_what_to_do(db: str, tmp_path: Path) -> None
 def test_serve_names_what_is_not_there(tmp_path: Path, option: str, message: str) -> None:
     paths = {"--reports": str(tmp_path), "--studies": str(tmp_path), option: "/nowhere"}
     with pytest.raises(InputError, match=message):
-        run("serve", *(word for pair in paths.items() for word in pair))
+        run(*(word for pair in paths.items() for word in pair))
+
+
+def test_options_before_a_command_are_refused_rather_than_ignored(db: str) -> None:
+    with pytest.raises(UsageError, match="expected options after `verify`, found --db before it"):
+        run("--db", db, "verify")
 
 
 def test_verify_finds_a_change_and_exits_with_1(db: str) -> None:

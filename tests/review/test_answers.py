@@ -83,3 +83,8 @@ def test_anything_else_is_refused_in_one_line(content: Any) -> None:
 def test_what_a_reader_cannot_mean_names_its_field(content: Any, message: str) -> None:
     with pytest.raises(ReviewError, match=message):
         answer_from(content)
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(ReviewError, match="whole characters"):
+        Answer(True, comment="\ud800")

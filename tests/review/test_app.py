@@ -169,6 +169,17 @@ def test_a_lesion_cannot_be_added_outside_its_image(port: int, day: Day, box: An
     assert len(ada.get(path).json["lesions"]) == 2
 
 
+def test_an_answer_with_a_box_outside_the_lesions_image_is_refused(port: int, day: Day) -> None:
+    path = f"/api/studies/{day.uids[0]}"
+    ada = signed_in(port, "ada")
+    lesion = take(ada, day.uids[0])["lesions"][0]["id"]
+    where = f"{path}/lesions/{lesion}/commit"
+    outside = {**YES, "box": [[0, 0, 0], [17, 9, 9]]}
+    assert ada.post(where, {"answer": outside, "seconds": 1}).status == 400
+    inside = {**YES, "box": [[0, 0, 0], [16, 9, 9]]}
+    assert ada.post(where, {"answer": inside, "seconds": 1}).status == 200
+
+
 @pytest.mark.parametrize(
     "content",
     [

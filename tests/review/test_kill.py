@@ -32,7 +32,7 @@ CLI = [sys.executable, "-m", "calcilens.cli", "review"]
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start the program as a user would; yields its process and port."""
-    words = [*CLI, "serve", "--reports", str(folder / "reports"), "--studies",
+    words = [*CLI, "--reports", str(folder / "reports"), "--studies",
              str(folder / "studies"), "--db", str(folder / "r.sqlite"), "--port", "0",
              "--cache", str(folder / "cache"), *options]  # fmt: skip
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
@@ -132,7 +132,7 @@ def test_it_ends_at_once_and_in_order_when_asked_to(folder: Path) -> None:
 
 def test_a_port_in_use_is_one_line(folder: Path) -> None:
     with running(folder) as (_, port):
-        done = calcilens("serve", "--reports", str(folder / "reports"), "--studies",
+        done = calcilens("--reports", str(folder / "reports"), "--studies",
                          str(folder / "studies"), "--db", str(folder / "r.sqlite"),
                          "--port", str(port))  # fmt: skip
     assert done.returncode == 2

@@ -49,7 +49,7 @@ def test_a_summary_says_what_the_report_says(reports: Path) -> None:
     raw = (reports / STUDY_UID / "report.json").read_bytes()
     content = json.loads(raw)
     assert (one.study_uid, one.sha256) == (STUDY_UID, sha256(raw).hexdigest())
-    assert one.lesions == tuple(lesion["id"] for lesion in content["lesions"])
+    assert sorted(one.lesions) == sorted(lesion["id"] for lesion in content["lesions"])
     assert one.modalities == ("CT", "DX")
     assert one.abstained == any(x["finding"]["abstained"] for x in content["lesions"])
     assert not one.comparison
@@ -65,10 +65,21 @@ def test_places_hold_nothing_that_the_model_says(reports: Path) -> None:
         assert set(model) == {
             "name", "finding", "pattern", "concern", "out_of_domain", "change", "saliency"
         }  # fmt: skip
-        lesion = report.content["lesions"][place.number - 1]
-        assert (place.id, model["concern"]) == (lesion["id"], lesion["concern"])
+        lesion = next(x for x in report.content["lesions"] if x["id"] == place.id)
+        assert model["concern"] == lesion["concern"]
     with pytest.raises(NotThere, match="a lesion of this report"):
         report.place("L000000000000")
+
+
+def test_numbers_of_lesions_follow_the_images_and_not_their_concern(reports: Path) -> None:
+    path = reports / STUDY_UID / "report.json"
+    content = json.loads(path.read_text())
+    before = Library(reports).get(STUDY_UID).lesions
+    content["lesions"].reverse()
+    path.write_text(json.dumps(content))
+    assert Library(reports).get(STUDY_UID).lesions == before
+    assert [place.number for place in before] == list(range(1, len(before) + 1))
+    assert [place.image for place in before] == sorted(place.image for place in before)
 
 
 def test_images_stand_in_the_order_of_the_study(reports: Path) -> None:

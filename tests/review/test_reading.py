@@ -193,6 +193,15 @@ def test_a_withdrawn_lesion_is_gone_and_can_be_withdrawn_by_its_reader_alone(
     assert reading.state(STUDY).verdicts == {}
 
 
+def test_a_lesion_that_is_sent_twice_is_added_once(engine: Engine) -> None:
+    reading = desk(engine, blinded=False)
+    reading.take(ANN, STUDY)
+    entry = reading.add(ANN, STUDY, place(), YES, 1)
+    with pytest.raises(Conflict, match="you added this lesion already") as refused:
+        reading.add(ANN, STUDY, place(), YES, 1)
+    assert refused.value.current["seq"] == entry.seq
+
+
 def test_a_study_is_signed_when_every_lesion_has_a_verdict(engine: Engine) -> None:
     reading = desk(engine, blinded=False)
     reading.take(ANN, STUDY)

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from calcilens.errors import NotAllowed, NotThere, ReviewError, compose
+from calcilens.errors import NotAllowed
 from calcilens.review.accounts import Reader
 from calcilens.review.answers import answer_from
 from calcilens.review.desk import AtDesk, Desk, Me, Sha256, StudyUid
+from calcilens.review.drawings import place_in
 from calcilens.review.masks import packed, unpacked
 from calcilens.review.reading import Place
 from calcilens.review.routes.images import open_report
@@ -67,13 +68,6 @@ def add(study_uid: StudyUid, what: Missed, desk: AtDesk, me: Me) -> dict[str, An
 
 
 def _place(desk: Desk, me: Reader, study_uid: str, what: Drawn) -> Place:
-    images = desk.pictures.images(open_report(desk, me, study_uid))
-    if not images:
-        raise ReviewError("the images of this study are not ready; ask again")
-    if what.image >= len(images):
-        raise NotThere(compose(f"an image below {len(images)}", str(what.image)))
-    image = images[what.image]
-    z, y, x = image["shape"] if image["kind"] == "volume" else (1, *image["shape"])
     (z0, y0, x0), (z1, y1, x1) = what.box
-    box = ((z0, y0, x0), (z1, y1, x1))
-    return Place(what.image, image["series_uid"], (z, y, x), box)
+    report = open_report(desk, me, study_uid)
+    return place_in(desk, report, what.image, ((z0, y0, x0), (z1, y1, x1)))

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from calcilens.review.answers import answer_from
-from calcilens.review.desk import AtDesk, Me, Name, StudyUid
+from calcilens.review.accounts import Reader
+from calcilens.review.answers import Answer, answer_from
+from calcilens.review.desk import AtDesk, Desk, Me, Name, StudyUid
+from calcilens.review.drawings import check_drawn
+from calcilens.review.routes.images import open_report
 from calcilens.review.routes.studies import Content, Seconds, Sent, entered
 
 router = APIRouter(prefix="/api/studies/{study_uid}/lesions/{lesion}")
@@ -39,7 +42,7 @@ def commit(
     study_uid: StudyUid, lesion: Name, what: Committed, desk: AtDesk, me: Me
 ) -> dict[str, Any]:
     """Enter an answer; then the model's is shown."""
-    answer = answer_from(what.answer)
+    answer = _answer(desk, me, study_uid, lesion, what.answer)
     return entered(desk, me, desk.reading.commit(me, study_uid, lesion, answer, what.seconds))
 
 
@@ -48,7 +51,8 @@ def verdict(
     study_uid: StudyUid, lesion: Name, what: Verdict, desk: AtDesk, me: Me
 ) -> dict[str, Any]:
     """Enter the final answer of a reader."""
-    answer, how = answer_from(what.answer), {"based_on": what.based_on, "seconds": what.seconds}
+    answer = _answer(desk, me, study_uid, lesion, what.answer)
+    how = {"based_on": what.based_on, "seconds": what.seconds}
     return entered(desk, me, desk.reading.verdict(me, study_uid, lesion, answer, **how))
 
 
@@ -57,7 +61,8 @@ def settle(
     study_uid: StudyUid, lesion: Name, what: Verdict, desk: AtDesk, me: Me
 ) -> dict[str, Any]:
     """Enter what stands for a disputed lesion."""
-    answer, how = answer_from(what.answer), {"based_on": what.based_on, "seconds": what.seconds}
+    answer = _answer(desk, me, study_uid, lesion, what.answer)
+    how = {"based_on": what.based_on, "seconds": what.seconds}
     return entered(desk, me, desk.reading.settle(me, study_uid, lesion, answer, **how))
 
 
@@ -67,3 +72,7 @@ def withdraw(
 ) -> dict[str, Any]:
     """Take back a lesion that one added."""
     return entered(desk, me, desk.reading.withdraw(me, study_uid, lesion, what.based_on))
+
+
+def _answer(desk: Desk, me: Reader, study_uid: str, lesion: str, content: Any) -> Answer:
+    return check_drawn(desk, open_report(desk, me, study_uid), lesion, answer_from(content))

@@ -95,6 +95,7 @@ class Site:
         if path == "/api/worklist":
             return _json(route, self.worklist)
         if path == "/api/sign-in":
+            self.me = self.me or {"name": "anna", "role": "reader"}
             return _json(route, {"next": "/worklist"})
         if method == "GET" and re.fullmatch(r"/api/studies/[0-9.]+", path):
             return _json(route, self.study)

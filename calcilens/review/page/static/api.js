@@ -27,10 +27,11 @@ export const post = (path, body = {}) => request("POST", path, body);
  * Ask the server, again and again while it cannot be reached. A save is tried again as well: the
  * server refuses a second one by its number, so nothing is saved twice.
  * @param {"json"|"buffer"} kind of answer
+ * @param {AbortSignal} [signal] ends it where nobody waits for it any more
  */
-export async function request(method, path, body, kind = "json") {
+export async function request(method, path, body, kind = "json", signal = undefined) {
   for (let tried = 0; ; tried += 1) {
-    const response = await attempt(method, path, body);
+    const response = await attempt(method, path, body, signal);
     if (response && (!BUSY.includes(response.status) || path === SIGN_IN)) {
       if (tried) back();
       return read(response, kind);
@@ -40,14 +41,14 @@ export async function request(method, path, body, kind = "json") {
   }
 }
 
-async function attempt(method, path, body) {
+async function attempt(method, path, body, signal) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") {
     headers["Content-Type"] = "application/json";
     headers["X-CSRF-Token"] = document.querySelector("meta[name=csrf-token]")?.content ?? "";
   }
   try {
-    return await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+    return await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", signal });
   } catch (fault) {
     if (fault instanceof TypeError) return null; // how fetch says that nobody answered
     throw fault;

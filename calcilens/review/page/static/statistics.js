@@ -3,7 +3,6 @@ import { get } from "./api.js";
 import { byId, el, say } from "./dom.js";
 import { keysOfPage } from "./shell.js";
 
-const PLOTS = ["agreement", "overrides", "drift", "time"];
 const TITLES = {
   n: "What was read", between_readers: "Between readers", reader_and_model: "Readers and model",
   overrides: "Answers of the model that readers changed", minds_changed: "Changed after seeing the model's",
@@ -55,20 +54,15 @@ function card(name, found) {
   return el("section", { class: "card" }, el("h2", { text: TITLES[name] ?? plain(name) }), table);
 }
 
-/** A plot that there is not enough for is answered with 404, and left out. */
-function plot(name) {
-  const image = el("img", { src: `/statistics/${name}.svg`, alt: `Plot: ${name}. Its figures stand in the tables of this page.` });
-  const figure = el("figure", { class: "card" }, image);
-  image.addEventListener("error", () => figure.remove());
-  return figure;
-}
+const plot = ({ name, text }) =>
+  el("figure", { class: "card" }, el("img", { src: `/statistics/${encodeURIComponent(name)}.svg`, alt: text }));
 
 async function show() {
   try {
     const figures = await get("/api/statistics");
     const groups = Object.entries(figures).filter(([, found]) => isGroup(found));
     byId("figures").replaceChildren(...groups.map(([name, found]) => card(name, found)));
-    byId("plots").replaceChildren(...PLOTS.map(plot));
+    byId("plots").replaceChildren(...(figures.plots ?? []).map(plot));
     const small = figures.small_below ? ` “${FEW}”: fewer than ${figures.small_below}, a figure that little rests on.` : "";
     say(byId("status"), `Of studies read to the end. Ranges are 95 % intervals, of times quartiles.${small}`);
   } catch (fault) {

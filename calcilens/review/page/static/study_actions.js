@@ -57,7 +57,7 @@ export class Actions {
   #agree(lesion) {
     const answer = modelAnswer(lesion.model, start(this.session.study, lesion));
     const told = `Saves: ${brief(answer, this.labels)}`;
-    return button("Agree with model", () => this.agree(), { class: this.part.open ? "" : "main", data: { key: "agree" }, title: told, disabled: answer.calcified === undefined });
+    return button("Agree with model", () => this.agree(), { data: { key: "agree" }, title: told, disabled: answer.calcified === undefined });
   }
 
   #settle({ reader, answer }) {

@@ -1,5 +1,6 @@
 /** Text and marks on a pane: corners, orientation letters, scale bar. */
 
+import { date } from "../words.js";
 import { apply, letters } from "./geometry.js";
 import { DRAWN, PLANE_COLOURS } from "./palette.js";
 import { presetLabel } from "./presets.js";
@@ -36,6 +37,8 @@ export function drawLabels(context, pane, there) {
   if (pane.calibrated) drawScale(context, pane, size);
   if (!there) waiting(context, pane);
 }
+
+const NARROW = 620, LINES = 5.4;
 
 function corner(context, lines, x, y, size, align, base) {
   context.textAlign = align;
@@ -75,9 +78,9 @@ function topRight(pane) {
 
 /** When a study was made, for the pane of the current or the prior one. */
 function dated({ study, prior: before }, prior) {
-  if (!prior) return `Current ${study.study_date ?? ""}`.trim();
+  if (!prior) return `Current, ${date(study.study_date)}`;
   const days = Number.isFinite(before.days) ? ` (${before.days} days before)` : "";
-  return `Prior ${before.study_date ?? ""}`.trim() + days;
+  return `Prior, ${date(before.study_date)}${days}`;
 }
 
 /** The image's own number and its place, as in "Image 143 · 12 of 300". */
@@ -148,7 +151,9 @@ function drawLetters(context, pane, size, right) {
   const [x, y] = [pane.width / 2, pane.height / 2];
   write(context, letters(away(toRight)), size + 2, y);
   write(context, letters(toRight), right - size / 2, y);
-  write(context, letters(away(toLow)), x, size + 2);
+  // in a narrow pane the lines of both corners would run into it
+  const top = pane.width < NARROW ? LINES * size : 0;
+  write(context, letters(away(toLow)), x, size + 2 + top);
   write(context, letters(toLow), x, pane.height - size - 2);
 }
 

@@ -8,7 +8,7 @@ export class Settings extends EventTarget {
   constructor() {
     super();
     this.state = { tool: "window", layout: "stack", mip: 0 };
-    this.shown = { boxes: true, masks: true, saliency: false, opacity: 0.5 };
+    this.shown = { boxes: true, masks: false, saliency: false, opacity: 0.5 };
     this.radii = { ...RADII };
     this.linked = true;
   }
