@@ -231,7 +231,8 @@ def work(readers: list[Scrolling], seconds: float, times: dict[str, list[float]]
     while (now := time.monotonic()) < until:
         for reader in (r for r in readers if r.due <= now):
             reader.ask()
-        for key, _ in waiting.select(max(0.0, min(r.due for r in readers) - time.monotonic())):
+        wait = min([until, *(r.due for r in readers)]) - time.monotonic()
+        for key, _ in waiting.select(max(0.0, wait)):
             spent = key.data.come()
             if spent is not None:
                 times[key.data.kind].append(spent)
