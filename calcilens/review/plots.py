@@ -111,7 +111,7 @@ def _drift_rows(figures: Mapping[str, Any]) -> Rows:
 
 def _time_rows(figures: Mapping[str, Any]) -> Rows:
     return [
-        (name.removeprefix("step: ").capitalize(), x)
+        (name.capitalize(), x)
         for name, x in figures["seconds"].items()
         if x["n"] >= FEWEST
     ]

@@ -235,16 +235,26 @@ def _month(name: str, changed: Sequence[bool], mean: float) -> dict[str, Any]:
     }
 
 
+_STEPS = {
+    "overview": "looking around",
+    "blind": "own answers first",
+    "compare": "beside the model's",
+    "verdict": "verdicts",
+    "saved": "after the verdicts",
+}
+"""Of the page, in words."""
+
+
 def _seconds(studies: Sequence[Reviewed], lesions: Sequence[_Lesion]) -> dict[str, Any]:
     """Return the median time of each step with its quartiles."""
     taken: dict[str, list[float]] = defaultdict(list)
     for lesion in lesions:
-        taken["answer before the model's"] += [x.seconds for x in lesion.case.committed.values()]
-        taken["verdict"] += [x.seconds for x in lesion.case.group.answers.values()]
+        taken["a lesion: own answer first"] += [x.seconds for x in lesion.case.committed.values()]
+        taken["a lesion: verdict"] += [x.seconds for x in lesion.case.group.answers.values()]
     for study in studies:
         for signature in study.state.signed.values():
             for step, seconds in signature.seconds.items():
-                taken[f"step: {step}"].append(seconds)
+                taken[f"a study: {_STEPS.get(step, step)}"].append(seconds)
     return {name: _quartiles(values) for name, values in sorted(taken.items()) if values}
 
 

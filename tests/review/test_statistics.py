@@ -208,7 +208,7 @@ def test_a_month_of_few_answers_is_not_judged() -> None:
 
 def test_times_have_median_and_quartiles() -> None:
     studies = [study(str(k), both(POPCORN, POPCORN), seconds=k) for k in range(1, 6)]
-    told = statistics(studies)["seconds"]["step: reading"]
+    told = statistics(studies)["seconds"]["a study: reading"]
     assert told == {"n": 10, "median": 3.0, "quartiles": [2.0, 4.0], "small": True}
 
 
