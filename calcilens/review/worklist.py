@@ -43,7 +43,9 @@ def next_to_read(studies: Sequence[Mapping[str, Any]]) -> list[str]:
         studies: Of `worklist`.
     """
     free = [row for row in studies if "take" in row["can"] and row["images"]]
-    free.sort(key=lambda row: (-1.0 if row["uncertainty"] is None else row["uncertainty"]), reverse=True)
+    free.sort(
+        key=lambda row: -1.0 if row["uncertainty"] is None else row["uncertainty"], reverse=True
+    )
     return [row["study_uid"] for row in free[:_AHEAD]]
 
 
