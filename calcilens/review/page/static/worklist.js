@@ -75,7 +75,7 @@ function empty(shown) {
   box.hidden = shown > 0;
   list.hidden = shown === 0;
   if (shown) return;
-  const none = "There are no studies yet. Reports of `calcilens predict` in the folder given to `calcilens review serve --reports` appear here.";
+  const none = "There are no studies yet. Reports of `calcilens predict` in the folder given to `calcilens review --reports` appear here.";
   say(box, worklist.studies.length ? "No study passes these filters. “Show all” takes them away." : none);
 }
 
