@@ -161,18 +161,14 @@ def verify(
 
     Note down the hash it prints: with --head it shows later that nothing was cut off the end.
     """
-    from calcilens.review.attachments import Attachments
     from calcilens.review.database import opened
-    from calcilens.review.journal import Journal
+    from calcilens.review.verify import verified
 
     with opened(_existing(db)) as engine:
-        journal = Journal(engine)
-        checked = journal.check(head)
-        faults = list(checked.faults)
-        if not faults:
-            faults += Attachments(engine).faults(journal.entries())
+        checked = verified(engine, head)
+    faults = checked.faults
     if as_json:
-        print_json({"entries": checked.entries, "head": checked.head, "faults": faults})
+        print_json({"entries": checked.entries, "head": checked.head, "faults": list(faults)})
     else:
         for fault in faults:
             say(fault)

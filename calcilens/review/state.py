@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,8 @@ from calcilens.review.answers import Answer, answer_from
 from calcilens.review.journal import Entry
 
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
+STEP = re.compile(r"[a-z]{1,40}")
+"""Name of a step of reading. Figures and plots show it: it is a word, and nothing else."""
 
 
 class Kind(StrEnum):
@@ -111,6 +114,7 @@ class StudyState:
         added: By lesion id; without those withdrawn.
         signed: By reader; `closed` is the adjudicator's.
         settled: The adjudicator's answers, by id of the group.
+        judges: Who has ever taken it to settle it, or taken back what others signed.
         last: Number of the last entry; 0 where there is none.
     """
 
@@ -125,7 +129,13 @@ class StudyState:
     signed: dict[str, Signature] = field(default_factory=dict)
     closed: Signature | None = None
     settled: dict[str, Said] = field(default_factory=dict)
+    judges: set[str] = field(default_factory=set)
     last: int = 0
+
+    def has_read(self, reader: str) -> bool:
+        """Whether somebody reads this study, or has ever answered on it as a reader."""
+        answered = {name for name, _ in (*self.committed, *self.verdicts)}
+        return reader in (*self.holders, *self.signed, *answered)
 
     def groups(self, lesions: Collection[str]) -> tuple[Group, ...]:
         """Return what the readers who signed speak of.
@@ -254,6 +264,7 @@ def said(entry: Entry) -> Said:
 def _taken(state: StudyState, entry: Entry) -> None:
     if entry.body["settling"]:
         state.settling = entry.reader
+        state.judges.add(entry.reader)
         return
     state.blinded[entry.reader] = entry.body["blinded"]
     state.holders.append(entry.reader)
@@ -301,6 +312,8 @@ def _settled(state: StudyState, entry: Entry) -> None:
 def _reopened(state: StudyState, entry: Entry) -> None:
     """Take back signatures: those who gave them hold the study again."""
     back = [name for name in entry.body["readers"] if name in state.signed]
+    if entry.reader not in back:  # they saw what was signed
+        state.judges.add(entry.reader)
     for name in back:
         del state.signed[name]
     state.holders += back

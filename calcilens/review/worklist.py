@@ -65,7 +65,7 @@ def mine(me: Reader, state: StudyState) -> str | None:
 
 def may_know(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> bool:
     """Tell whether the model's answers on all lesions of a study may be told to somebody."""
-    if me.role is Role.ADMINISTRATOR or not reading.blinded:
+    if me.role is Role.ADMINISTRATOR or not state.blinded.get(me.name, reading.blinded):
         return True
     open_to_me = reading.rules.may_see(me, state)
     lesions = report.lesion_ids

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from calcilens.errors import Conflict, NotAllowed, NotThere, ReviewError
-from calcilens.review.accounts import Reader
+from calcilens.review.accounts import Reader, Role
 from calcilens.review.answers import Answer
 from calcilens.review.attachments import Attachments
 from calcilens.review.database import opened
@@ -33,6 +33,7 @@ from tests.review.made import (
 )
 
 LESIONS = FakeReport().lesion_ids
+FAY = Reader("fay", Role.ADJUDICATOR)
 SHAPE = (10, 20, 30)
 
 
@@ -224,6 +225,48 @@ def test_a_signature_is_taken_back_by_its_reader_until_all_have_signed(engine: E
     assert phase(reading) is Phase.READING
     with pytest.raises(ReviewError, match="a reason of at most"):
         reading.reopen(DORA, STUDY, " ")
+
+
+def test_who_has_answered_never_judges_a_study_and_who_has_judged_never_reads_it(
+    engine: Engine,
+) -> None:
+    reading = desk(engine)
+    reading.take(DORA, STUDY)
+    reading.commit(DORA, STUDY, "L1", YES, 1)
+    reading.release(DORA, STUDY)
+    read(reading, ANN, YES, NO)
+    read(reading, BEN, NO, NO)
+    with pytest.raises(NotAllowed, match="who has read a study"):
+        reading.take(DORA, STUDY)
+    with pytest.raises(NotAllowed, match="only your own signature"):
+        reading.reopen(DORA, STUDY, "to agree with ann")
+    reading.take(FAY, STUDY)
+    reading.reopen(FAY, STUDY, "once more")
+    reading.release(FAY, STUDY, "ben")
+    with pytest.raises(NotAllowed, match="settled or reopened"):
+        reading.take(FAY, STUDY)
+
+
+def test_a_reader_who_adjudicates_elsewhere_cannot_change_an_answer_after_seeing_the_others(
+    engine: Engine,
+) -> None:
+    reading = desk(engine)
+    read(reading, DORA, YES, NO)
+    reading.reopen(DORA, STUDY, "nobody else has signed")
+    reading.sign(DORA, STUDY, {})
+    read(reading, BEN, NO, NO)
+    with pytest.raises(NotAllowed, match="only your own signature"):
+        reading.reopen(DORA, STUDY, "to agree with ben")
+
+
+@pytest.mark.parametrize("step", ["$x_{", "a b", "<b>", "a\0b", "\ud800", "", "x" * 41])
+def test_a_step_is_a_word_since_plots_show_it(engine: Engine, step: str) -> None:
+    reading = desk(engine)
+    read(reading, ANN, YES, NO)
+    reading.reopen(ANN, STUDY, "again")
+    with pytest.raises(ReviewError, match="one word of small letters"):
+        reading.sign(ANN, STUDY, {step: 1})
+    assert reading.state(STUDY).holders == ["ann"]
 
 
 def test_an_administrator_reads_and_sees_nothing(engine: Engine) -> None:
