@@ -279,6 +279,7 @@ def test_a_map_lies_where_the_model_looked(report: Report, made: tuple[Any, ...]
     for place, lesion in paired(report, made[3]):
         assert place.saliency is not None
         assert place.mask is not None
+        assert lesion.saliency is not None
         told = saliency_json(place.saliency, place.mask)
         (z0, y0, x0), (z1, y1, x1) = told["box"]
         image = lesion.image
