@@ -278,6 +278,7 @@ def test_masks_and_maps_lie_on_the_voxels_of_the_report(
 def test_a_map_lies_where_the_model_looked(report: Report, made: tuple[Any, ...]) -> None:
     for place, lesion in paired(report, made[3]):
         assert place.saliency is not None
+        assert lesion.saliency is not None
         assert place.mask is not None
         assert lesion.saliency is not None
         told = saliency_json(place.saliency, place.mask)
