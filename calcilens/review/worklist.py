@@ -17,7 +17,7 @@ _AHEAD = 2
 
 
 def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> dict[str, Any]:
-    """Return all studies, how far each is, and what `me` may do.
+    """Return all studies, how far each is, and what `me` may do; and reports that are none.
 
     Of a study that `me` may still have to answer, nothing of the model's answer is told.
     """
@@ -33,6 +33,7 @@ def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> 
         "mode": {"blinded": reading.blinded, "readers": reading.readers},
         "progress": {**{p.value: phases[p.value] for p in Phase}, "total": len(rows)},
         "studies": rows,
+        "broken": [vars(one) for one in shelf.broken()],
     }
 
 
