@@ -9,7 +9,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -112,6 +111,8 @@ def nifti(path: Path) -> Any:
     Raises:
         ReviewError: It is none, or of a size that no study has.
     """
+    import nibabel  # takes long to load, and the server answers without it
+
     try:
         image = nibabel.load(path)
     except FileNotFoundError as error:

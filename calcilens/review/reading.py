@@ -16,7 +16,7 @@ from calcilens.review.attachments import Attachments
 from calcilens.review.book import Book
 from calcilens.review.journal import Draft, Entry, Journal
 from calcilens.review.rules import Check, Reports, Rules, current
-from calcilens.review.state import STEP, Box, Kind, StudyState, fold
+from calcilens.review.state import STEP, Box, Folds, Kind, StudyState
 
 LONGEST_STEP_S = 24 * 3600.0
 LONGEST_REASON = 500
@@ -60,6 +60,7 @@ class Reading:
         self.rules, self.readers, self.blinded = Rules(reports, readers), readers, blinded
         self._journal, self._reports = Journal(engine), reports
         self._book, self._attachments = Book(self._journal), Attachments(engine)
+        self._folds = Folds()
 
     # --- what is so ----------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class Reading:
     def states(self, reports: Mapping[str, str]) -> dict[str, StudyState]:
         """Return what stands for many studies, given the SHA-256 of each one's report."""
         entries = self._book.all()
-        return {uid: fold(entries.get(uid, ()), uid, sha) for uid, sha in reports.items()}
+        return {uid: self._folds.of(entries.get(uid, ()), uid, sha) for uid, sha in reports.items()}
 
     def history(self, study_uid: str) -> tuple[Entry, ...]:
         """Return all entries of a study, also those on older reports."""
@@ -229,7 +230,7 @@ class Reading:
     def _state(
         self, study_uid: str, report: str, connection: Connection | None = None
     ) -> StudyState:
-        return fold(self._book.of(study_uid, connection), study_uid, report)
+        return self._folds.of(self._book.of(study_uid, connection), study_uid, report)
 
     def _enter(
         self,

@@ -106,6 +106,8 @@ class Rules:
         """Say who may see a study."""
 
         def check(state: StudyState) -> None:
+            if reader.role is Role.ADMINISTRATOR:
+                raise NotAllowed("administrators see no images and no answers")
             if not self.may_see(reader, state):
                 raise NotAllowed("take the study first; who does not read it cannot see it")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calcilens.errors import NotThere, compose
-from calcilens.review.library import Library
+from calcilens.review.library import Broken, Library
 from calcilens.review.reports import Summary
 
 _KEPT_S = 1.0
@@ -65,6 +65,10 @@ class Shelf:
         if found is None:
             raise NotThere(compose("a study with a report", "none of this UID"))
         return found
+
+    def broken(self) -> list[Broken]:
+        """Return the reports that cannot be used."""
+        return self._library.broken()
 
     def all(self) -> Mapping[str, Shelved]:
         """Return all reports by study UID."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -233,6 +233,25 @@ def fold(entries: Iterable[Entry], study_uid: str, report: str) -> StudyState:
             _STEPS[Kind(entry.kind)](state, entry)
             state.last = entry.seq
     return state
+
+
+class Folds:
+    """What the entries of each study amounted to when they were last folded.
+
+    A picture or a list asks for it again and again, and entries are only ever added: with as many
+    of them as before, it is the same. Who gets a state must not change it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, StudyState]] = {}
+
+    def of(self, entries: Sequence[Entry], study_uid: str, report: str) -> StudyState:
+        """Return what entries amount to; parameters as in `fold`, with all of the study."""
+        count, state = self._kept.get(study_uid, (-1, StudyState(study_uid, report)))
+        if count != len(entries) or state.report != report:
+            state = fold(entries, study_uid, report)
+            self._kept[study_uid] = len(entries), state
+        return state
 
 
 def said(entry: Entry) -> Said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from calcilens.review.accounts import Reader, Role
@@ -11,9 +12,12 @@ from calcilens.review.reading import Reading
 from calcilens.review.shelf import Shelf, Shelved
 from calcilens.review.state import Phase, StudyState
 
+_AHEAD = 2
+"""Studies whose images are made ready before somebody takes them."""
+
 
 def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> dict[str, Any]:
-    """Return all studies, how far each is, and what `me` may do.
+    """Return all studies, how far each is, and what `me` may do; and reports that are none.
 
     Of a study that `me` may still have to answer, nothing of the model's answer is told.
     """
@@ -29,7 +33,21 @@ def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> 
         "mode": {"blinded": reading.blinded, "readers": reading.readers},
         "progress": {**{p.value: phases[p.value] for p in Phase}, "total": len(rows)},
         "studies": rows,
+        "broken": [vars(one) for one in shelf.broken()],
     }
+
+
+def next_to_read(studies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the studies that a reader is likely to take next: on top of the page's usual order.
+
+    Args:
+        studies: Of `worklist`.
+    """
+    free = [row for row in studies if "take" in row["can"] and row["images"]]
+    free.sort(
+        key=lambda row: -1.0 if row["uncertainty"] is None else row["uncertainty"], reverse=True
+    )
+    return [row["study_uid"] for row in free[:_AHEAD]]
 
 
 def as_json(me: Reader) -> dict[str, str]:

@@ -309,6 +309,31 @@ def test_a_new_report_is_read_anew_and_nothing_of_the_old_is_lost(engine: Engine
     assert set(earlier.signed) == {"ann"}
 
 
+def test_a_state_that_is_kept_is_the_one_folded_anew(engine: Engine) -> None:
+    reports = FakeReports()
+    reading = Reading(engine, reports, readers=2, blinded=True)
+    elsewhere = Reading(engine, reports, readers=2, blinded=True)
+
+    def check() -> StudyState:
+        sha = reports.known[STUDY].sha256
+        state = reading.state(STUDY)
+        assert state == fold(Journal(engine).entries(STUDY), STUDY, sha)
+        assert reading.states({STUDY: sha}) == {STUDY: state}
+        return state
+
+    assert check().last == 0
+    for number, reader in enumerate((ANN, BEN)):
+        elsewhere.take(reader, STUDY)
+        check()
+        reading.commit(reader, STUDY, "L1", NO, 1)
+        assert len(check().committed) == number + 1
+    assert check() is check()
+    reports.known[STUDY] = FakeReport(b'{"new": 1}')
+    assert check().last == 0
+    reading.take(ANN, STUDY)
+    assert check().holders == ["ann"]
+
+
 def test_a_mask_that_was_never_sent_is_refused(engine: Engine) -> None:
     reading = desk(engine, blinded=False)
     reading.take(ANN, STUDY)

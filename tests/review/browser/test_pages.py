@@ -102,7 +102,10 @@ def _worklist() -> dict[str, Any]:
     ]
     progress = {"new": 1, "reading": 1, "waiting": 0, "disputed": 1, "done": 1, "total": 4}
     mode = {"blinded": True, "readers": 2}
-    return {"me": READER, "mode": mode, "progress": progress, "studies": studies}
+    broken = [
+        {"folder": "1.2.9", "why": "1.2.9/report.json: expected JSON, found text that is none"}
+    ]
+    return {"me": READER, "mode": mode, "progress": progress, "studies": studies, "broken": broken}
 
 
 @pytest.fixture

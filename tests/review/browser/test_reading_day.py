@@ -249,7 +249,7 @@ def two_tabs(desk: Desk, url: str, uid: str) -> None:
     dialog = second.get_by_role("dialog")
     dialog.wait_for()
     assert "Diffuse" in dialog.inner_text()
-    dialog.get_by_role("button", name="Keep theirs").click()
+    dialog.get_by_role("button", name="Keep what is saved").click()
     second.get_by_text("Yours is committed").wait_for()
 
 

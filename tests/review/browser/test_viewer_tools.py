@@ -307,7 +307,7 @@ def test_the_place_is_told_once_scrolling_has_stopped(shown: Shown) -> None:
     shown.until("document.querySelector('[aria-live]').textContent.includes('13 of 40')")
     assert live.inner_text().endswith("lesion 1 and 2 here")
     label = shown.page.locator("canvas").get_attribute("aria-label")
-    assert label == "CT Series 1 Axial, 13 of 40, image number 128"
+    assert label == "Series 1 Axial, 13 of 40, image number 128"
 
 
 def test_arrays_are_given_back_when_the_study_changes(shown: Shown) -> None:

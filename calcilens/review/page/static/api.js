@@ -1,4 +1,5 @@
 // Requests to the server: what fails is said, what can be tried again is tried again.
+import { sentence } from "./words.js";
 
 const LONGEST_WAIT_S = 10;
 const GONE = 401;
@@ -81,5 +82,5 @@ async function read(response, kind) {
     connection.dispatchEvent(new Event("signed-out"));
   }
   const line = content?.error ?? `The server answered ${response.status}, without saying why.`;
-  throw new ApiError(response.status, line, content?.current ?? null);
+  throw new ApiError(response.status, sentence(line), content?.current ?? null);
 }

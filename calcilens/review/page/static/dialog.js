@@ -22,7 +22,8 @@ export function ask(title, content, choices) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    (row.querySelector(".main") ?? row.firstChild).focus();
+    (row.querySelector(".main") ?? row.firstChild).focus({ preventScroll: true });
+    dialog.scrollTop = 0;
   });
 }
 

@@ -4,6 +4,8 @@
 export const PANEL_KEYS = [
   { group: "Reading", keys: ["]"], command: "next-lesion", label: "Next lesion" },
   { group: "Reading", keys: ["["], command: "previous-lesion", label: "Previous lesion" },
+  { group: "Reading", keys: ["u"], command: "next-open", label: "Next lesion to do" },
+  { group: "Reading", keys: ["M"], command: "missed", label: "Add a missed lesion" },
   { group: "Reading", keys: ["y"], command: "calcified", label: "Calcification: go to the patterns" },
   { group: "Reading", keys: ["x"], command: "not-calcified", label: "Not a calcification" },
   { group: "Reading", keys: ["a"], command: "agree", label: "Agree with the model" },

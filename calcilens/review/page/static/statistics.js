@@ -10,9 +10,22 @@ const TITLES = {
 };
 const FEW = "few";
 
-const plain = (name) => name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
-const number = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
-const range = (ends) => (ends ? ` (${ends.map(number).join(" to ")})` : "");
+const WORDS = {
+  all: "All", finding: "Calcified or not", concern: "Concern", pattern: "Pattern", blinded: "Before the model's answer was seen",
+  final: "Final answers", n: "Number",
+};
+const PEOPLE = "by_reader";
+const LABELS = new Map([...byId("labels").content.children].map((one) => [one.value, one.textContent]));
+
+/** A key in words; names of people stay as they are. */
+function plain(name, within = "") {
+  if (within === PEOPLE) return name;
+  return WORDS[name] ?? LABELS.get(name) ?? name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
+}
+
+const number = (value) => (Number.isInteger(value) ? String(value) : share(value)).replace("-", "−");
+const share = (value) => value.toFixed(2).replace("-", "−");
+const range = (ends) => (ends ? ` (${ends.map(share).join(" to ")})` : "");
 const isGroup = (found) => found !== null && typeof found === "object" && !Array.isArray(found);
 
 /** The main value of an estimate, or undefined where an object is a group of others. */
@@ -28,23 +41,23 @@ function told(found) {
   if (!isGroup(found)) return String(found);
   const value = estimate(found);
   if (value === null) return `– of ${found.n}`;
-  return `${number(value)}${range(found.ci95 ?? found.quartiles)}, n ${found.n}`;
+  return `${share(value)}${range(found.ci95 ?? found.quartiles)}, n ${found.n}`;
 }
 
 function row(name, found, depth) {
-  const head = el("th", { scope: "row", class: `depth-${depth}`, text: plain(name) });
+  const head = el("th", { scope: "row", class: `depth-${depth}`, text: name });
   const cell = el("td", { text: told(found) });
   if (isGroup(found) && found.small) cell.append(" ", el("span", { class: "tag", title: "Too few for a figure to rest on", text: FEW }));
   return el("tr", {}, head, cell);
 }
 
 /** Rows of a group: estimates and values; groups inside it follow their name. */
-function rows(group, depth = 0) {
+function rows(group, depth = 0, within = "") {
   return Object.entries(group).flatMap(([name, found]) => {
     if (Array.isArray(found) && found.some(isGroup)) return found.map((one) => row(Object.values(one)[0], one, depth));
-    if (!isGroup(found) || estimate(found) !== undefined) return [row(name, found, depth)];
-    const inside = rows(found, Math.min(depth + 1, 3));
-    const title = el("tr", {}, el("th", { scope: "rowgroup", colspan: "2", class: `depth-${depth}`, text: plain(name) }));
+    if (!isGroup(found) || estimate(found) !== undefined) return [row(plain(name, within), found, depth)];
+    const inside = rows(found, Math.min(depth + 1, 3), name);
+    const title = el("tr", {}, el("th", { scope: "rowgroup", colspan: "2", class: `depth-${depth}`, text: plain(name, within) }));
     return inside.length ? [title, ...inside] : [];
   });
 }

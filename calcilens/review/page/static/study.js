@@ -13,13 +13,14 @@ import { Outline } from "./study_outline.js";
 import { LesionPart } from "./study_part.js";
 import { Session } from "./study_session.js";
 import { sourceOf } from "./study_source.js";
-import { NEW, phase } from "./study_state.js";
+import { NEW, outlines, phase } from "./study_state.js";
 import { Tabs } from "./study_tabs.js";
 import { Toolbar } from "./study_toolbar.js";
 import { Viewer } from "./viewer/viewer.js";
 
 const READY_MS = 1000;
 const NOT_OPEN = 403;
+const GONE = "It is no longer yours to read: it was released, or predicted anew. What you saved stays in the journal. A new report is read anew.";
 const me = document.body.dataset.name;
 const names = labels();
 const session = new Session(decodeURIComponent(location.pathname.split("/")[2]), me);
@@ -58,7 +59,7 @@ function images() {
   const { study, lesion } = session;
   const { ready, done, total, error } = study.ready;
   const wait = total ? `The images are being read: ${done} of ${total}.` : "The images are being read.";
-  say(byId("viewer-note"), error ?? (ready ? "" : wait));
+  say(byId("viewer-note"), error ? `There are no images of this study: ${error}` : (ready ? "" : wait));
   if (error) return;
   if (!ready) return void setTimeout(() => session.load().catch(refused), READY_MS);
   const key = JSON.stringify([study.study.report, study.lesions.map((one) => [one.id, one.revealed])]);
@@ -66,12 +67,20 @@ function images() {
   shown = key;
   if (lesion && lesion.id !== viewed) viewer.show({ lesion: lesion.id });
   viewed = lesion?.id ?? null;
+  drawn();
 }
 let viewed = null;
+
+/** Show what was drawn on the lesion: as it stands in the form, as it was saved, and others'. */
+function drawn() {
+  viewer.outlines.set(outlines(session.lesion, part.form?.outline ?? null, part.form?.place ?? null));
+}
 
 const COMMANDS = {
   "next-lesion": () => session.step(1),
   "previous-lesion": () => session.step(-1),
+  "next-open": () => actions.nextLesion(),
+  missed: () => session.study.can.includes("add") && session.study.images.length && actions.missed(),
   calcified: () => part.form?.choose("yes"),
   "not-calcified": () => part.form?.choose("no"),
   agree: () => actions.agree(),
@@ -81,6 +90,11 @@ const COMMANDS = {
   sign: () => actions.sign(),
   leave: () => byId("viewer").querySelector("[tabindex='0'], canvas")?.focus(),
 };
+
+function said({ text, done }) {
+  say(byId("saved"), text);
+  byId("saved").classList.toggle("done", done);
+}
 
 function onKey(event) {
   const key = pressed(event);
@@ -94,20 +108,21 @@ function onKey(event) {
 
 function refused(fault) {
   if (!(fault instanceof ApiError)) throw fault;
+  document.body.className = "refused";
   const back = el("a", { href: "/worklist", text: "Go to the worklist" });
   const take = button("Take the study", () => session.save("/take", {}).then(() => location.reload(), refused));
   byId("main").replaceChildren(el("section", { class: "card narrow" }, el("h1", { text: "This study is not shown" }), el("p", { text: fault.message }), el("div", { class: "row" }, fault.status === NOT_OPEN && document.body.dataset.role !== "administrator" && take, back)));
 }
 
 session.addEventListener("change", draw);
+session.addEventListener("chosen", () => failed(""));
 session.addEventListener("draft", () => {
   drawList(byId("lesions"), session);
-  say(byId("saved"), "Entered, not saved yet");
+  drawn();
+  said({ text: "Entered, not saved yet", done: false });
+  failed("");
 });
-session.addEventListener("saved", ({ detail: { text, done } }) => {
-  say(byId("saved"), text);
-  byId("saved").classList.toggle("done", done);
-});
+session.addEventListener("saved", ({ detail }) => said(detail));
 viewer.addEventListener("picked", (event) => {
   const id = event.detail.lesion;
   if (id && id !== session.chosen && session.chosen !== NEW) session.choose(id);
@@ -118,6 +133,7 @@ addEventListener("beforeunload", (event) => {
 });
 document.addEventListener("keydown", onKey);
 listen((command) => viewer.command(command));
+session.addEventListener("gone", () => refused(new ApiError(NOT_OPEN, GONE)));
 session.addEventListener("closed", () => location.assign("/worklist"));
 new Toolbar(byId("toolbar"), viewer, session);
 keysOfPage([...PANEL_KEYS, ...KEYS]);

@@ -7,7 +7,9 @@ import { decide } from "./study_conflict.js";
 import { NEW, missing, modelAnswer, phase, start } from "./study_state.js";
 import { plural } from "./words.js";
 
+const NOT_ALLOWED = 403;
 const CONFLICT = 409;
+const MOST_NUMBERS = 6;
 
 export class Actions {
   /** @param {{lesion: Element, study: Element, failed: Element}} at */
@@ -21,11 +23,11 @@ export class Actions {
     const can = (action) => study.can.includes(action);
     const made = [
       can("take") && this.#do("Take", "take"),
-      can("add") && this.session.chosen !== NEW && button("Add a missed lesion", () => this.missed(), { data: { key: "add" } }),
+      can("add") && study.images.length > 0 && this.session.chosen !== NEW && button("Add a missed lesion", () => this.missed(), { data: { key: "add" } }),
       can("release") && this.#do("Release", "release"),
       can("reopen") && button("Reopen", () => this.reopen(), { data: { key: "reopen" } }),
       ["reading", "settling"].includes(study.mine) && button("Sign the study", () => this.sign(), { class: missing(study).length ? "" : "main", data: { key: "sign" } }),
-      study.mine === "signed" && button("Take the next study", () => this.next(), { class: "main", data: { key: "next" } }),
+      !["reading", "settling"].includes(study.mine) && !can("take") && button("Take the next study", () => this.next(), { class: "main", data: { key: "next" } }),
     ];
     fill(this.at.study, ...made.filter(Boolean));
   }
@@ -40,7 +42,8 @@ export class Actions {
     const at = lesion && phase(study, lesion);
     if (!at || at === "closed") return [];
     if (at === "blind") return [this.#save("Commit answer")];
-    if (at === "settle") return [...lesion.others.map((one) => this.#settle(one)), button("Save my own", () => this.save(), { data: { key: "save" }, title: "Ctrl Enter" })];
+    const more = lesion.settled && missing(study).length > 0 && this.#next();
+    if (at === "settle") return [more, ...lesion.others.map((one) => this.#settle(one)), button("Save my own", () => this.save(), { data: { key: "save" }, title: "Ctrl Enter" })].filter(Boolean);
     const open = this.part.open;
     return [
       lesion.model && at !== "saved" && this.#agree(lesion),
@@ -48,11 +51,14 @@ export class Actions {
       !open && button("Change …", () => this.change(), { data: { key: "change" } }),
       open && this.#save(at === "saved" ? "Save the change" : "Save verdict"),
       open && at !== "verdict" && button("Cancel", () => this.discard(lesion.id), { data: { key: "cancel" } }),
+      at === "saved" && !open && missing(study).length > 0 && this.#next(),
       lesion.added_by === this.me && at === "saved" && !open && button("Withdraw", () => this.withdraw(), { data: { key: "withdraw" } }),
     ].filter(Boolean);
   }
 
   #save = (text) => button(text, () => this.save(), { class: "main", data: { key: "save" }, title: "Ctrl Enter" });
+
+  #next = () => button("Next lesion to do", () => this.nextLesion(), { class: "main", data: { key: "next-lesion" }, title: "u" });
 
   #agree(lesion) {
     const answer = modelAnswer(lesion.model, start(this.session.study, lesion));
@@ -64,6 +70,15 @@ export class Actions {
     return button(`Take ${reader}'s`, () => this.run(() => this.#answer("settle", answer)), { data: { key: `take-${reader}` }, title: brief(answer, this.labels) });
   }
 
+  /** Go to the next lesion that keeps the study from being signed. */
+  nextLesion() {
+    const { study, chosen } = this.session;
+    const at = study.lesions.findIndex((one) => one.id === chosen);
+    const open = missing(study);
+    const next = open.find((one) => study.lesions.indexOf(one) > at) ?? open[0];
+    if (next) this.session.choose(next.id);
+  }
+
   /** Run something that may be refused; what was refused is said. */
   async run(task) {
     if (this.session.saving) return;
@@ -73,6 +88,17 @@ export class Actions {
     } catch (fault) {
       if (!(fault instanceof ApiError)) throw fault;
       this.at.failed.textContent = fault.message;
+      if (fault.status === NOT_ALLOWED) await this.#stillMine();
+    }
+  }
+
+  /** After a refusal: what may be done now, or that the study is open no more. */
+  async #stillMine() {
+    try {
+      await this.session.load();
+    } catch (fault) {
+      if (fault.status !== NOT_ALLOWED) throw fault;
+      this.session.dispatchEvent(new Event("gone"));
     }
   }
 
@@ -90,7 +116,7 @@ export class Actions {
   async #conflict(kind, lesion, answer, current) {
     const { session } = this;
     const same = JSON.stringify(plain(current.answer)) === JSON.stringify(plain(answer)) && current.reader === this.me;
-    const choice = same ? "theirs" : await decide(current, answer, this.me, this.labels);
+    const choice = same ? "theirs" : await decide(kind, current, answer, this.me, this.labels);
     if (choice === "mine" && kind !== "commit") return void (await session.answer(kind, lesion, answer, current.seq));
     if (choice === "mine") await this.#asVerdict(lesion, answer);
     if (choice === "theirs") session.drafts.drop(lesion.id);
@@ -106,12 +132,14 @@ export class Actions {
     await this.session.answer("verdict", lesion, answer, found?.mine?.seq ?? 0);
   }
 
-  save() {
-    const { form } = this.part;
+  /** Save the form, with what was drawn for it. */
+  async save() {
+    const { form, outline } = this.part;
     const { chosen, study, lesion } = this.session;
-    if (!form) return;
+    if (!form || this.session.saving) return;
     const missingField = form.missing();
     if (missingField) return void (this.at.failed.textContent = missingField);
+    if (!(await outline.use())) return;
     const answer = plain(form.read());
     if (chosen === NEW) return this.#add(form, answer);
     const kind = { blind: "commit", settle: "settle" }[phase(study, lesion)] ?? "verdict";
@@ -119,7 +147,7 @@ export class Actions {
   }
 
   #add(form, answer) {
-    if (!form.place) return void (this.at.failed.textContent = "Draw a box or a mask around the lesion first, and use it.");
+    if (!form.place) return void (this.at.failed.textContent = "Draw a box or a mask around the lesion first.");
     return this.run(() => this.session.add(answer, form.place));
   }
 
@@ -170,7 +198,8 @@ export class Actions {
     const unsaved = session.drafts.lesions();
     if (open.length || unsaved.length) return this.#wanted(open, unsaved);
     const lines = study.lesions.map((one) => el("li", {}, `Lesion ${one.number}: ${this.#stands(one)}`));
-    const content = [el("p", { text: "Your signature ends your reading of this study:" }), el("ul", {}, ...lines)];
+    const none = el("p", { text: "No lesion was found, and none was added." });
+    const content = [el("p", { text: "Your signature ends your reading of this study:" }), lines.length ? el("ul", {}, ...lines) : none];
     const choice = await ask("Sign the study?", content, [{ key: "no", text: "Cancel" }, { key: "sign", text: "Sign", main: true }]);
     if (choice !== "sign") return;
     await this.run(async () => {
@@ -185,11 +214,12 @@ export class Actions {
   }
 
   #wanted(open, unsaved) {
-    const numbers = open.map((one) => one.number).join(", ");
-    const wanted = open.length ? `Still wanted: ${plural(open.length, "verdict")}, on lesion ${numbers}.` : "";
+    const numbers = open.slice(0, MOST_NUMBERS).map((one) => one.number).join(", ");
+    const more = open.length > MOST_NUMBERS ? " and others" : "";
+    const wanted = open.length ? `Still wanted: ${plural(open.length, "verdict")}, on lesion ${numbers}${more}.` : "";
     const kept = unsaved.length ? " Something that you entered is not saved: save it, or cancel it." : "";
-    this.at.failed.textContent = `Not signed. ${wanted}${kept}`;
     this.session.choose(open[0]?.id ?? unsaved[0]);
+    this.at.failed.textContent = `Not signed. ${wanted}${kept}`;
   }
 
   async reopen() {

@@ -3,6 +3,8 @@ import { el, fill } from "./dom.js";
 import { NEW, missing, place, standing } from "./study_state.js";
 import { plural } from "./words.js";
 
+const MARGIN_PX = 6;
+
 /** Draw the list into an element. */
 export function drawList(element, session) {
   const { study } = session;
@@ -12,6 +14,15 @@ export function drawList(element, session) {
   const left = missing(study).length;
   const told = !study.lesions.length ? "No lesion was found" : left ? `${left} of ${plural(study.lesions.length, "lesion")} to do` : `${plural(study.lesions.length, "lesion")}, all done`;
   fill(element, el("h2", {}, "Lesions ", el("span", { class: "faint", text: told })), el("ol", { class: "lesions" }, ...items));
+  bring(element, element.querySelector(".current"));
+}
+
+/** Scroll the chosen one into sight, the list alone: not the page. */
+function bring(list, current) {
+  if (!current) return;
+  const [inside, around] = [current.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (inside.top < around.top) list.scrollTop -= around.top - inside.top + MARGIN_PX;
+  if (inside.bottom > around.bottom) list.scrollTop += inside.bottom - around.bottom + MARGIN_PX;
 }
 
 function item(session, lesion, unsaved) {

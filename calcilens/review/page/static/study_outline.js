@@ -22,8 +22,8 @@ export class Outline {
 
   /** A drawing that was begun with a key is offered as well. */
   #drawn() {
-    if (this.form && !this.active && this.viewer.drawing) this.active = this.viewer.drawing.bits ? "brush" : "box";
-    this.draw();
+    if (this.form && !this.active && this.viewer.drawing) this.#offer(this.viewer.drawing.bits ? "brush" : "box");
+    else this.draw();
   }
 
   draw() {
@@ -38,12 +38,13 @@ export class Outline {
     if (this.active) return this.#guide();
     if (mask) return "A mask that you drew.";
     if (box) return `A box that you drew, ${extent(box)}.`;
+    if (!this.session.study.images.length) return "Nothing can be drawn before the images are there.";
     return this.lesion ? "As it was found." : "None yet: draw a box around it, then fill the form.";
   }
 
   #guide() {
     const how = this.active === "box" ? "Drag a box in the image" : "Paint over it in the image, on each slice that shows it";
-    return this.viewer.drawing ? `Drawn: ${extent(this.viewer.drawing.box)}. Go on, or use it.` : `${how}. Keys: see “Keys”, Tools.`;
+    return this.viewer.drawing ? `Drawn: ${extent(this.viewer.drawing.box)}. It is taken when you save the answer.` : `${how}. Keys: see “Keys”, Tools.`;
   }
 
   #drawing() {
@@ -54,6 +55,7 @@ export class Outline {
   }
 
   #idle() {
+    if (!this.session.study.images.length) return [];
     const drawn = this.form.outline.box || this.form.outline.mask;
     return [
       button("Draw a box", () => this.begin("box"), { data: { key: "box" } }),
@@ -64,9 +66,15 @@ export class Outline {
   }
 
   begin(tool) {
-    this.active = tool;
     this.viewer.tool = tool;
+    this.#offer(tool);
+  }
+
+  /** What can be done with a drawing, brought into sight. */
+  #offer(tool) {
+    this.active = tool;
     this.draw();
+    this.form.element.querySelector(".outline").scrollIntoView({ block: "nearest" });
   }
 
   async found() {
@@ -85,17 +93,22 @@ export class Outline {
     this.draw();
   }
 
-  /** Take the drawing into the form; a mask goes to the server first and comes back as its name. */
+  /**
+   * Take the drawing into the form; a mask goes to the server first and comes back as its name.
+   * @returns {Promise<boolean>} whether nothing that was drawn is left over
+   */
   async use() {
-    const drawing = this.viewer.drawing;
-    if (!drawing) return;
+    const drawing = this.active && this.viewer.drawing;
+    if (!drawing) return true;
     try {
       const mask = drawing.bits ? await this.session.keepMask(drawing) : null;
       this.form.place = { image: drawing.image.n ?? drawing.image, box: drawing.box };
       this.form.redrawn({ box: drawing.box, mask });
       this.stop();
+      return true;
     } catch (fault) {
       this.failed(fault.message);
+      return false;
     }
   }
 

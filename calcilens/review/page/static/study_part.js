@@ -1,5 +1,5 @@
 // The part of the panel on the chosen lesion: answers, the model's once it may be seen, and the form.
-import { el, fill } from "./dom.js";
+import { el, fill, say } from "./dom.js";
 import { compared } from "./study_compare.js";
 import { AnswerForm } from "./study_form.js";
 import { modelCard } from "./study_model.js";
@@ -34,12 +34,22 @@ export class LesionPart {
   draw() {
     const { study, lesion, chosen } = this.session;
     const about = JSON.stringify([chosen, lesion && phase(study, lesion), lesion?.mine?.seq, lesion?.committed?.seq, lesion?.settled?.seq, this.open]);
-    if (about === this.about) return;
+    if (about === this.about) return this.#placed();
     this.about = about;
     this.form = this.open ? this.#form(lesion) : null;
     fill(this.element, ...this.#head(lesion), ...this.#answers(lesion), this.form?.element);
     if (this.form) this.outline.attach(this.form, lesion);
+    this.images = study.images.length;
     this.element.scrollTop = 0;
+  }
+
+  /** What is known once the images are there; the form stays as it is, with its focus. */
+  #placed() {
+    const { study, lesion } = this.session;
+    const where = this.element.querySelector("h2 .faint");
+    if (where && lesion) say(where, place(study, lesion));
+    if (this.form && study.images.length !== this.images) this.outline.draw();
+    this.images = study.images.length;
   }
 
   /** Draw anew although nothing was saved, as after a draft was put aside. */
@@ -70,14 +80,15 @@ export class LesionPart {
     return [
       el("h2", {}, `Lesion ${lesion.number} `, el("span", { class: "faint", text: place(study, lesion) })),
       el("p", { class: "hint", text: measured(lesion.measurements) + added }),
-      el("p", { class: "todo", text: WORDS[phase(study, lesion)] }),
+      el("p", { class: "todo", text: todo(study, lesion) }),
     ];
   }
 
   #answers(lesion) {
     if (!lesion) return [];
     const columns = this.#columns(lesion);
-    const parts = lesion.model && lesion.others.length === 0 ? ["calcified", "patterns", "concern"] : undefined;
+    const told = columns.some(({ answer }) => answer?.comment);
+    const parts = lesion.model && lesion.others.length === 0 ? ["calcified", "patterns", "concern", ...(told ? ["comment"] : [])] : undefined;
     return [
       columns.length > 0 && compared(columns, this.labels, "Answers on this lesion", parts),
       lesion.model && modelCard(lesion.model, this.labels),
@@ -93,6 +104,12 @@ export class LesionPart {
     if (lesion.model && study.mine !== "settling") columns.push({ name: "Model", answer: modelSays(lesion.model) });
     return columns;
   }
+}
+
+function todo(study, lesion) {
+  const at = phase(study, lesion);
+  if (at !== "settle" || lesion.others.length > 1) return WORDS[at];
+  return `Only ${lesion.added_by ?? lesion.others[0]?.reader} answered here. Take the answer, or give your own: “Not a calcification” rejects it.`;
 }
 
 function measured(found) {

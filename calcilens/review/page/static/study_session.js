@@ -5,7 +5,7 @@ import { Stopwatch } from "./study_time.js";
 import { NEW, basis, missing } from "./study_state.js";
 import { clock } from "./words.js";
 
-/** Says "change" when anything to show is new, "saved" with what is told of a save, and "closed" when the study is open to the reader no more. */
+/** Says "change" when anything to show is new, "chosen" when it is another lesion, "saved" with what is told of a save, and "closed" when the study is open to the reader no more. */
 export class Session extends EventTarget {
   /** @param {string} uid @param {string} reader */
   constructor(uid, reader) {
@@ -38,6 +38,7 @@ export class Session extends EventTarget {
   choose(id) {
     this.chosen = id;
     this.changing = false;
+    this.dispatchEvent(new Event("chosen"));
     this.dispatchEvent(new Event("change"));
   }
 

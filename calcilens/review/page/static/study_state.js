@@ -93,12 +93,31 @@ export function likeliest(pattern) {
   return Object.entries(pattern.probabilities ?? {}).sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
+/**
+ * What was drawn on a lesion, for the viewer: what is in hand, else what is saved, and what others drew.
+ * @param {object|null} lesion null for one that is being added
+ * @param {{box: any, mask: string|null}|null} inHand outline of the form
+ * @param {{image: number, box: any}|null} where a lesion that is being added lies
+ */
+export function outlines(lesion, inHand, where) {
+  const image = lesion?.image ?? where?.image;
+  if (image === undefined) return [];
+  const own = inHand ?? lesion?.mine?.answer ?? lesion?.committed?.answer;
+  const others = lesion?.others.map(({ reader, answer }) => ({ name: reader, ...answer })) ?? [];
+  if (lesion?.settled) others.push({ name: "settled", ...lesion.settled.answer });
+  const given = [{ name: "yours", ...own }, ...others].filter(({ box, mask }) => box && (mask || !same(box, lesion?.box)));
+  return given.map(({ name, box, mask }) => ({ image, box, mask, name }));
+}
+
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 /** Where a lesion lies, in the numbers that the images carry. */
 export function place(study, lesion) {
   const image = study.images.find((one) => one.n === lesion.image);
   if (!image) return "";
   if (image.kind === "film") return image.label;
   const number = (z) => image.numbers?.[z] ?? z + 1;
-  const [first, last] = [number(lesion.box[0][0]), number(lesion.box[1][0] - 1)];
+  const ends = [number(lesion.box[0][0]), number(lesion.box[1][0] - 1)];
+  const [first, last] = ends.sort((a, b) => a - b); // a scanner may count from either end
   return first === last ? `image ${first}` : `images ${first}–${last}`;
 }

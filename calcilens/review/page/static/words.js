@@ -46,6 +46,9 @@ export function patterns(keys, labels) {
 
 export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
+/** What a server says in a line, as a sentence. */
+export const sentence = (line) => line.replace(/^[a-z]/, (first) => first.toUpperCase());
+
 /** A number with its unit, or why there is none. */
 export function amount(value, unit, digits = 1) {
   return value === null || value === undefined ? "–" : `${Number(value).toFixed(digits)} ${unit}`.trim();

@@ -31,6 +31,7 @@ function draw() {
   const { blinded, readers } = worklist.mode;
   const hidden = "Blinded reading: what the model says of a study is not shown until you have committed your answers on it.";
   say(byId("mode"), `${blinded ? hidden : "Not blinded: the model's answers are shown at once."} ${plural(readers, "reader")} a study.`);
+  broken(worklist.broken);
   modalities();
   const studies = chosen([...worklist.studies], view);
   show(list.tBodies[0], studies, act);
@@ -43,14 +44,22 @@ function draw() {
 
 function progress(counts) {
   const total = counts.total || 1;
-  const bar = PARTS.map((part) => {
+  const bar = PARTS.filter((part) => part !== "new" && counts[part]).map((part) => {
     const piece = el("span", { class: part });
-    piece.style.width = `${(100 * (counts[part] ?? 0)) / total}%`;
+    piece.style.width = `${(100 * counts[part]) / total}%`;
     return piece;
   });
   byId("progress").replaceChildren(...bar);
   const told = PARTS.filter((part) => part !== "done" && counts[part]).map((part) => `${counts[part]} ${part}`);
   say(byId("progress-text"), `${counts.done} of ${plural(counts.total, "study", "studies")} done${told.length ? `: ${told.join(", ")}` : ""}`);
+}
+
+/** Reports that cannot be used are told, so that no study is missing without a word. */
+function broken(reports) {
+  const box = byId("broken");
+  box.hidden = !reports.length;
+  say(box.firstElementChild, `${plural(reports.length, "report")} cannot be used and ${reports.length === 1 ? "is" : "are"} not in this list`);
+  box.lastElementChild.replaceChildren(...reports.map(({ why }) => el("li", { text: why })));
 }
 
 function modalities() {
@@ -75,7 +84,7 @@ function empty(shown) {
   box.hidden = shown > 0;
   list.hidden = shown === 0;
   if (shown) return;
-  const none = "There are no studies yet. Reports of `calcilens predict` in the folder given to `calcilens review serve --reports` appear here.";
+  const none = "There are no studies yet. Reports of `calcilens predict` in the folder given to `calcilens review --reports` appear here.";
   say(box, worklist.studies.length ? "No study passes these filters. “Show all” takes them away." : none);
 }
 

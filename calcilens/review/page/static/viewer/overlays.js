@@ -2,6 +2,7 @@
 
 import { box3 } from "./geometry.js";
 import { textSize, write } from "./labels.js";
+import { drawLegend } from "./legend.js";
 import { drawn } from "./masks.js";
 import { DRAWN, PLANE_COLOURS, badge, mark } from "./palette.js";
 import { heatPicture } from "./saliency.js";
@@ -14,9 +15,13 @@ export function drawOverlays(context, pane) {
   const { viewer, scene } = pane;
   if (!scene.prior) {
     const lesions = viewer.lesionsOn(pane);
-    if (viewer.shown.saliency) lesions.forEach((lesion) => drawHeat(context, pane, lesion));
+    if (viewer.shown.saliency) {
+      lesions.forEach((lesion) => drawHeat(context, pane, lesion));
+      if (lesions.some(({ id }) => viewer.lesions.saliencies.has(id))) drawLegend(context, pane);
+    }
     if (viewer.shown.masks) lesions.forEach((lesion) => drawMask(context, pane, lesion));
     if (viewer.shown.boxes) lesions.forEach((lesion) => drawLesion(context, pane, lesion));
+    if (viewer.shown.boxes || viewer.shown.masks) drawOutlines(context, pane);
     drawDrawing(context, pane);
   }
   measurementsOn(pane).forEach((line) => drawMeasurement(context, pane, line));
@@ -96,6 +101,26 @@ function fillMask(context, pane, mask, colour) {
 function drawMask(context, pane, lesion) {
   const mask = pane.viewer.lesions.masks.get(lesion.id);
   if (mask) fillMask(context, pane, mask, mark(lesion.number).colour);
+}
+
+/** What readers drew, each with its name. */
+function drawOutlines(context, pane) {
+  for (const { box, mask, fixed, colour, name } of pane.viewer.outlines.of(pane.scene.image.n)) {
+    const [low, high] = box3(box);
+    const { through } = pane.plane;
+    if (pane.index < low[through] || pane.index >= high[through] || (mask && !fixed)) continue;
+    const [x, y, width, height] = screenBox(pane, box);
+    if (mask) fillMask(context, pane, fixed, colour);
+    else {
+      const path = new Path2D();
+      path.rect(x, y, width, height);
+      stroked(context, path, colour, 1.75);
+    }
+    context.font = `600 ${textSize(pane)}px system-ui, "DejaVu Sans", sans-serif`;
+    context.textAlign = "left";
+    context.textBaseline = "top";
+    write(context, name, x, y + height + 5, colour);
+  }
 }
 
 function drawHeat(context, pane, lesion) {

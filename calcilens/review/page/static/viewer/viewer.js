@@ -16,6 +16,7 @@ import { arrange } from "./layout.js";
 import { LesionOverlays, middle, within } from "./lesions.js";
 import { align, carried, linkOf, partnerOf } from "./links.js";
 import { Announcer } from "./live.js";
+import { Outlines } from "./outlines.js";
 import { Settings } from "./settings.js";
 import { Store } from "./store.js";
 
@@ -23,7 +24,7 @@ export class Viewer extends Settings {
   /**
    * @param {HTMLElement} element
    * @param source {planes(image, z, count, how), film(image, level, how), mask(lesion),
-   *   saliency(lesion)}; `how` is {prior, signal}
+   *   saliency(lesion), drawn(sha256)}; `how` is {prior, signal}
    */
   constructor(element, source) {
     super();
@@ -41,6 +42,7 @@ export class Viewer extends Settings {
     this.anchor = null;
     this.crossed = false;
     this.lesions = new LesionOverlays(source, this.shown, (fault) => this.fetched(fault));
+    this.outlines = new Outlines(source, (fault) => this.fetched(fault));
     this.frame = 0;
   }
 
@@ -60,6 +62,7 @@ export class Viewer extends Settings {
     this.store.clear();
     this.history.clear();
     this.draft.forget();
+    this.outlines.forget();
     this.measurements = [];
     this.anchor = null;
     this.selected = null;

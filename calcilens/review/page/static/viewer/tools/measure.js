@@ -3,8 +3,12 @@
 import { distance } from "../geometry.js";
 
 const SHORTEST = 4;
+const REACH_PX = 9;
 
+/** Measure from here; at an end of a line that is there, move that end. */
 export function measuring(viewer, pane, x0, y0) {
+  const held = endAt(pane, x0, y0);
+  if (held) return moving(viewer, pane, held);
   const from = pane.voxelAt(x0, y0);
   const line = {
     image: pane.scene.image.n, prior: pane.scene.prior, through: pane.plane.through, from, to: from,
@@ -22,6 +26,33 @@ export function measuring(viewer, pane, x0, y0) {
       if (length >= SHORTEST) keep(viewer, line);
     },
     cancel: () => remove(viewer, line),
+  };
+}
+
+/** The end of a line at a place on the screen, {line, end}; undefined: there is none. */
+function endAt(pane, x, y) {
+  const near = (point) => {
+    const [px, py] = pane.screenOf(point);
+    return Math.hypot(px - x, py - y) <= REACH_PX;
+  };
+  return measurementsOn(pane)
+    .flatMap((line) => [{ line, end: "to" }, { line, end: "from" }])
+    .find(({ line, end }) => near(line[end]));
+}
+
+function moving(viewer, pane, { line, end }) {
+  const before = line[end];
+  const put = (voxel) => {
+    line[end] = voxel;
+    viewer.measured();
+  };
+  return {
+    move: (x, y) => put(pane.voxelAt(x, y)),
+    end: () => {
+      const after = line[end];
+      if (after !== before) viewer.history.push(() => put(before), () => put(after));
+    },
+    cancel: () => put(before),
   };
 }
 
