@@ -332,7 +332,34 @@ def test_what_is_no_export_is_told(tmp_path: Path, done: Done) -> None:
     with pytest.raises(UsageError, match=r"--reviews: expected reviews\.jsonl, found no such file"):
         build_reviews(tmp_path, done.day.studies, SALT)
     (tmp_path / "reviews.jsonl").write_text("{}\n")
-    with pytest.raises(ManifestError, match=r"reviews\.jsonl, line 1: expected an object with"):
+    with pytest.raises(
+        ManifestError, match=r"reviews\.jsonl, line 1: expected what an export holds"
+    ):
+        build_reviews(tmp_path, done.day.studies, SALT)
+
+
+CHANGED: list[dict[str, Any]] = [
+    {"final": 5},
+    {"box": None},
+    {"box": [[0, 0, 0], [10.5, 1, 1]]},
+    {"answers": 5},
+    {"answers": [{"stage": "blinded"}]},
+    {"series_uid": []},
+    {"key_plane": "x"},
+    *({"final": {"calcified": True, "patterns": ["diffuse"], "concern": None, **one}} for one in (
+        {"calcified": "x"}, {"patterns": None}, {"patterns": ["of mine"]}, {"mask": "/etc/passwd"},
+        {"mask": "masks/../../../etc/passwd"}, {"box": [[0, 0, 0]]})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGED, ids=str)
+def test_a_line_that_no_export_wrote_is_named(
+    done: Done, out: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    first, *rest = lines(out)
+    content = "".join(f"{json.dumps(line)}\n" for line in (first | change, *rest))
+    (tmp_path / "reviews.jsonl").write_text(content)
+    with pytest.raises(ManifestError, match=r"line 1: expected what an export holds, found"):
         build_reviews(tmp_path, done.day.studies, SALT)
 
 
