@@ -23,7 +23,7 @@ from calcilens.review.tables import ReaderRow, SessionRow
 
 IDLE_S, LONGEST_S = 2 * 3600.0, 12 * 3600.0
 """A session ends after two hours without a request, and after a working day in any case."""
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
+SHORTEST_PASSWORD, LONGEST_PASSWORD, LEAST_LETTERS = 12, 200, 5
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -84,7 +84,7 @@ class Accounts:
             if _row(connection, name) is not None:
                 raise ReviewError(compose("a new name", f"{name}, which is there", where="reader"))
             values = {"name": name, "role": role.value, "active": True}
-            hashed = self._hashed(password)
+            hashed = self._hashed(name, password)
             connection.execute(insert(ReaderRow).values(**values, password_hash=hashed))
         return Reader(name, role)
 
@@ -96,7 +96,7 @@ class Accounts:
         """
         values: dict[str, object] = {} if active is None else {"active": active}
         if password is not None:
-            values["password_hash"] = self._hashed(password)
+            values["password_hash"] = self._hashed(name, password)
         with self._engine.begin() as connection:
             if _row(connection, name) is None:
                 raise ReviewError(compose("a reader", f"{name}, who is not there", where="reader"))
@@ -150,10 +150,13 @@ class Accounts:
         with self._engine.begin() as connection:
             connection.execute(delete(SessionRow).where(SessionRow.token_hash == _hash(token)))
 
-    def _hashed(self, password: str) -> str:
+    def _hashed(self, name: str, password: str) -> str:
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             expected = f"a password of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters"
             raise ReviewError(compose(expected, f"one of {len(password)}"))
+        if len(set(password.lower().replace(name, ""))) < LEAST_LETTERS:
+            expected = f"{LEAST_LETTERS} different characters besides the name"
+            raise ReviewError(compose(expected, "fewer", where="password"))
         return self._hasher.hash(password)
 
     def _fits(self, hashed: str, password: str) -> bool:
@@ -161,6 +164,12 @@ class Accounts:
             return len(password) <= LONGEST_PASSWORD and self._hasher.verify(hashed, password)
         except (Argon2Error, InvalidHashError):
             return False
+
+
+def is_shut(connection: Connection, name: str) -> bool:
+    """Tell whether somebody may not sign in any more."""
+    row = _row(connection, name)
+    return row is not None and not row.active
 
 
 def _hash(token: str) -> str:

@@ -77,7 +77,8 @@ class Figures:
 
     def _studies(self) -> list[Reviewed]:
         found = reviewed(self._book, self._library, self._readers)
-        return [study for study in found if study.phase in _OVER]
+        # One may still read what counts as read: fewer readers may be wanted than before.
+        return [one for one in found if one.phase in _OVER and not one.state.holders]
 
     def _names(self) -> Mapping[str, str]:
         return names(self._journal.entries(), pseudonyms=False)

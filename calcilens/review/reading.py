@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from calcilens.errors import Conflict, NotAllowed, NotThere, ReviewError, compose
-from calcilens.review.accounts import Reader, Role
+from calcilens.review.accounts import Reader, Role, is_shut
 from calcilens.review.answers import Answer
 from calcilens.review.attachments import Attachments
 from calcilens.review.book import Book
@@ -245,6 +245,8 @@ class Reading:
         report = self._reports.report(study_uid).sha256
 
         def unless(connection: Connection) -> None:
+            if is_shut(connection, reader.name):  # while the request was on its way
+                raise NotAllowed("you may not sign in any more")
             check(self._state(study_uid, report, connection))
 
         draft = Draft(reader.name, kind.value, study_uid, lesion, {**body, "report": report})

@@ -120,6 +120,15 @@ def test_a_name_that_is_none_is_refused(accounts: Accounts, name: str) -> None:
         accounts.add(name, GOOD)
 
 
+@pytest.mark.parametrize(
+    "password", ["aaaaaaaaaaaa", "abababababab", "annabel.annabel1", "a1" * 50]
+)
+def test_a_password_that_is_guessed_at_once_is_refused(accounts: Accounts, password: str) -> None:
+    with pytest.raises(ReviewError, match="5 different characters besides the name"):
+        accounts.add("annabel", password)
+    assert "annabel" not in {reader.name for reader in accounts.readers()}
+
+
 def test_a_name_twice_or_a_short_password_is_refused(accounts: Accounts) -> None:
     with pytest.raises(ReviewError, match="expected a new name, found ada"):
         accounts.add("ada", GOOD)

@@ -22,8 +22,12 @@ from starlette.requests import Request
 from calcilens.review import security, serving
 from calcilens.review.accounts import Role
 from calcilens.review.database import opened
+from calcilens.review.figures import Figures
 from calcilens.review.journal import Journal
+from calcilens.review.library import Library
 from calcilens.review.limiter import address_of
+from calcilens.review.reading import Reading
+from calcilens.review.shelf import Shelf
 from tests.review.day import Day, make_day
 from tests.review.served import (
     PASSWORD,
@@ -188,6 +192,15 @@ def test_history_of_others_waits_until_all_have_signed(port: int, day: Day) -> N
     seen = {(one["reader"], one["kind"]) for one in ada.get(f"/api/studies/{uid}").json["history"]}
     assert ("ada", "verdict") in seen
     assert {kind for reader, kind in seen if reader == "bob"} == {"taken"}
+
+
+def test_what_one_still_reads_is_in_no_figure_where_fewer_readers_are_wanted_now(
+    day: Day, path: Path, engine: Engine
+) -> None:
+    uid = day.uids[1]
+    state = Reading(engine, Shelf(Library(day.reports)), readers=1, blinded=True).state(uid)
+    assert (list(state.signed), state.holders) == (["ada"], ["bob"])
+    assert Figures(engine, Library(day.reports), 1).numbers()["n"]["studies"] == 0
 
 
 def read(browser: Browser, uid: str) -> None:

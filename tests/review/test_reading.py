@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from calcilens.errors import Conflict, NotAllowed, NotThere, ReviewError
-from calcilens.review.accounts import Reader, Role
+from calcilens.review.accounts import Accounts, Reader, Role
 from calcilens.review.answers import Answer
 from calcilens.review.attachments import Attachments
 from calcilens.review.database import opened
@@ -225,6 +225,16 @@ def test_a_signature_is_taken_back_by_its_reader_until_all_have_signed(engine: E
     assert phase(reading) is Phase.READING
     with pytest.raises(ReviewError, match="a reason of at most"):
         reading.reopen(DORA, STUDY, " ")
+
+
+def test_who_is_shut_out_while_a_request_is_on_its_way_enters_nothing(engine: Engine) -> None:
+    reading, accounts = desk(engine), Accounts(engine)
+    accounts.add(ANN.name, "correct horse battery", ANN.role)
+    reading.take(ANN, STUDY)
+    accounts.change(ANN.name, active=False)
+    with pytest.raises(NotAllowed, match="may not sign in any more"):
+        reading.commit(ANN, STUDY, "L1", YES, 1)
+    assert reading.state(STUDY).committed == {}
 
 
 def test_who_has_answered_never_judges_a_study_and_who_has_judged_never_reads_it(
