@@ -110,11 +110,7 @@ def _drift_rows(figures: Mapping[str, Any]) -> Rows:
 
 
 def _time_rows(figures: Mapping[str, Any]) -> Rows:
-    return [
-        (name.capitalize(), x)
-        for name, x in figures["seconds"].items()
-        if x["n"] >= FEWEST
-    ]
+    return [(name.capitalize(), x) for name, x in figures["seconds"].items() if x["n"] >= FEWEST]
 
 
 # --- how ---

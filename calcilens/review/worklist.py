@@ -29,6 +29,7 @@ def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> 
         "mode": {"blinded": reading.blinded, "readers": reading.readers},
         "progress": {**{p.value: phases[p.value] for p in Phase}, "total": len(rows)},
         "studies": rows,
+        "unread": shelf.unread,
         "broken": [vars(one) for one in shelf.broken()],
     }
 

@@ -223,6 +223,40 @@ def test_a_line_is_measured_in_mm_where_calibrated(shown: Shown) -> None:
     assert float(text[:-3]) == pytest.approx(np.hypot(300, 200), abs=1)
 
 
+def test_the_end_of_a_line_is_moved_and_put_back(shown: Shown) -> None:
+    ends = "viewer.measurements.map(({from, to}) => [from, to].map((v) => v.map(Math.round)))"
+    shown.press("m")
+    shown.drag(place(shown, (Z, 40, 30)), place(shown, (Z, 40, 80)))
+    shown.drag(place(shown, (Z, 40, 80)), place(shown, (Z, 60, 70)))
+    assert shown.run(ends) == [[[Z, 40, 30], [Z, 60, 70]]]
+    shown.press("ctrl+z")
+    assert shown.run(ends) == [[[Z, 40, 30], [Z, 40, 80]]]
+    shown.press("ctrl+y")
+    assert shown.run(ends) == [[[Z, 40, 30], [Z, 60, 70]]]
+
+
+def test_what_readers_drew_is_outlined_on_its_planes_alone(shown: Shown) -> None:
+    shown.run(f"viewer.show({{image: 0, z: {Z}}})")
+    shown.settle()
+    bare = shown.page.screenshot()
+    box = f"[[{Z}, 40, 30], [{Z + 1}, 60, 80]]"
+    shown.run(f"viewer.outlines.set([{{image: 0, box: {box}, mask: null, name: 'yours'}}])")
+    shown.settle()
+    assert shown.page.screenshot() != bare
+    shown.press("o")
+    shown.settle()
+    without = shown.page.screenshot()
+    shown.run("viewer.outlines.set([])")
+    shown.settle()
+    assert shown.page.screenshot() == without, "hidden with the boxes"
+    shown.press("ArrowDown", "o")
+    shown.settle()
+    beside = shown.page.screenshot()
+    shown.run(f"viewer.outlines.set([{{image: 0, box: {box}, mask: null, name: 'yours'}}])")
+    shown.settle()
+    assert shown.page.screenshot() == beside
+
+
 def test_the_prior_scrolls_to_the_mapped_place(shown: Shown) -> None:
     shown.press("j")
     shown.run("viewer.goTo(viewer.scenes.current, [15, 40, 60])")
@@ -307,7 +341,7 @@ def test_the_place_is_told_once_scrolling_has_stopped(shown: Shown) -> None:
     shown.until("document.querySelector('[aria-live]').textContent.includes('13 of 40')")
     assert live.inner_text().endswith("lesion 1 and 2 here")
     label = shown.page.locator("canvas").get_attribute("aria-label")
-    assert label == "CT Series 1 Axial, 13 of 40, image number 128"
+    assert label == "Series 1 Axial, 13 of 40, image number 128"
 
 
 def test_arrays_are_given_back_when_the_study_changes(shown: Shown) -> None:

@@ -10,6 +10,7 @@ import { chosen, fromAddress, sorted, toAddress } from "./worklist_order.js";
 import { address, show } from "./worklist_rows.js";
 
 const FRESH_MS = 15_000;
+const SOON_MS = 2000;
 const PARTS = ["done", "disputed", "waiting", "reading", "new"];
 const filters = byId("filters");
 const list = byId("list");
@@ -21,6 +22,7 @@ async function refresh() {
     worklist = await get("/api/worklist");
     say(byId("error"), "");
     draw();
+    if (worklist.unread) setTimeout(refresh, SOON_MS);
   } catch (fault) {
     say(byId("error"), `The worklist could not be read: ${fault.message}`);
   }
@@ -36,7 +38,8 @@ function draw() {
   const studies = chosen([...worklist.studies], view);
   show(list.tBodies[0], studies, act);
   heads();
-  say(byId("shown"), `${studies.length} of ${plural(worklist.studies.length, "study", "studies")}`);
+  const unread = worklist.unread ? `; ${plural(worklist.unread, "report")} still to be read` : "";
+  say(byId("shown"), `${studies.length} of ${plural(worklist.studies.length, "study", "studies")}${unread}`);
   say(byId("status"), `${plural(studies.length, "study", "studies")} shown`);
   empty(studies.length);
   byId("next").disabled = !worklist.studies.some((study) => study.can.includes("take"));
