@@ -104,10 +104,8 @@ def read_report(path: Path) -> dict[str, Any]:
     Raises:
         CaseError: It is none.
     """
-    from jsonschema import Draft202012Validator
-
     from calcilens.guidance.strict_json import loads
-    from calcilens.inference.report_schema import schema
+    from calcilens.inference.report_schema import fault_of
 
     try:
         content = loads(path.read_text("utf-8"))
@@ -116,7 +114,7 @@ def read_report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         found = getattr(error, "strerror", None) or "text that is no JSON"
         raise CaseError(compose("a report.json", found, where=path.name)) from error
-    fault = next(iter(Draft202012Validator(schema()).iter_errors(content)), None)
+    fault = fault_of(content)
     if fault is not None:
         where = f"{path.name}, {fault.json_path}"
         raise CaseError(

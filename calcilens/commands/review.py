@@ -59,6 +59,9 @@ def serve(
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Pictures made ready. [beside the reports]")
     ] = None,
+    cache_gb: Annotated[
+        int, typer.Option("--cache-gb", min=1, metavar="N", help="Most GiB of pictures to keep.")
+    ] = 20,
     https: Annotated[
         Path | None, typer.Option(metavar="CERT", help="Serve HTTPS with this certificate, PEM.")
     ] = None,
@@ -94,6 +97,7 @@ def serve(
         reports=reports,
         studies=tuple(studies),
         cache=cache or reports / ".review-cache",
+        cache_gb=cache_gb,
         readers=readers,
         blinded=blinded,
         ohif=_url(ohif),
@@ -157,18 +161,14 @@ def verify(
 
     Note down the hash it prints: with --head it shows later that nothing was cut off the end.
     """
-    from calcilens.review.attachments import Attachments
     from calcilens.review.database import opened
-    from calcilens.review.journal import Journal
+    from calcilens.review.verify import verified
 
     with opened(_existing(db)) as engine:
-        journal = Journal(engine)
-        checked = journal.check(head)
-        faults = list(checked.faults)
-        if not faults:
-            faults += Attachments(engine).faults(journal.entries())
+        checked = verified(engine, head)
+    faults = checked.faults
     if as_json:
-        print_json({"entries": checked.entries, "head": checked.head, "faults": faults})
+        print_json({"entries": checked.entries, "head": checked.head, "faults": list(faults)})
     else:
         for fault in faults:
             say(fault)
@@ -199,7 +199,7 @@ def export_command(
 ) -> None:
     """Write all answers: tables, masks, verified DICOM reports, figures and plots."""
     from calcilens.review.database import opened
-    from calcilens.review.export import Settings, export
+    from calcilens.review.export.folder import Settings, export
     from calcilens.review.library import Library
 
     named = {} if organisation is None else {"organisation": organisation}

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from calcilens.errors import InputError, compose
 from calcilens.files import part_folder, usual_mode
 from calcilens.imaging.pool import cores
@@ -27,7 +25,7 @@ from calcilens.inference.export.pictures import pictures
 from calcilens.inference.lesions import Lesion
 from calcilens.inference.provenance import folder_name, kept
 from calcilens.inference.report import StudyReport, to_json
-from calcilens.inference.report_schema import SALIENCY, schema
+from calcilens.inference.report_schema import SALIENCY, fault_of
 from calcilens.inference.stopwatch import Stopwatch
 
 OURS = {"report.html", "report.json", "run.json", "lesions", "dicom", "fhir.json"}
@@ -115,7 +113,8 @@ def _export(name: str, path: Path, data: bytes, part: Path) -> dict[str, str]:
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
     """Check the content of report.json against its schema."""
-    for fault in Draft202012Validator(schema()).iter_errors(content):
+    fault = fault_of(content)
+    if fault is not None:
         raise InputError(
             compose("a report that fits its schema", fault.message[:200], where=fault.json_path)
         )

@@ -43,11 +43,13 @@ def create_app(engine: Engine, settings: Settings) -> Guard:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        desk.library.start()
         desk.pictures.start()
         try:
             yield
         finally:
             desk.pictures.close()
+            desk.library.close()
 
     app = FastAPI(
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +19,8 @@ from calcilens.review.journal import Entry
 from calcilens.review.tables import AttachmentRow
 
 _LEVEL = 6
+_MOST_BYTES = 128 * 2**20
+"""Of a content: twice the largest report. What was changed may claim to be any size."""
 
 
 class Attachments:
@@ -77,10 +80,10 @@ class Attachments:
                     yield f"entry {entry.seq} names what is not there: {error}"
 
 
-def _whole(content: bytes, name: str) -> bytes | None:
+def _whole(content: Any, name: str) -> bytes | None:
     try:
-        found = zlib.decompress(content)
-    except zlib.error:
+        found = zlib.decompressobj().decompress(content, _MOST_BYTES)
+    except (zlib.error, TypeError):  # SQLite holds anything in any column
         return None
     return found if hashlib.sha256(found).hexdigest() == name else None
 

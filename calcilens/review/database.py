@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 from calcilens.errors import ReviewError, compose
 
 _READS = "calcilens_reads"
+_OURS, _VERSIONS = "a database of reviews", "alembic_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 _KINDS = "a file, or a URL such as postgresql+psycopg://user@host/name"
 
@@ -55,17 +58,38 @@ def _engine(where: str) -> Engine:
         found = "a URL that cannot be used" if "://" in where else where
         raise ReviewError(compose(_KINDS, found, where="--db")) from error
     if engine.dialect.name == "sqlite":
+        _own(url.database)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
     return engine
 
 
+def _own(file: str | None) -> None:
+    """Make a new file that its owner alone may read: what SQLite makes beside it follows it."""
+    if file and file != ":memory:" and not file.startswith("file:"):
+        with suppress(OSError):  # it is there, or cannot be: SQLite says which
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def _prepare(connection: Any, _: Any) -> None:
     """Let an entry be on disk when it is confirmed, and readers read while one writes."""
+    _check_ours(connection)
     connection.isolation_level = None  # transactions are begun by `_begin`
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000",
                    "foreign_keys = ON"):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _check_ours(connection: Any) -> None:
+    """Refuse the database of another program before anything in it is changed."""
+    try:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise ReviewError(compose(_OURS, "a file of another kind", where="--db")) from error
+    if rows and (_VERSIONS,) not in rows:
+        raise ReviewError(compose(_OURS, "that of another program", where="--db"))
 
 
 def _begin(connection: Connection) -> None:
@@ -85,7 +109,7 @@ def _migrate(engine: Engine) -> None:
         raise
     except (CommandError, DatabaseError) as error:
         found = "a database of a newer version, or none of ours"
-        raise ReviewError(compose("a database of reviews", found, where=_shown(engine))) from error
+        raise ReviewError(compose(_OURS, found, where=_shown(engine))) from error
 
 
 def _reason(error: OperationalError) -> str:

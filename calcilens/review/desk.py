@@ -44,7 +44,7 @@ class Desk:
         self.accounts = Accounts(self.engine)
         self.attachments = Attachments(self.engine)
         self.library = Library(settings.reports)
-        self.pictures = Pictures(settings.studies, settings.cache)
+        self.pictures = Pictures(settings.studies, settings.cache, settings.cache_gb * 2**30)
         self.shelf = Shelf(self.library)
         self.reading = Reading(
             self.engine, self.shelf, readers=settings.readers, blinded=settings.blinded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
@@ -15,9 +15,11 @@ from calcilens.review.export.names import names
 from calcilens.review.export.tables import verdicts_csv
 from calcilens.review.journal import Journal
 from calcilens.review.library import Library
-from calcilens.review.plots import Plot, draw
 from calcilens.review.state import Phase
 from calcilens.review.statistics import statistics
+
+if TYPE_CHECKING:
+    from calcilens.review.plots import Plot
 
 _OVER = (Phase.DISPUTED, Phase.DONE)
 
@@ -63,6 +65,8 @@ class Figures:
         return verdicts_csv(self._studies(), self._names(), {})
 
     def _refresh(self) -> None:
+        from calcilens.review.plots import draw  # takes long to load, and is seldom needed
+
         with self._lock:
             studies = self._studies()
             key = tuple((study.head, study.report.sha256) for study in studies)

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,6 +103,8 @@ def _mask_of(path: Path, _: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
 
 
 def _opened(path: Path) -> Any:
+    import nibabel  # takes long to load, and the server answers without it
+
     try:
         image = nibabel.load(path)
     except FileNotFoundError as error:

@@ -165,12 +165,12 @@ class Journal:
         return Checked(count, last, tuple(faults))
 
     def _readable(self, faults: list[str]) -> Iterator[Entry]:
-        """Return entries; one whose body is no JSON is a fault, and the rest goes on."""
+        """Return entries; one that no program of ours wrote is a fault, and the rest goes on."""
         query = select(_ENTRIES).order_by(_ENTRIES.c.seq)
         with reading(self._engine) as connection:
             for row in connection.execute(query.execution_options(yield_per=_CHUNK)):
                 try:
-                    yield _entry(row)
+                    yield _as_written(row)
                 except ReviewError as error:
                     faults.append(str(error))
 
@@ -190,11 +190,31 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {**vars(entry), "body": canonical(entry.body)}
 
 
+def _as_written(row: Any) -> Entry:
+    """Return an entry that is stored as `append` stores it, letter by letter.
+
+    Raises:
+        ReviewError: It is not: other spaces, a key twice, bytes in place of text.
+    """
+    where, fields = f"entry {row.seq}", dict(row._mapping)
+    texts = [value for name, value in fields.items() if name not in ("seq", "lesion")]
+    if not all(isinstance(value, str) for value in texts):
+        raise ReviewError(compose("text in every field", "something else", where=where))
+    entry = _entry(row)
+    try:
+        same = canonical(entry.body) == row.body and isinstance(entry.body, dict)
+    except ValueError:  # numbers that JSON does not have
+        same = False
+    if not same:
+        raise ReviewError(compose("JSON as it was entered", "other text", where=where))
+    return entry
+
+
 def _entry(row: Any) -> Entry:
     values = dict(row._mapping)
     try:
         body = json.loads(values.pop("body"))
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         where = f"entry {values['seq']}"
         raise ReviewError(compose("JSON", "text that is none", where=where)) from error
     return Entry(**values, body=body)

@@ -20,7 +20,6 @@ from calcilens.review.reports import ImageName, Report
 from calcilens.review.store import Store
 from calcilens.review.study_files import Files, StudyFiles
 
-CACHE_BYTES = 20 * 2**30
 MOST_PLANES = 64
 """How many planes one answer may hold."""
 _AGAIN_S = 60.0
@@ -71,7 +70,7 @@ class Pictures:
         StudyError: One of the paths is not there.
     """
 
-    def __init__(self, studies: Sequence[Path], cache: Path, most_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, studies: Sequence[Path], cache: Path, most_bytes: int = 20 * 2**30) -> None:
         self._store = Store(cache, most_bytes)
         self.files = StudyFiles(studies, cache)
         self._jobs: dict[str, _Job] = {}

@@ -16,10 +16,11 @@ from calcilens.review.attachments import Attachments
 from calcilens.review.book import Book
 from calcilens.review.journal import Draft, Entry, Journal
 from calcilens.review.rules import Check, Reports, Rules, current
-from calcilens.review.state import Box, Kind, StudyState, fold
+from calcilens.review.state import STEP, Box, Folds, Kind, StudyState
 
 LONGEST_STEP_S = 24 * 3600.0
 LONGEST_REASON = 500
+MOST_STEPS = 40
 MOST_ADDED = 200
 """Lesions that a reader may add to a study."""
 
@@ -59,17 +60,23 @@ class Reading:
         self.rules, self.readers, self.blinded = Rules(reports, readers), readers, blinded
         self._journal, self._reports = Journal(engine), reports
         self._book, self._attachments = Book(self._journal), Attachments(engine)
+        self._folds = Folds()
 
     # --- what is so ----------------------------------------------------------------------------
 
-    def state(self, study_uid: str) -> StudyState:
-        """Return what stands for a study and its newest report."""
-        return self._state(study_uid, self._reports.report(study_uid).sha256)
+    def state(self, study_uid: str, report: str | None = None) -> StudyState:
+        """Return what stands for a study.
+
+        Args:
+            study_uid: Which study.
+            report: SHA-256 of the report that is shown; by default of the newest one.
+        """
+        return self._state(study_uid, report or self._reports.report(study_uid).sha256)
 
     def states(self, reports: Mapping[str, str]) -> dict[str, StudyState]:
         """Return what stands for many studies, given the SHA-256 of each one's report."""
         entries = self._book.all()
-        return {uid: fold(entries.get(uid, ()), uid, sha) for uid, sha in reports.items()}
+        return {uid: self._folds.of(entries.get(uid, ()), uid, sha) for uid, sha in reports.items()}
 
     def history(self, study_uid: str) -> tuple[Entry, ...]:
         """Return all entries of a study, also those on older reports."""
@@ -197,8 +204,7 @@ class Reading:
             seconds: Time that each step took.
         """
         settling = self.state(study_uid).settling == reader.name
-        times = {str(k)[:40]: _seconds(v) for k, v in list(seconds.items())[:40]}
-        body = {"settling": settling, "seconds": times}
+        body = {"settling": settling, "seconds": _times(seconds)}
         check = self.rules.may_close(reader) if settling else self.rules.may_sign(reader)
         return self._enter(reader, Kind.SIGNED, study_uid, body, check)
 
@@ -209,7 +215,7 @@ class Reading:
             expected = f"a reason of at most {LONGEST_REASON} characters"
             raise ReviewError(compose(expected, found, where="reason"))
         state = self.state(study_uid)
-        everybody = reader.role is Role.ADJUDICATOR and reader.name not in state.signed
+        everybody = reader.role is Role.ADJUDICATOR and not state.has_read(reader.name)
         names = sorted(state.signed) if everybody else [reader.name]
         body = {"reason": reason, "readers": names}
         return self._enter(reader, Kind.REOPENED, study_uid, body, self.rules.may_reopen(reader))
@@ -224,7 +230,7 @@ class Reading:
     def _state(
         self, study_uid: str, report: str, connection: Connection | None = None
     ) -> StudyState:
-        return fold(self._book.of(study_uid, connection), study_uid, report)
+        return self._folds.of(self._book.of(study_uid, connection), study_uid, report)
 
     def _enter(
         self,
@@ -243,6 +249,13 @@ class Reading:
 
         draft = Draft(reader.name, kind.value, study_uid, lesion, {**body, "report": report})
         return self._journal.append(draft, unless=unless)
+
+
+def _times(seconds: Mapping[str, float]) -> dict[str, float]:
+    if len(seconds) > MOST_STEPS or not all(STEP.fullmatch(step) for step in seconds):
+        expected = f"at most {MOST_STEPS} steps, each one word of small letters"
+        raise ReviewError(compose(expected, f"{len(seconds)}, or others", where="seconds"))
+    return {step: _seconds(value) for step, value in seconds.items()}
 
 
 def _seconds(value: Any) -> float:

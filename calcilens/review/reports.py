@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from calcilens.errors import CaseError, NotThere, ReviewError, compose
 from calcilens.guidance.strict_json import loads
-from calcilens.inference.report_schema import SALIENCY, schema
+from calcilens.inference.report_schema import SALIENCY, fault_of
 from calcilens.review import uncertainty
 from calcilens.review.grids import Box, mask_box
 from calcilens.vocabulary import ConcernLevel
@@ -186,11 +183,6 @@ def summary(report: Report) -> Summary:
     )
 
 
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(schema())
-
-
 def _checked(raw: bytes, where: str) -> dict[str, Any]:
     if len(raw) > _MOST_BYTES:
         raise ReviewError(compose("a report of at most 64 MiB", "a larger one", where=where))
@@ -198,7 +190,7 @@ def _checked(raw: bytes, where: str) -> dict[str, Any]:
         content = loads(raw.decode())
     except (ValueError, CaseError, RecursionError) as error:
         raise ReviewError(compose("JSON", "text that is none", where=where)) from error
-    fault = next(iter(_validator().iter_errors(content)), None)
+    fault = fault_of(content)
     if fault is not None:
         at = fault.json_path[:80]
         found = f"another content at {at}"

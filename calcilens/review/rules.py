@@ -121,6 +121,8 @@ class Rules:
                 raise NotAllowed("an administrator reads no studies")
             if reader.name in (*state.holders, *state.signed, state.settling):
                 raise NotAllowed("you hold this study already, or have signed it")
+            if reader.name in state.judges:
+                raise NotAllowed("who has settled or reopened a study cannot read it")
             if len(state.holders) + len(state.signed) >= self._readers:
                 raise NotAllowed("this study has all the readers that it needs")
 
@@ -136,7 +138,7 @@ class Rules:
         def check(state: StudyState) -> None:
             if not self.settles(reader, state):
                 raise NotAllowed("only an adjudicator settles, and only what is disputed")
-            if reader.name in state.signed:
+            if state.has_read(reader.name):
                 raise NotAllowed("who has read a study cannot settle it")
             if state.settling is not None:
                 raise NotAllowed("somebody settles this study already")
@@ -199,7 +201,8 @@ class Rules:
 
         def check(state: StudyState) -> None:
             own = reader.name in state.signed and self.phase(state) is Phase.WAITING
-            if not own and (reader.role is not Role.ADJUDICATOR or not state.signed):
+            judge = reader.role is Role.ADJUDICATOR and not state.has_read(reader.name)
+            if not own and not (judge and state.signed):
                 raise NotAllowed("only your own signature, while others have not all signed")
 
         return check

@@ -18,6 +18,7 @@ class Settings:
         reports: Folder that `calcilens predict` wrote.
         studies: Files and folders with the DICOM images.
         cache: Folder for pictures made ready.
+        cache_gb: What it may hold, GiB; a CT of 300 planes needs 0.15.
         readers: Wanted for a study, 1 or 2.
         blinded: Whether readers answer before they see the model's answer.
         ohif: Where an OHIF viewer shows these studies, if there is one.
@@ -28,6 +29,7 @@ class Settings:
     reports: Path
     studies: tuple[Path, ...]
     cache: Path
+    cache_gb: int = 20
     readers: int = MOST_READERS
     blinded: bool = True
     ohif: str | None = None

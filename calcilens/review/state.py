@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,8 @@ from calcilens.review.answers import Answer, answer_from
 from calcilens.review.journal import Entry
 
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
+STEP = re.compile(r"[a-z]{1,40}")
+"""Name of a step of reading. Figures and plots show it: it is a word, and nothing else."""
 
 
 class Kind(StrEnum):
@@ -111,6 +114,7 @@ class StudyState:
         added: By lesion id; without those withdrawn.
         signed: By reader; `closed` is the adjudicator's.
         settled: The adjudicator's answers, by id of the group.
+        judges: Who has ever taken it to settle it, or taken back what others signed.
         last: Number of the last entry; 0 where there is none.
     """
 
@@ -125,7 +129,13 @@ class StudyState:
     signed: dict[str, Signature] = field(default_factory=dict)
     closed: Signature | None = None
     settled: dict[str, Said] = field(default_factory=dict)
+    judges: set[str] = field(default_factory=set)
     last: int = 0
+
+    def has_read(self, reader: str) -> bool:
+        """Whether somebody reads this study, or has ever answered on it as a reader."""
+        answered = {name for name, _ in (*self.committed, *self.verdicts)}
+        return reader in (*self.holders, *self.signed, *answered)
 
     def groups(self, lesions: Collection[str]) -> tuple[Group, ...]:
         """Return what the readers who signed speak of.
@@ -225,6 +235,25 @@ def fold(entries: Iterable[Entry], study_uid: str, report: str) -> StudyState:
     return state
 
 
+class Folds:
+    """What the entries of each study amounted to when they were last folded.
+
+    A picture or a list asks for it again and again, and entries are only ever added: with as many
+    of them as before, it is the same. Who gets a state must not change it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, StudyState]] = {}
+
+    def of(self, entries: Sequence[Entry], study_uid: str, report: str) -> StudyState:
+        """Return what entries amount to; parameters as in `fold`, with all of the study."""
+        count, state = self._kept.get(study_uid, (-1, StudyState(study_uid, report)))
+        if count != len(entries) or state.report != report:
+            state = fold(entries, study_uid, report)
+            self._kept[study_uid] = len(entries), state
+        return state
+
+
 def said(entry: Entry) -> Said:
     """Return the answer of an entry that holds one."""
     answer = answer_from(entry.body["answer"])
@@ -235,6 +264,7 @@ def said(entry: Entry) -> Said:
 def _taken(state: StudyState, entry: Entry) -> None:
     if entry.body["settling"]:
         state.settling = entry.reader
+        state.judges.add(entry.reader)
         return
     state.blinded[entry.reader] = entry.body["blinded"]
     state.holders.append(entry.reader)
@@ -282,6 +312,8 @@ def _settled(state: StudyState, entry: Entry) -> None:
 def _reopened(state: StudyState, entry: Entry) -> None:
     """Take back signatures: those who gave them hold the study again."""
     back = [name for name in entry.body["readers"] if name in state.signed]
+    if entry.reader not in back:  # they saw what was signed
+        state.judges.add(entry.reader)
     for name in back:
         del state.signed[name]
     state.holders += back

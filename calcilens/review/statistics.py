@@ -14,7 +14,7 @@ from calcilens.review.agreement import SMALL, Kappa, Pair, kappa, share
 from calcilens.review.answers import Answer
 from calcilens.review.cases import Case, Reviewed
 from calcilens.review.model_answer import ModelAnswer
-from calcilens.review.state import Phase, Said
+from calcilens.review.state import STEP, Phase, Said
 from calcilens.vocabulary import PATTERN_KEYS, ConcernLevel
 
 FINDINGS = (False, None, True)
@@ -253,9 +253,16 @@ def _seconds(studies: Sequence[Reviewed], lesions: Sequence[_Lesion]) -> dict[st
         taken["a lesion: verdict"] += [x.seconds for x in lesion.case.group.answers.values()]
     for study in studies:
         for signature in study.state.signed.values():
-            for step, seconds in signature.seconds.items():
+            for step, seconds in _words(signature.seconds):
                 taken[f"a study: {_STEPS.get(step, step)}"].append(seconds)
     return {name: _quartiles(values) for name, values in sorted(taken.items()) if values}
+
+
+def _words(seconds: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Yield the steps that a page of ours names: an older entry may hold anything."""
+    for step, taken in seconds.items():
+        if STEP.fullmatch(step):
+            yield step, taken
 
 
 def _quartiles(values: Sequence[float]) -> dict[str, Any]:

@@ -76,7 +76,9 @@ class Store:
         if size > self.most_bytes:
             expected = f"a study of at most {self.most_bytes / 2**30:.1f} GiB"
             found = f"one of {size / 2**30:.1f} GiB"
-            raise ReviewError(compose(expected, found, where="--cache-size"))
+            raise ReviewError(
+                compose(expected, found, where="--cache-gb", fix="start with a larger --cache-gb")
+            )
         self.trim(size)
         with part_folder(self.folder, key) as part:
             for name, arrays in files.items():

@@ -9,7 +9,7 @@ from calcilens import DISCLAIMER
 from calcilens.review.accounts import Reader
 from calcilens.review.reading import Reading
 from calcilens.review.reports import Place, Report
-from calcilens.review.state import Group, Kind, Said, StudyState
+from calcilens.review.state import Group, Kind, Phase, Said, StudyState
 from calcilens.review.worklist import as_json, mine
 
 _OF_THE_STUDY = (Kind.TAKEN, Kind.RELEASED, Kind.SIGNED, Kind.REOPENED)
@@ -28,7 +28,8 @@ class StudyView:
     def __init__(self, me: Reader, reading: Reading, report: Report) -> None:
         self._me, self._reading, self._report = me, reading, report
         self._rules = reading.rules
-        self._state: StudyState = reading.state(report.study_uid)
+        # Of this very report: what was committed on an older one reveals nothing of a newer.
+        self._state: StudyState = reading.state(report.study_uid, report.sha256)
         self._ids = tuple(place.id for place in report.lesions)
         # Until somebody has signed, they do not see what others say.
         self._over = me.name not in self._state.holders
@@ -142,8 +143,10 @@ class StudyView:
         }
 
     def _history(self) -> Iterator[dict[str, Any]]:
+        phase = self._rules.phase(self._state)
+        all_signed = self._over and phase in (Phase.DISPUTED, Phase.DONE)
         for entry in self._reading.history(self._report.study_uid):
-            if self._over or entry.reader == self._me.name or entry.kind in _OF_THE_STUDY:
+            if all_signed or entry.reader == self._me.name or entry.kind in _OF_THE_STUDY:
                 yield {
                     "time": entry.time,
                     "reader": entry.reader,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from calcilens.review.accounts import Reader, Role
@@ -10,6 +11,9 @@ from calcilens.review.pictures import Pictures
 from calcilens.review.reading import Reading
 from calcilens.review.shelf import Shelf, Shelved
 from calcilens.review.state import Phase, StudyState
+
+_AHEAD = 2
+"""Studies whose images are made ready before somebody takes them."""
 
 
 def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> dict[str, Any]:
@@ -34,6 +38,19 @@ def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> 
     }
 
 
+def next_to_read(studies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the studies that a reader is likely to take next: on top of the page's usual order.
+
+    Args:
+        studies: Of `worklist`.
+    """
+    free = [row for row in studies if "take" in row["can"] and row["images"]]
+    free.sort(
+        key=lambda row: -1.0 if row["uncertainty"] is None else row["uncertainty"], reverse=True
+    )
+    return [row["study_uid"] for row in free[:_AHEAD]]
+
+
 def as_json(me: Reader) -> dict[str, str]:
     """Return who asks."""
     return {"name": me.name, "role": me.role.value}
@@ -50,7 +67,7 @@ def mine(me: Reader, state: StudyState) -> str | None:
 
 def may_know(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> bool:
     """Tell whether the model's answers on all lesions of a study may be told to somebody."""
-    if me.role is Role.ADMINISTRATOR or not reading.blinded:
+    if me.role is Role.ADMINISTRATOR or not state.blinded.get(me.name, reading.blinded):
         return True
     open_to_me = reading.rules.may_see(me, state)
     lesions = report.lesion_ids

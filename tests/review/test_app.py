@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -244,3 +245,18 @@ def test_not_blinded_the_models_answer_is_there_at_once(
         assert all(one["revealed"] and one["model"] for one in lesions(taken))
         assert "commit" not in taken.json["study"]["can"]
         assert taken.json["study"]["guidance"] is not None
+
+
+def test_the_next_studies_are_ready_before_somebody_takes_them(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    alone = replace(settings, cache=tmp_path / "cache")
+    with served(engine, alone) as port:
+        ada, until = signed_in(port, "ada"), time.monotonic() + 120
+        while len(list(alone.cache.glob("*/images.json"))) < 2 and time.monotonic() < until:
+            assert ada.get("/api/worklist").status == 200
+            time.sleep(0.1)
+        assert len(list(alone.cache.glob("*/images.json"))) == 2
+        uid = ada.get("/api/worklist").json["studies"][0]["study_uid"]
+        taken = ada.post(f"/api/studies/{uid}/take")
+    assert taken.json["study"]["ready"]["ready"]

@@ -29,7 +29,7 @@ from calcilens.errors import ManifestError, UsageError
 from calcilens.review.answers import Answer
 from calcilens.review.attachments import Attachments
 from calcilens.review.database import opened
-from calcilens.review.export import Settings, export
+from calcilens.review.export.folder import Settings, export
 from calcilens.review.library import Library
 from calcilens.review.reading import Place, Reading
 from calcilens.review.shelf import Shelf

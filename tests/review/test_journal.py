@@ -225,6 +225,17 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
         pass
 
 
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(path)) as rows, rows:
+        rows.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(ReviewError, match="found that of another program"), opened(path):
+        pass
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     filled(path := tmp_path / "r.sqlite", 1)
     with closing(sqlite3.connect(path)) as rows, rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,36 @@ def test_many_new_reports_come_bit_by_bit_and_none_is_forgotten(
     counts = [len(library.summaries()) for _ in range(7)]
     assert counts == [1, 2, 3, 4, 5, 6, 6]
     assert library.unread == 0
+
+
+def test_the_first_list_waits_for_what_is_read_in_the_background(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calcilens.review.library._EVERY_S", 0.02)
+    monkeypatch.setattr("calcilens.review.library._BUDGET_S", 60.0)
+    for number in range(5):
+        another(reports, f"1.2.{number}")
+    library = Library(reports)
+    library.start()
+    try:
+        assert len(library.summaries()) == 6
+        assert library.get("1.2.3").study_uid == "1.2.3"
+    finally:
+        library.close()
+
+
+def test_a_study_that_comes_while_the_thread_runs_is_listed(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calcilens.review.library._EVERY_S", 0.02)
+    library = Library(reports)
+    library.start()
+    try:
+        assert len(library.summaries()) == 1
+        another(reports, "1.2.9")
+        until = time.monotonic() + 30
+        while len(library.summaries()) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert [one.study_uid for one in library.summaries()] == [STUDY_UID, "1.2.9"]
+    finally:
+        library.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from calcilens.errors import Conflict, NotAllowed, NotThere, ReviewError
-from calcilens.review.accounts import Reader
+from calcilens.review.accounts import Reader, Role
 from calcilens.review.answers import Answer
 from calcilens.review.attachments import Attachments
 from calcilens.review.database import opened
@@ -33,6 +33,7 @@ from tests.review.made import (
 )
 
 LESIONS = FakeReport().lesion_ids
+FAY = Reader("fay", Role.ADJUDICATOR)
 SHAPE = (10, 20, 30)
 
 
@@ -226,6 +227,48 @@ def test_a_signature_is_taken_back_by_its_reader_until_all_have_signed(engine: E
         reading.reopen(DORA, STUDY, " ")
 
 
+def test_who_has_answered_never_judges_a_study_and_who_has_judged_never_reads_it(
+    engine: Engine,
+) -> None:
+    reading = desk(engine)
+    reading.take(DORA, STUDY)
+    reading.commit(DORA, STUDY, "L1", YES, 1)
+    reading.release(DORA, STUDY)
+    read(reading, ANN, YES, NO)
+    read(reading, BEN, NO, NO)
+    with pytest.raises(NotAllowed, match="who has read a study"):
+        reading.take(DORA, STUDY)
+    with pytest.raises(NotAllowed, match="only your own signature"):
+        reading.reopen(DORA, STUDY, "to agree with ann")
+    reading.take(FAY, STUDY)
+    reading.reopen(FAY, STUDY, "once more")
+    reading.release(FAY, STUDY, "ben")
+    with pytest.raises(NotAllowed, match="settled or reopened"):
+        reading.take(FAY, STUDY)
+
+
+def test_a_reader_who_adjudicates_elsewhere_cannot_change_an_answer_after_seeing_the_others(
+    engine: Engine,
+) -> None:
+    reading = desk(engine)
+    read(reading, DORA, YES, NO)
+    reading.reopen(DORA, STUDY, "nobody else has signed")
+    reading.sign(DORA, STUDY, {})
+    read(reading, BEN, NO, NO)
+    with pytest.raises(NotAllowed, match="only your own signature"):
+        reading.reopen(DORA, STUDY, "to agree with ben")
+
+
+@pytest.mark.parametrize("step", ["$x_{", "a b", "<b>", "a\0b", "\ud800", "", "x" * 41])
+def test_a_step_is_a_word_since_plots_show_it(engine: Engine, step: str) -> None:
+    reading = desk(engine)
+    read(reading, ANN, YES, NO)
+    reading.reopen(ANN, STUDY, "again")
+    with pytest.raises(ReviewError, match="one word of small letters"):
+        reading.sign(ANN, STUDY, {step: 1})
+    assert reading.state(STUDY).holders == ["ann"]
+
+
 def test_an_administrator_reads_and_sees_nothing(engine: Engine) -> None:
     reading = desk(engine)
     with pytest.raises(NotAllowed, match="administrator reads no studies"):
@@ -264,6 +307,31 @@ def test_a_new_report_is_read_anew_and_nothing_of_the_old_is_lost(engine: Engine
     assert Attachments(engine).get(old.sha256) == old.raw
     earlier = fold(reading.history(STUDY), STUDY, old.sha256)
     assert set(earlier.signed) == {"ann"}
+
+
+def test_a_state_that_is_kept_is_the_one_folded_anew(engine: Engine) -> None:
+    reports = FakeReports()
+    reading = Reading(engine, reports, readers=2, blinded=True)
+    elsewhere = Reading(engine, reports, readers=2, blinded=True)
+
+    def check() -> StudyState:
+        sha = reports.known[STUDY].sha256
+        state = reading.state(STUDY)
+        assert state == fold(Journal(engine).entries(STUDY), STUDY, sha)
+        assert reading.states({STUDY: sha}) == {STUDY: state}
+        return state
+
+    assert check().last == 0
+    for number, reader in enumerate((ANN, BEN)):
+        elsewhere.take(reader, STUDY)
+        check()
+        reading.commit(reader, STUDY, "L1", NO, 1)
+        assert len(check().committed) == number + 1
+    assert check() is check()
+    reports.known[STUDY] = FakeReport(b'{"new": 1}')
+    assert check().last == 0
+    reading.take(ANN, STUDY)
+    assert check().holders == ["ann"]
 
 
 def test_a_mask_that_was_never_sent_is_refused(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -210,6 +211,19 @@ def test_times_have_median_and_quartiles() -> None:
     studies = [study(str(k), both(POPCORN, POPCORN), seconds=k) for k in range(1, 6)]
     told = statistics(studies)["seconds"]["a study: reading"]
     assert told == {"n": 10, "median": 3.0, "quartiles": [2.0, 4.0], "small": True}
+
+
+def test_an_entry_of_before_with_an_odd_step_stops_no_figure() -> None:
+    odd = {"$\\frac{": 3.0, "a\0b": 1.0, "\ud800": 1.0, "reading": 2.0}
+    studies = [study(str(k), both(POPCORN, POPCORN)) for k in range(5)]
+    for one in studies:
+        signed = {name: replace(s, seconds=odd) for name, s in one.state.signed.items()}
+        one.state.signed.update(signed)
+    figures = statistics(studies)
+    assert [name for name in figures["seconds"] if name.startswith("a study")] == [
+        "a study: reading"
+    ]
+    assert "time" in draw(figures)
 
 
 def test_no_figure_is_drawn_of_too_few_answers() -> None:

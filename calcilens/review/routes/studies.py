@@ -93,8 +93,9 @@ def reopen(study_uid: StudyUid, what: Reason, desk: AtDesk, me: Me) -> dict[str,
 
 def entered(desk: Desk, me: Reader, entry: Entry) -> dict[str, Any]:
     """Return what was entered, and the study as it is now; null where it is open no more."""
-    view = StudyView(me, desk.reading, desk.library.get(entry.study_uid))
-    study = shown(desk, me, entry.study_uid) if view.seen() else None
+    report = desk.library.get(entry.study_uid)
+    view = StudyView(me, desk.reading, report)
+    study = _whole(desk, report, view) if view.seen() else None
     return {"seq": entry.seq, "hash": entry.hash, "study": study}
 
 
@@ -105,8 +106,12 @@ def shown(desk: Desk, me: Reader, study_uid: str) -> dict[str, Any]:
         NotAllowed: It is not open to this reader.
     """
     report = desk.library.get(study_uid)
-    document = StudyView(me, desk.reading, report).document()
-    return {**document, **_images(desk.pictures, report), "ohif": _link(desk, study_uid)}
+    return _whole(desk, report, StudyView(me, desk.reading, report))
+
+
+def _whole(desk: Desk, report: Report, view: StudyView) -> dict[str, Any]:
+    images, ohif = _images(desk.pictures, report), _link(desk, report.study_uid)
+    return {**view.document(), **images, "ohif": ohif}
 
 
 def _images(pictures: Pictures, report: Report) -> dict[str, Any]:
