@@ -80,6 +80,9 @@ def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> di
     can = [name for name in ("take", "open", "release", "reopen") if name in allowed]
     if "settle" in allowed and "take" not in allowed:
         can.insert(0, "take")
+    holders = [*state.holders, *([state.settling] if state.settling else [])]
+    if me.role is not Role.READER and any(name != me.name for name in holders):
+        can.append("end")
     return {
         "study_uid": summary.study_uid,
         "study_date": summary.study_date,
@@ -87,7 +90,7 @@ def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> di
         "lesions": len(summary.lesions),
         "state": reading.rules.phase(state).value,
         "mine": mine(me, state),
-        "holders": [*state.holders, *([state.settling] if state.settling else [])],
+        "holders": holders,
         "concern": summary.concern if known else None,
         "uncertainty": summary.uncertainty,
         "abstained": known and summary.abstained,

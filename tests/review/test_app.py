@@ -281,3 +281,20 @@ def test_an_administrator_is_told_that_no_study_is_open_to_them(port: int, day: 
     refused = signed_in(port, "root").get(f"/api/studies/{uid}")
     assert refused.status == 403
     assert "administrators see no images" in refused.json["error"]
+
+
+def test_an_administrator_ends_what_a_reader_holds(port: int, day: Day) -> None:
+    uid = sorted(folder.name for folder in day.reports.iterdir() if folder.name[0].isdigit())[0]
+    ada, root = signed_in(port, "ada"), signed_in(port, "root")
+    assert ada.post(f"/api/studies/{uid}/take").status == 200
+
+    def can(browser: Browser) -> list[str]:
+        rows = browser.get("/api/worklist").json["studies"]
+        found: list[str] = next(row["can"] for row in rows if row["study_uid"] == uid)
+        return found
+
+    assert "end" in can(root)
+    assert "end" not in can(signed_in(port, "bob"))
+    assert root.post(f"/api/studies/{uid}/release", {"holder": "ada"}).status == 200
+    assert "end" not in can(root)
+    assert "take" in can(ada)

@@ -188,3 +188,49 @@ def test_figures_are_in_words_and_names_as_they_are(site: Site, opened: Any) -> 
     tab.get_by_text("dr.ann", exact=True).wait_for()
     assert tab.get_by_text("Cloud-like", exact=True).is_visible()
     assert tab.get_by_text("−0.10 (−0.20 to 0.00), n 44").count() == 2
+
+
+def test_a_long_place_leaves_the_list_of_lesions_in_its_panel(site: Site, opened: Any) -> None:
+    site.study["images"][0].update(kind="film", label="EXTREMITY, right, oblique, series 101, long")
+    revealed(site)
+    tab = opened(ADDRESS)
+    tab.get_by_text("committed, verdict wanted").wait_for()
+    fits = "list => list.scrollWidth <= list.clientWidth"
+    assert tab.locator("#lesions").evaluate(fits)
+
+
+def test_a_study_is_released_only_after_a_question(site: Site, opened: Any) -> None:
+    tab = start(opened)
+    tab.get_by_role("button", name="Release").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert sent(site, "/release") == []
+    tab.get_by_role("button", name="Release").click()
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(300)
+    assert len(sent(site, "/release")) == 1
+
+
+def test_an_administrator_ends_what_somebody_holds(site: Site, opened: Any) -> None:
+    site.me = site.worklist["me"] = {"name": "eve", "role": "administrator"}
+    site.worklist["studies"][0]["can"] = ["end"]
+    tab = opened(f"{ORIGIN}/worklist")
+    tab.get_by_role("button", name="End hold").click()
+    tab.get_by_role("dialog").get_by_text("End what anna holds?").wait_for()
+    assert findings(tab) == []
+    tab.get_by_role("button", name="End it").click()
+    tab.get_by_role("dialog").wait_for(state="hidden")
+    assert sent(site, "/1.2.3/release") == [{"holder": "anna"}]
+
+
+def test_a_new_password_is_typed_at_once_and_entered(site: Site, opened: Any) -> None:
+    site.me = {"name": "eve", "role": "administrator"}
+    people = [{"name": "ben", "role": "reader", "active": True}]
+    site.others["/api/readers"] = people
+    site.others["/api/readers/ben"] = people
+    tab = opened(f"{ORIGIN}/readers")
+    tab.get_by_role("button", name="New password for ben").click()
+    tab.get_by_role("dialog").wait_for()
+    tab.keyboard.type("twelve or more letters")
+    tab.keyboard.press("Enter")
+    tab.get_by_text("ben has a new password").wait_for()
+    assert sent(site, "/api/readers/ben") == [{"password": "twelve or more letters"}]

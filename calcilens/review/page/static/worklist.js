@@ -1,6 +1,6 @@
 // The worklist: what is there to read, and taking it.
 import { get, post } from "./api.js";
-import { ask, askText } from "./dialog.js";
+import { askRelease, askText } from "./dialog.js";
 import { byId, el, say, typing } from "./dom.js";
 import { lettersOn } from "./keys.js";
 import { WORKLIST_KEYS, pressed } from "./panel_keys.js";
@@ -100,7 +100,8 @@ async function act(action, study) {
       if (!reason) return;
       body = { reason };
     }
-    if (action === "release" && (await unsure())) return;
+    if (action === "release" && !(await askRelease())) return;
+    if (action === "end") return void (await endHolds(study));
     await post(`/api${address(study)}/${action}`, body);
     if (action === "take") return void location.assign(address(study));
     say(byId("error"), "");
@@ -110,10 +111,12 @@ async function act(action, study) {
   await refresh();
 }
 
-async function unsure() {
-  const text = "What you saved stays in the journal. Others may take the study.";
-  const choices = [{ key: "no", text: "Cancel" }, { key: "yes", text: "Release", main: true }];
-  return (await ask("Release the study?", [text], choices)) !== "yes";
+/** Take a study from who holds it, each after a question. */
+async function endHolds(study) {
+  for (const holder of study.holders.filter((name) => name !== worklist.me.name)) {
+    if (await askRelease(holder)) await post(`/api${address(study)}/release`, { holder });
+  }
+  await refresh();
 }
 
 function changed(next) {
