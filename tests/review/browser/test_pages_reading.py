@@ -234,3 +234,14 @@ def test_a_new_password_is_typed_at_once_and_entered(site: Site, opened: Any) ->
     tab.keyboard.press("Enter")
     tab.get_by_text("ben has a new password").wait_for()
     assert sent(site, "/api/readers/ben") == [{"password": "twelve or more letters"}]
+
+
+def test_tools_tell_their_keys_and_a_film_has_no_windows_in_hu(site: Site, opened: Any) -> None:
+    tab = start(opened)
+    assert tab.get_by_role("button", name="Measure").get_attribute("title") == "Key: m"
+    options = tab.get_by_label("Window preset").locator("option")
+    assert [one.is_disabled() for one in options.all()] == [False] * 6
+    site.study["images"][0].update(kind="film", modality="DX")
+    tab.reload()
+    tab.get_by_role("button", name="Commit answer").wait_for()
+    assert [one.is_disabled() for one in options.all()] == [False, True, True, True, True, False]

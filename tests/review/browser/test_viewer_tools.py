@@ -235,6 +235,28 @@ def test_the_end_of_a_line_is_moved_and_put_back(shown: Shown) -> None:
     assert shown.run(ends) == [[[Z, 40, 30], [Z, 60, 70]]]
 
 
+def test_two_fingers_zoom_and_move_and_draw_nothing(browser: Any, address: str) -> None:
+    shown = Shown.open(browser, address, has_touch=True)
+    touch = shown.page.context.new_cdp_session(shown.page)
+
+    def fingers(kind: str, *at: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(at)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    shown.press("d")
+    view = "[viewer.panes[0].view.zoom, ...viewer.panes[0].view.pan]"
+    zoom = shown.run(view)[0]
+    fingers("touchStart", (590, 388))
+    fingers("touchStart", (590, 388), (690, 388))
+    fingers("touchMove", (560, 408), (760, 408))
+    fingers("touchEnd")
+    after = shown.run(view)
+    assert after[0] == pytest.approx(2 * zoom, rel=0.05)
+    assert after[1:] == pytest.approx([20, 20], abs=3)
+    assert shown.run("viewer.drawing") is None
+    shown.close()
+
+
 def test_what_readers_drew_is_outlined_on_its_planes_alone(shown: Shown) -> None:
     shown.run(f"viewer.show({{image: 0, z: {Z}}})")
     shown.settle()

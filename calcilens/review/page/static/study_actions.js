@@ -230,7 +230,8 @@ export class Actions {
   next() {
     return this.run(async () => {
       const { studies } = await get("/api/worklist");
-      const open = studies.filter((one) => one.can.includes("take")).sort((a, b) => (b.uncertainty ?? 0) - (a.uncertainty ?? 0));
+      const urgent = (one) => (one.state === "disputed" ? 2 : one.uncertainty ?? 0); // uncertainty is at most 1
+      const open = studies.filter((one) => one.can.includes("take")).sort((a, b) => urgent(b) - urgent(a));
       if (!open.length) return void (this.at.failed.textContent = "There is nothing more to take.");
       const address = `/studies/${encodeURIComponent(open[0].study_uid)}`;
       await post(`/api${address}/take`);
