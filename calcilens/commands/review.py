@@ -173,7 +173,8 @@ def verify(
         for fault in faults:
             say(fault)
         outcome = "something was changed" if faults else "as they were entered"
-        say(f"{checked.entries} entries: {outcome}; the last one has the hash")
+        entries = "1 entry" if checked.entries == 1 else f"{checked.entries} entries"
+        say(f"{entries}: {outcome}; the last one has the hash")
         typer.echo(checked.head)
     if faults:
         raise typer.Exit(EXIT_FAILED)
@@ -210,8 +211,13 @@ def export_command(
         print_json({**vars(done), "notes": list(done.notes)})
     for note in done.notes:
         say(note)
-    written = f"{done.answers} answers on {done.studies} studies, {done.documents} verified reports"
-    say(f"{written}: {out}")
+    kinds = (
+        (done.answers, "answer", "answers"),
+        (done.studies, "study", "studies"),
+        (done.documents, "verified report", "verified reports"),
+    )
+    answers, studies, documents = (f"{n} {one if n == 1 else many}" for n, one, many in kinds)
+    say(f"{answers} on {studies}, {documents}: {out}")
     if done.notes:
         raise typer.Exit(EXIT_PARTLY)
 

@@ -66,6 +66,11 @@ class Shelf:
             raise NotThere(compose("a study with a report", "none of this UID"))
         return found
 
+    @property
+    def unread(self) -> int:
+        """How many reports there are that could not be read yet."""
+        return self._library.unread
+
     def broken(self) -> list[Broken]:
         """Return the reports that cannot be used."""
         return self._library.broken()

@@ -33,6 +33,7 @@ def worklist(me: Reader, reading: Reading, shelf: Shelf, pictures: Pictures) -> 
         "mode": {"blinded": reading.blinded, "readers": reading.readers},
         "progress": {**{p.value: phases[p.value] for p in Phase}, "total": len(rows)},
         "studies": rows,
+        "unread": shelf.unread,
         "broken": [vars(one) for one in shelf.broken()],
     }
 
@@ -76,9 +77,12 @@ def may_know(me: Reader, reading: Reading, report: Shelved, state: StudyState) -
 def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> dict[str, Any]:
     known, summary = may_know(me, reading, report, state), report.summary
     allowed = set(reading.rules.can(me, state))
-    can = [name for name in ("take", "open", "release", "reopen") if name in allowed]
+    can: list[str] = [name for name in ("take", "open", "release", "reopen") if name in allowed]
     if "settle" in allowed and "take" not in allowed:
         can.insert(0, "take")
+    holders = [*state.holders, *([state.settling] if state.settling else [])]
+    if me.role is not Role.READER and any(name != me.name for name in holders):
+        can.append("end")
     return {
         "study_uid": summary.study_uid,
         "study_date": summary.study_date,
@@ -86,7 +90,7 @@ def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> di
         "lesions": len(summary.lesions),
         "state": reading.rules.phase(state).value,
         "mine": mine(me, state),
-        "holders": [*state.holders, *([state.settling] if state.settling else [])],
+        "holders": holders,
         "concern": summary.concern if known else None,
         "uncertainty": summary.uncertainty,
         "abstained": known and summary.abstained,

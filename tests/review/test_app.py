@@ -260,3 +260,41 @@ def test_the_next_studies_are_ready_before_somebody_takes_them(
         uid = ada.get("/api/worklist").json["studies"][0]["study_uid"]
         taken = ada.post(f"/api/studies/{uid}/take")
     assert taken.json["study"]["ready"]["ready"]
+
+
+def test_a_report_that_cannot_be_used_is_told_and_hides_no_other(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    reports = Path(shutil.copytree(settings.reports, tmp_path / "reports"))
+    (reports / "9.9").mkdir()
+    (reports / "9.9" / "report.json").write_text('{"schema_version": 1, ')
+    with served(engine, replace(settings, reports=reports)) as port:
+        found = signed_in(port, "ada").get("/api/worklist").json
+    assert [one["folder"] for one in found["broken"]] == ["9.9"]
+    assert "expected JSON" in found["broken"][0]["why"]
+    assert len(found["studies"]) == found["progress"]["total"] > 0
+    assert found["unread"] == 0
+
+
+def test_an_administrator_is_told_that_no_study_is_open_to_them(port: int, day: Day) -> None:
+    uid = sorted(folder.name for folder in day.reports.iterdir() if folder.name[0].isdigit())[0]
+    refused = signed_in(port, "root").get(f"/api/studies/{uid}")
+    assert refused.status == 403
+    assert "administrators see no images" in refused.json["error"]
+
+
+def test_an_administrator_ends_what_a_reader_holds(port: int, day: Day) -> None:
+    uid = sorted(folder.name for folder in day.reports.iterdir() if folder.name[0].isdigit())[0]
+    ada, root = signed_in(port, "ada"), signed_in(port, "root")
+    assert ada.post(f"/api/studies/{uid}/take").status == 200
+
+    def can(browser: Browser) -> list[str]:
+        rows = browser.get("/api/worklist").json["studies"]
+        found: list[str] = next(row["can"] for row in rows if row["study_uid"] == uid)
+        return found
+
+    assert "end" in can(root)
+    assert "end" not in can(signed_in(port, "bob"))
+    assert root.post(f"/api/studies/{uid}/release", {"holder": "ada"}).status == 200
+    assert "end" not in can(root)
+    assert "take" in can(ada)

@@ -370,6 +370,29 @@ def test_an_image_that_is_gone_is_one_line(done: Done, out: Path, tmp_path: Path
     assert all("an image below --root" in fault.message for fault in built.refused)
 
 
+def test_no_image_and_no_answer_that_stands_are_told_apart(
+    done: Done, out: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "elsewhere"
+    empty.mkdir()
+    with pytest.raises(ManifestError, match="--root elsewhere: expected images that were reviewed"):
+        build_reviews(out, empty, SALT)
+    (empty / "reviews.jsonl").write_text("")
+    with pytest.raises(ManifestError, match="a lesion on which an answer stands, found none of 0"):
+        build_reviews(empty, done.day.studies, SALT)
+
+
+def test_images_are_found_through_links_even_in_a_circle(
+    done: Done, out: Path, tmp_path: Path
+) -> None:
+    for study in done.day.studies.iterdir():
+        (tmp_path / study.name).symlink_to(study)
+    (tmp_path / "round").symlink_to(tmp_path)
+    built = build_reviews(out, tmp_path, SALT)
+    assert not built.refused
+    assert len(built.manifest) == len(build_reviews(out, done.day.studies, SALT).manifest)
+
+
 def test_the_command_builds_the_manifest(done: Done, out: Path, tmp_path: Path) -> None:
     words = ["manifest", "build", "reviews", "--reviews", str(out), "--root"]
     where = [str(done.day.studies), "--out", str(tmp_path / "m.parquet")]

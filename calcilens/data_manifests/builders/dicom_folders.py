@@ -45,7 +45,16 @@ def find_instances(root: Path, wanted: Collection[str]) -> dict[str, Path]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.rglob("*")) if path.is_file())
+    """Yield the files below a folder, through links as the review page finds them, each once."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(folder, name)).is_file())
 
 
 def _series_uid(path: Path) -> str | None:

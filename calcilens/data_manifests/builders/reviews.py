@@ -89,6 +89,7 @@ def build_reviews(
     images = _images(root, standing)
     base = Path(os.path.commonpath([reviews, root]))
     found = [line for line in standing if _image_uid(line) in images]
+    _check_found(len(lines), len(standing), len(found), root)
     rows = [_row(line, images[_image_uid(line)], reviews, base, final_votes) for line in found]
     built = build_lines(rows, salt, base, where=REVIEWS, advance=advance)
     missing = tuple(_missing(standing, images))
@@ -122,6 +123,16 @@ def _images(root: Path, lines: Sequence[Line]) -> dict[str, Path]:
     films = {line["sop_uid"] for line in lines if line["sop_uid"]}
     series = find_series(root)
     return {**series, **find_instances(root, films)}
+
+
+def _check_found(lesions: int, standing: int, found: int, root: Path) -> None:
+    if not standing:
+        expected = "a lesion on which an answer stands"
+        raise ManifestError(compose(expected, f"none of {lesions}", where=REVIEWS))
+    if not found:
+        fix = "name the folder that `calcilens review --studies` was given"
+        where = f"--root {root.name}"
+        raise ManifestError(compose("images that were reviewed", "none", where=where, fix=fix))
 
 
 def _image_uid(line: Line) -> str:

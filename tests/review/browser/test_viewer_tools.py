@@ -223,6 +223,62 @@ def test_a_line_is_measured_in_mm_where_calibrated(shown: Shown) -> None:
     assert float(text[:-3]) == pytest.approx(np.hypot(300, 200), abs=1)
 
 
+def test_the_end_of_a_line_is_moved_and_put_back(shown: Shown) -> None:
+    ends = "viewer.measurements.map(({from, to}) => [from, to].map((v) => v.map(Math.round)))"
+    shown.press("m")
+    shown.drag(place(shown, (Z, 40, 30)), place(shown, (Z, 40, 80)))
+    shown.drag(place(shown, (Z, 40, 80)), place(shown, (Z, 60, 70)))
+    assert shown.run(ends) == [[[Z, 40, 30], [Z, 60, 70]]]
+    shown.press("ctrl+z")
+    assert shown.run(ends) == [[[Z, 40, 30], [Z, 40, 80]]]
+    shown.press("ctrl+y")
+    assert shown.run(ends) == [[[Z, 40, 30], [Z, 60, 70]]]
+
+
+def test_two_fingers_zoom_and_move_and_draw_nothing(browser: Any, address: str) -> None:
+    shown = Shown.open(browser, address, has_touch=True)
+    touch = shown.page.context.new_cdp_session(shown.page)
+
+    def fingers(kind: str, *at: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(at)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    shown.press("d")
+    view = "[viewer.panes[0].view.zoom, ...viewer.panes[0].view.pan]"
+    zoom = shown.run(view)[0]
+    fingers("touchStart", (590, 388))
+    fingers("touchStart", (590, 388), (690, 388))
+    fingers("touchMove", (560, 408), (760, 408))
+    fingers("touchEnd")
+    after = shown.run(view)
+    assert after[0] == pytest.approx(2 * zoom, rel=0.05)
+    assert after[1:] == pytest.approx([20, 20], abs=3)
+    assert shown.run("viewer.drawing") is None
+    shown.close()
+
+
+def test_what_readers_drew_is_outlined_on_its_planes_alone(shown: Shown) -> None:
+    shown.run(f"viewer.show({{image: 0, z: {Z}}})")
+    shown.settle()
+    bare = shown.page.screenshot()
+    box = f"[[{Z}, 40, 30], [{Z + 1}, 60, 80]]"
+    shown.run(f"viewer.outlines.set([{{image: 0, box: {box}, mask: null, name: 'yours'}}])")
+    shown.settle()
+    assert shown.page.screenshot() != bare
+    shown.press("o")
+    shown.settle()
+    without = shown.page.screenshot()
+    shown.run("viewer.outlines.set([])")
+    shown.settle()
+    assert shown.page.screenshot() == without, "hidden with the boxes"
+    shown.press("ArrowDown", "o")
+    shown.settle()
+    beside = shown.page.screenshot()
+    shown.run(f"viewer.outlines.set([{{image: 0, box: {box}, mask: null, name: 'yours'}}])")
+    shown.settle()
+    assert shown.page.screenshot() == beside
+
+
 def test_the_prior_scrolls_to_the_mapped_place(shown: Shown) -> None:
     shown.press("j")
     shown.run("viewer.goTo(viewer.scenes.current, [15, 40, 60])")

@@ -22,7 +22,10 @@ export function ask(title, content, choices) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    (row.querySelector(".main") ?? row.firstChild).focus({ preventScroll: true });
+    const field = dialog.querySelector("input:not([type=checkbox])");
+    const main = row.querySelector(".main") ?? row.firstChild;
+    field?.addEventListener("keydown", (event) => event.key === "Enter" && main.click());
+    (field ?? main).focus({ preventScroll: true });
     dialog.scrollTop = 0;
   });
 }
@@ -33,4 +36,15 @@ export async function askText(title, label, act) {
   const field = el("p", {}, el("label", { for: "dialog-text", text: label }), input);
   const choice = await ask(title, [field], [{ key: "no", text: "Cancel" }, { key: "yes", text: act, main: true }]);
   return choice === "yes" ? input.value.trim() : null;
+}
+
+/**
+ * Ask before a study is given back, or taken from who holds it.
+ * @param {string|null} holder somebody else
+ */
+export async function askRelease(holder = null) {
+  const title = holder ? `End what ${holder} holds?` : "Release the study?";
+  const text = "What was saved stays in the journal. Others may take the study.";
+  const choices = [{ key: "no", text: "Cancel" }, { key: "yes", text: holder ? "End it" : "Release", main: true }];
+  return (await ask(title, [text], choices)) === "yes";
 }

@@ -1,6 +1,6 @@
 // What can be done next: on the lesion and on the study. Refusals are said; a conflict is decided.
 import { ApiError, get, post } from "./api.js";
-import { ask, askText } from "./dialog.js";
+import { ask, askRelease, askText } from "./dialog.js";
 import { button, el, fill } from "./dom.js";
 import { brief } from "./study_compare.js";
 import { decide } from "./study_conflict.js";
@@ -22,18 +22,14 @@ export class Actions {
     fill(this.at.lesion, ...this.#onLesion());
     const can = (action) => study.can.includes(action);
     const made = [
-      can("take") && this.#do("Take", "take"),
+      can("take") && button("Take", () => this.run(() => this.session.save("/take", {})), { data: { key: "take" } }),
       can("add") && study.images.length > 0 && this.session.chosen !== NEW && button("Add a missed lesion", () => this.missed(), { data: { key: "add" } }),
-      can("release") && this.#do("Release", "release"),
+      can("release") && button("Release", () => this.release(), { data: { key: "release" } }),
       can("reopen") && button("Reopen", () => this.reopen(), { data: { key: "reopen" } }),
       ["reading", "settling"].includes(study.mine) && button("Sign the study", () => this.sign(), { class: missing(study).length ? "" : "main", data: { key: "sign" } }),
       !["reading", "settling"].includes(study.mine) && !can("take") && button("Take the next study", () => this.next(), { class: "main", data: { key: "next" } }),
     ];
     fill(this.at.study, ...made.filter(Boolean));
-  }
-
-  #do(text, action) {
-    return button(text, () => this.run(() => this.session.save(`/${action}`, {})), { data: { key: action } });
   }
 
   #onLesion() {
@@ -222,6 +218,10 @@ export class Actions {
     this.at.failed.textContent = `Not signed. ${wanted}${kept}`;
   }
 
+  async release() {
+    if (await askRelease()) await this.run(() => this.session.save("/release", {}));
+  }
+
   async reopen() {
     const reason = await askText("Reopen the study", "Why? It takes the signature back and stays in the journal.", "Reopen");
     if (reason) await this.run(() => this.session.save("/reopen", { reason }));
@@ -230,7 +230,8 @@ export class Actions {
   next() {
     return this.run(async () => {
       const { studies } = await get("/api/worklist");
-      const open = studies.filter((one) => one.can.includes("take")).sort((a, b) => (b.uncertainty ?? 0) - (a.uncertainty ?? 0));
+      const urgent = (one) => (one.state === "disputed" ? 2 : one.uncertainty ?? 0); // uncertainty is at most 1
+      const open = studies.filter((one) => one.can.includes("take")).sort((a, b) => urgent(b) - urgent(a));
       if (!open.length) return void (this.at.failed.textContent = "There is nothing more to take.");
       const address = `/studies/${encodeURIComponent(open[0].study_uid)}`;
       await post(`/api${address}/take`);

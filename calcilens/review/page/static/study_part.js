@@ -6,6 +6,8 @@ import { modelCard } from "./study_model.js";
 import { NEW, modelSays, phase, place, start } from "./study_state.js";
 import { amount } from "./words.js";
 
+const MOST_ANSWERS = 3; // beside each other in the panel; the model's has a card of its own
+
 const WORDS = {
   blind: "Your answer first. The model's is shown once you have committed yours.",
   compare: "Yours is committed. Agree with the model, keep yours, or change it.",
@@ -101,7 +103,7 @@ export class LesionPart {
     const columns = lesion.others.map(({ reader, answer }) => ({ name: reader, answer }));
     if (own) columns.unshift({ name: lesion.mine ? "Your verdict" : "You, committed", answer: own });
     if (lesion.settled) columns.push({ name: `Settled by ${lesion.settled.reader}`, answer: lesion.settled.answer });
-    if (lesion.model && study.mine !== "settling") columns.push({ name: "Model", answer: modelSays(lesion.model) });
+    if (lesion.model && study.mine !== "settling" && columns.length < MOST_ANSWERS) columns.push({ name: "Model", answer: modelSays(lesion.model) });
     return columns;
   }
 }

@@ -1,27 +1,30 @@
 // Tools, windows, layouts and overlays of the viewer. What a key changes is shown here as well.
 import { button, el } from "./dom.js";
+import { KEYS } from "./keys.js";
 import { PRESETS, SLABS } from "./viewer/presets.js";
 
 const TOOLS = { window: "Window", pan: "Pan", zoom: "Zoom", measure: "Measure" };
 const LAYOUTS = { stack: "One", planes: "Three planes", prior: "Prior" };
+const KEY_OF = new Map(KEYS.map(({ command, keys }) => [command, keys[0]]));
 const OVERLAYS = { boxes: "Boxes", masks: "Masks", saliency: "Saliency" };
 
 /** The toolbar above the images. */
 export class Toolbar {
   constructor(element, viewer, session) {
     Object.assign(this, { viewer, session });
-    this.tools = pressable(TOOLS, (tool) => { viewer.tool = tool; this.draw(); });
-    this.layouts = pressable(LAYOUTS, (layout) => { viewer.layout = layout; this.draw(); });
-    this.overlays = pressable(OVERLAYS, (name) => this.#overlay({ [name]: !viewer.overlays[name] }));
+    this.tools = pressable(TOOLS, "tool-", (tool) => { viewer.tool = tool; this.draw(); });
+    this.layouts = pressable(LAYOUTS, "layout-", (layout) => { viewer.layout = layout; this.draw(); });
+    this.overlays = pressable(OVERLAYS, "", (name) => this.#overlay({ [name]: !viewer.overlays[name] }));
     this.opacity = el("input", { type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Opacity of saliency and masks", on: { input: () => this.#overlay({ opacity: Number(this.opacity.value) }) } });
     this.preset = select("Window preset", ["Window …", ...PRESETS.map(({ key, label }) => `${key} ${label}`)], (i) => { if (i) viewer.command(`window-${PRESETS[i - 1].key}`); this.preset.selectedIndex = 0; });
     this.slab = select("Maximum intensity, thickness", SLABS.map((mm) => (mm ? `MIP ${mm} mm` : "MIP off")), (i) => { viewer.mip = SLABS[i]; });
+    PRESETS.forEach(({ width }, k) => { if (width !== null) this.preset.options[k + 1].dataset.hu = ""; });
     this.image = select("Image", [], (i) => viewer.show({ image: session.study.images[i].n }));
     element.append(
       group("Image", this.image), group("Tool", ...Object.values(this.tools)), group("Window", this.preset),
       group("Layout", ...Object.values(this.layouts), this.slab),
       group("Overlays", ...Object.values(this.overlays), this.opacity),
-      group("View", button("Reset", () => viewer.command("reset"))),
+      group("View", button("Reset", () => viewer.command("reset"), { title: "Key: space" })),
     );
     viewer.addEventListener("place", ({ detail }) => {
       if (!detail.prior) this.image.selectedIndex = session.study.images.findIndex((one) => one.n === detail.image);
@@ -44,9 +47,10 @@ export class Toolbar {
     press(this.overlays, (name) => Boolean(viewer.overlays[name]));
     this.layouts.planes.disabled = this.slab.disabled = film;
     this.layouts.prior.disabled = !study.prior;
+    this.preset.querySelectorAll("[data-hu]").forEach((option) => { option.disabled = film; });
     const map = lesion?.revealed && lesion.saliency;
     this.overlays.saliency.disabled = !map;
-    this.overlays.saliency.title = map ? "" : lesion?.revealed ? "No map of this lesion is shown" : "Shown after you have committed your answer";
+    this.overlays.saliency.title = map ? keyOf("saliency") : lesion?.revealed ? "No map of this lesion is shown" : "Shown after you have committed your answer";
     this.opacity.value = String(viewer.overlays.opacity ?? 0.5);
     this.slab.selectedIndex = Math.max(SLABS.indexOf(viewer.mip ?? 0), 0);
     this.#images(study.images);
@@ -62,10 +66,14 @@ export class Toolbar {
   }
 }
 
+const keyOf = (command) => `Key: ${KEY_OF.get(command)}`;
+
 const group = (name, ...parts) => el("div", { class: "group", role: "group", "aria-label": name }, ...parts);
 
-function pressable(names, run) {
-  return Object.fromEntries(Object.entries(names).map(([key, text]) => [key, button(text, () => run(key), { "aria-pressed": "false" })]));
+/** Buttons that stay pressed; what their key is shows where the pointer rests. */
+function pressable(names, command, run) {
+  const made = ([name, text]) => [name, button(text, () => run(name), { "aria-pressed": "false", title: keyOf(command + name) })];
+  return Object.fromEntries(Object.entries(names).map(made));
 }
 
 function press(buttons, is) {

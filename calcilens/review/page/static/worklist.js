@@ -1,6 +1,6 @@
 // The worklist: what is there to read, and taking it.
 import { get, post } from "./api.js";
-import { ask, askText } from "./dialog.js";
+import { askRelease, askText } from "./dialog.js";
 import { byId, el, say, typing } from "./dom.js";
 import { lettersOn } from "./keys.js";
 import { WORKLIST_KEYS, pressed } from "./panel_keys.js";
@@ -10,6 +10,7 @@ import { chosen, fromAddress, sorted, toAddress } from "./worklist_order.js";
 import { address, show } from "./worklist_rows.js";
 
 const FRESH_MS = 15_000;
+const SOON_MS = 2000;
 const PARTS = ["done", "disputed", "waiting", "reading", "new"];
 const filters = byId("filters");
 const list = byId("list");
@@ -21,6 +22,7 @@ async function refresh() {
     worklist = await get("/api/worklist");
     say(byId("error"), "");
     draw();
+    if (worklist.unread) setTimeout(refresh, SOON_MS);
   } catch (fault) {
     say(byId("error"), `The worklist could not be read: ${fault.message}`);
   }
@@ -36,7 +38,8 @@ function draw() {
   const studies = chosen([...worklist.studies], view);
   show(list.tBodies[0], studies, act);
   heads();
-  say(byId("shown"), `${studies.length} of ${plural(worklist.studies.length, "study", "studies")}`);
+  const unread = worklist.unread ? `; ${plural(worklist.unread, "report")} still to be read` : "";
+  say(byId("shown"), `${studies.length} of ${plural(worklist.studies.length, "study", "studies")}${unread}`);
   say(byId("status"), `${plural(studies.length, "study", "studies")} shown`);
   empty(studies.length);
   byId("next").disabled = !worklist.studies.some((study) => study.can.includes("take"));
@@ -97,7 +100,8 @@ async function act(action, study) {
       if (!reason) return;
       body = { reason };
     }
-    if (action === "release" && (await unsure())) return;
+    if (action === "release" && !(await askRelease())) return;
+    if (action === "end") return void (await endHolds(study));
     await post(`/api${address(study)}/${action}`, body);
     if (action === "take") return void location.assign(address(study));
     say(byId("error"), "");
@@ -107,10 +111,12 @@ async function act(action, study) {
   await refresh();
 }
 
-async function unsure() {
-  const text = "What you saved stays in the journal. Others may take the study.";
-  const choices = [{ key: "no", text: "Cancel" }, { key: "yes", text: "Release", main: true }];
-  return (await ask("Release the study?", [text], choices)) !== "yes";
+/** Take a study from who holds it, each after a question. */
+async function endHolds(study) {
+  for (const holder of study.holders.filter((name) => name !== worklist.me.name)) {
+    if (await askRelease(holder)) await post(`/api${address(study)}/release`, { holder });
+  }
+  await refresh();
 }
 
 function changed(next) {

@@ -67,7 +67,7 @@ function gauge(cell, { uncertainty, abstained }) {
   );
 }
 
-const ACTIONS = { open: "Open", take: "Take", release: "Release", reopen: "Reopen" };
+const ACTIONS = { open: "Open", take: "Take", release: "Release", reopen: "Reopen", end: "End hold" };
 
 function doable(cell, study, act) {
   const made = Object.keys(ACTIONS).filter((action) => study.can.includes(action));

@@ -1,5 +1,6 @@
 /** Mouse, pen and wheel on a pane: which tool they start, and what a click without a drag does. */
 
+import { Pinch } from "./pinch.js";
 import { boxing } from "./tools/box.js";
 import { brushing } from "./tools/brush.js";
 import { measuring } from "./tools/measure.js";
@@ -23,6 +24,7 @@ function toolOf(viewer, event) {
 export function listenTo(viewer, pane) {
   const { canvas } = pane;
   let drag = null;
+  const pinch = new Pinch(pane);
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
@@ -39,7 +41,8 @@ export function listenTo(viewer, pane) {
   canvas.addEventListener("pointerdown", (event) => {
     viewer.activate(pane);
     canvas.focus({ preventScroll: true });
-    if (drag || event.button > 2) return;
+    if (event.pointerType === "touch" && pinch.down(event.pointerId, place(event)) && drag) stop("cancel");
+    if (drag || pinch.at.size > 1 || event.button > 2) return;
     event.preventDefault();
     const tool = toolOf(viewer, event);
     if (pane.scene.prior && DRAWS.has(tool)) return;
@@ -50,6 +53,10 @@ export function listenTo(viewer, pane) {
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (pinch.move(event.pointerId, place(event))) {
+      pane.invalidate();
+      return;
+    }
     pane.hover = place(event);
     if (drag) {
       const [x, y] = pane.hover;
@@ -58,8 +65,12 @@ export function listenTo(viewer, pane) {
     }
     pane.invalidate();
   });
-  canvas.addEventListener("pointerup", () => drag && stop("end"));
-  canvas.addEventListener("pointercancel", () => drag && stop("cancel"));
+  const lifted = (how) => (event) => {
+    pinch.up(event.pointerId);
+    if (drag) stop(how);
+  };
+  canvas.addEventListener("pointerup", lifted("end"));
+  canvas.addEventListener("pointercancel", lifted("cancel"));
   canvas.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !drag) return;
     event.stopPropagation();
