@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from calcilens.errors import ReviewError, compose
 from calcilens.review.database import reading
@@ -137,7 +139,8 @@ class Accounts:
         if row is None:
             return None
         if now - row.used > 60:  # not a write for every picture
-            with self._engine.begin() as connection:
+            # Who only looks is not stopped where the database is locked or full.
+            with suppress(OperationalError), self._engine.begin() as connection:
                 mine = SessionRow.token_hash == _hash(token)
                 connection.execute(update(SessionRow).where(mine).values(used=now))
         return Session(Reader(row.name, Role(row.role)), row.csrf)

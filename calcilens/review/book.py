@@ -43,8 +43,11 @@ class Book:
 
     def _refresh(self, connection: Connection | None) -> None:
         new: dict[str, list[Entry]] = {}
-        for entry in self._journal.entries(after=self._last, connection=connection):
+        last = self._last
+        for entry in self._journal.entries(after=last, connection=connection):
             new.setdefault(entry.study_uid, []).append(entry)
-            self._last = entry.seq
+            last = entry.seq
+        # All of them or none: reading may break off in the middle.
+        self._last = last
         for study_uid, entries in new.items():
             self._by_study[study_uid] = (*self._by_study.get(study_uid, ()), *entries)

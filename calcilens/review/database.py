@@ -17,6 +17,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from calcilens.errors import ReviewError, compose
 
+WAIT_MS = 30_000
+"""For another program that writes."""
 _READS = "calcilens_reads"
 _OURS, _VERSIONS = "a database of reviews", "alembic_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -75,7 +77,7 @@ def _prepare(connection: Any, _: Any) -> None:
     """Let an entry be on disk when it is confirmed, and readers read while one writes."""
     _check_ours(connection)
     connection.isolation_level = None  # transactions are begun by `_begin`
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000",
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {WAIT_MS}",
                    "foreign_keys = ON"):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
 

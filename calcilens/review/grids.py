@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from calcilens.errors import NotThere, ReviewError, compose
 
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 _MASKS = 512
+MOST_VOXELS = 2**30
+"""Of a mask: a CT of 4000 planes."""
 _APART_MM = 0.01
 """How far an affine in single precision may lie from the one that was written."""
 
@@ -58,7 +61,7 @@ def saliency_json(path: Path, mask: Path) -> dict[str, Any]:
     Raises:
         ReviewError: One of them cannot be read, or their grids do not go together.
     """
-    part, whole = _opened(path), _opened(mask)
+    part, whole = nifti(path), nifti(mask)
     x, y, z = (int(v) for v in np.rint(_offset(part, whole)))
     size = part.shape[::-1]
     lowest, highest = (z, y, x), tuple(a + n for a, n in zip((z, y, x), size, strict=True))
@@ -79,7 +82,7 @@ def _offset(part: Any, whole: Any) -> NDArray[np.float64]:
 
 
 def _shape(path: Path) -> tuple[int, ...]:
-    return tuple(int(n) for n in _opened(path).shape[::-1])
+    return tuple(int(n) for n in nifti(path).shape[::-1])
 
 
 def _mask(path: Path) -> tuple[Box, NDArray[np.bool_]]:
@@ -89,7 +92,7 @@ def _mask(path: Path) -> tuple[Box, NDArray[np.bool_]]:
 
 @lru_cache(_MASKS)
 def _mask_of(path: Path, _: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
-    stack = _data(_opened(path), path).T > 0
+    stack = _data(nifti(path), path).T > 0
     ranges = []
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)
@@ -102,7 +105,12 @@ def _mask_of(path: Path, _: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
     return ((z0, y0, x0), (z1, y1, x1)), mask
 
 
-def _opened(path: Path) -> Any:
+def nifti(path: Path) -> Any:
+    """Open a mask or map of a report; its voxels are read later.
+
+    Raises:
+        ReviewError: It is none, or of a size that no study has.
+    """
     import nibabel  # takes long to load, and the server answers without it
 
     try:
@@ -113,6 +121,8 @@ def _opened(path: Path) -> Any:
         raise ReviewError(compose("a NIfTI file", "another", where=_where(path))) from error
     if len(getattr(image, "shape", ())) != 3 or image.get_data_dtype() != np.uint8:
         raise ReviewError(compose("a volume of uint8", "another", where=_where(path)))
+    if prod(image.shape) > MOST_VOXELS:  # a header of a few bytes may claim any size
+        raise ReviewError(compose("a grid of a study", "a larger one", where=_where(path)))
     return image
 
 

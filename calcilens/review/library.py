@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calcilens.errors import InputError, NotThere, compose
-from calcilens.review.reports import Report, Summary, parse, summary
+from calcilens.review.reports import MOST_BYTES, Report, Summary, parse, summary
 
 _EVERY_S, _BUDGET_S = 2.0, 1.0
 """How often the folder is looked at, and how long a call reads new reports."""
@@ -103,7 +103,7 @@ class Library:
     def _read_again(self, known: Summary) -> Report:
         path = known.folder / "report.json"
         try:
-            return parse(path.read_bytes(), known.folder)
+            return parse(_content(path), known.folder)
         except (OSError, InputError) as error:
             self._looked = -_EVERY_S
             raise NotThere(compose("the report of this study", "one that changed")) from error
@@ -158,13 +158,24 @@ class Library:
 
     def _read(self, folder: Path) -> Summary | Broken:
         try:
-            content = (folder / "report.json").read_bytes()
-            return summary(parse(content, folder))
+            return summary(parse(_content(folder / "report.json"), folder))
         except OSError as error:
             why = compose("a report.json that can be read", error.strerror or "none")
         except InputError as error:
             why = str(error)
+        except Exception as error:  # whatever it holds, it stops no other report
+            why = compose("a report that can be used", type(error).__name__)
         return Broken(folder.name, why)
+
+
+def _content(path: Path) -> bytes:
+    """Read a report, but not what nobody could read to its end: a pipe, or a file without one."""
+    if not path.is_file():
+        raise InputError(
+            compose("a file", "something else", where=f"{path.parent.name}/{path.name}")
+        )
+    with path.open("rb") as stream:
+        return stream.read(MOST_BYTES + 1)
 
 
 def _newest(found: Iterable[tuple[Stamp, Summary | Broken]]) -> dict[str, Summary]:

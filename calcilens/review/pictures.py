@@ -252,7 +252,8 @@ class Pictures:
 
     def _followed(self, wanted: dict[str, Any], job: _Job) -> str | None:
         """Let a process read the study, note how far it is, and return what went wrong."""
-        command = [sys.executable, "-m", "calcilens.review.prepare"]
+        # -P: no module is taken from the folder that the program was started in.
+        command = [sys.executable, "-P", "-m", "calcilens.review.prepare"]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(command, **pipes, stderr=subprocess.DEVNULL, text=True) as process:
             job.process = process

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from calcilens.errors import (
@@ -30,6 +31,7 @@ _WORDS = {
     413: "the request is too long",
     429: "too many requests; wait a minute",
     500: "the server failed; its log says more",
+    503: "the database cannot be used now, and nothing was saved; the server's log says why",
 }
 
 
@@ -50,6 +52,7 @@ def register(app: FastAPI) -> None:
     """Let `app` answer errors so."""
     app.exception_handler(ReviewError)(_review_error)
     app.exception_handler(CalcilensError)(_other_error)
+    app.exception_handler(DBAPIError)(_database_error)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(Exception)(_failed)
@@ -73,6 +76,19 @@ def _other_error(_: Request, error: CalcilensError) -> JSONResponse:
     """Say no more than that: the message may name files of the server."""
     LOG.error("%s", error)
     return refusal(422, "this study cannot be read any more; the server's log says why")
+
+
+def _database_error(_: Request, error: DBAPIError) -> JSONResponse:
+    return no_database(error)
+
+
+def no_database(error: DBAPIError) -> JSONResponse:
+    """Say that it is locked, full or away: the page asks again, and nothing was saved.
+
+    The text of the error is the driver's alone: all of it would hold what was to be saved.
+    """
+    LOG.error("the database cannot be used: %s", str(error.orig).splitlines()[0][:120])
+    return refusal(503)
 
 
 def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

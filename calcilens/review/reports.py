@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +17,9 @@ from calcilens.review import uncertainty
 from calcilens.review.grids import Box, mask_box
 from calcilens.vocabulary import ConcernLevel
 
-_MOST_BYTES = 64 * 2**20
+MOST_BYTES = 64 * 2**20
+_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+"""PS3.5 9.1; leading zeros are met and do no harm."""
 _LEVELS = tuple(
     level.value
     for level in (
@@ -151,12 +154,28 @@ def parse(raw: bytes, folder: Path) -> Report:
     """
     where = f"{folder.name}/report.json"
     content = _checked(raw, where)
+    _check_uids(content, where)
     images = tuple(_images(content))
     faults = Counter(lesion["id"] for lesion in content["lesions"])
     if faults and max(faults.values()) > 1:
         raise ReviewError(compose("every lesion once", "one of them twice", where=where))
     lesions = _in_space([_place(lesion, images, folder) for lesion in content["lesions"]])
     return Report(content, raw, sha256(raw).hexdigest(), folder, images, lesions)
+
+
+def _check_uids(content: Mapping[str, Any], where: str) -> None:
+    """Refuse names of images that are none: files, folders and addresses are named by them.
+
+    Those of a film stand in `films` and in its lesions.
+    """
+    comparison = content["comparison"] or {}
+    named = [content["study"]["study_uid"], comparison.get("prior_study_uid")]
+    used = [series for series in content["series"] if series["used"]]
+    parts = (*used, *content["films"], *content["lesions"])
+    named += [part[key] for part in parts for key in ("series_uid", "sop_uid") if key in part]
+    named += [uid for lesion in content["lesions"] for uid in lesion["sop_uids"]]
+    if not all(uid is None or _UID.fullmatch(uid) for uid in named):
+        raise ReviewError(compose("UIDs of DICOM", "other names", where=where))
 
 
 def _in_space(places: list[Place]) -> tuple[Place, ...]:
@@ -184,7 +203,7 @@ def summary(report: Report) -> Summary:
 
 
 def _checked(raw: bytes, where: str) -> dict[str, Any]:
-    if len(raw) > _MOST_BYTES:
+    if len(raw) > MOST_BYTES:
         raise ReviewError(compose("a report of at most 64 MiB", "a larger one", where=where))
     try:
         content = loads(raw.decode())
@@ -217,7 +236,7 @@ def _place(lesion: Mapping[str, Any], images: tuple[ImageName, ...], folder: Pat
     if len(fits) != 1:
         raise ReviewError(compose("one image of the lesion", f"{len(fits)}", where=where))
     mask = _file(folder / "lesions" / lesion["id"] / "mask.nii.gz")
-    if "box" in lesion:
+    if "box" in lesion and "key_plane" in lesion:
         (z0, y0, x0), (z1, y1, x1) = lesion["box"]
         box, key = ((z0, y0, x0), (z1, y1, x1)), int(lesion["key_plane"])
     elif mask is not None:  # a report of before `box` was there

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from urllib.parse import urlsplit
 
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calcilens.review.accounts import Session
 from calcilens.review.desk import FORM_COOKIE, SESSION_COOKIE, Desk
-from calcilens.review.limiter import REQUESTS_OF_ADDRESS, REQUESTS_OF_SESSION
-from calcilens.review.refusals import log_unexpected, refusal
+from calcilens.review.limiter import REQUESTS_OF_ADDRESS, REQUESTS_OF_SESSION, address_of
+from calcilens.review.refusals import log_unexpected, no_database, refusal
 
 CSRF_HEADER = "x-csrf-token"
 HEADERS = {
@@ -36,7 +36,8 @@ HEADERS = {
 LONGEST_BODY = 64 * 1024
 LONGEST_MASK = 32 * 1024 * 1024
 """A mask of a whole CT: 512 x 512 x 600 bits in base64."""
-SLOWEST_PART_S = 30.0
+SLOWEST_S = 120.0
+"""For all of a request: who sends a byte now and then holds nothing open."""
 _OPEN = ("/sign-in", "/api/sign-in")
 _STATIC = "/static/"
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]*)+")
@@ -74,6 +75,7 @@ class _Answer:
         self._path: str = scope["path"]
         self._started = False
         self._length, self._whole = 0, False
+        self._until = asyncio.get_running_loop().time() + SLOWEST_S
         self._longest = LONGEST_MASK if self._path.endswith("/masks") else LONGEST_BODY
 
     async def give(self) -> None:
@@ -82,6 +84,10 @@ class _Answer:
             refused = self._from_elsewhere() or await self._of_nobody()
             goes_on = refused or self._app
             await goes_on(self._scope, self._counted, self._with_headers)
+        except TimeoutError:
+            return  # nobody takes the answer: the server closes the connection
+        except DBAPIError as error:  # of the session; those of routes are answered there
+            await no_database(error)(self._scope, self._receive, self._with_headers)
         except Exception as error:
             log_unexpected(error)
             if not self._started:
@@ -99,7 +105,7 @@ class _Answer:
             return refusal(404)
         origin = headers.get("origin")
         site = headers.get("sec-fetch-site", "same-origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        foreign = origin not in (None, f"http://{host}", f"https://{host}")
         if foreign or (self._path.startswith("/api/") and site in ("cross-site", "same-site")):
             return refusal(403, "this came from a page elsewhere")
         length = headers.get("content-length", "0")
@@ -114,7 +120,7 @@ class _Answer:
         token = self._request.cookies.get(SESSION_COOKIE, "")
         session = await run_in_threadpool(self._desk.accounts.session, token)
         limit = REQUESTS_OF_SESSION if session else REQUESTS_OF_ADDRESS
-        who = token if session else self._address()
+        who = token if session else address_of(self._request)
         if not self._desk.limiter.allows(limit, "requests", who):
             return refusal(429)
         if self._path not in _OPEN and not session:
@@ -131,16 +137,13 @@ class _Answer:
         given = self._request.headers.get(CSRF_HEADER, "")
         return bool(wanted) and secrets.compare_digest(given.encode(), wanted.encode())
 
-    def _address(self) -> str:
-        client = self._request.client
-        return client.host if client else "unknown"
-
     async def _counted(self) -> Message:
         """Pass a part of the request on, unless it is too long or too slow."""
         if self._whole:
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), SLOWEST_PART_S)
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
         except TimeoutError as error:
             raise HTTPException(408) from error
         self._length += len(message.get("body", b""))
@@ -155,7 +158,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers.update(HEADERS)
             headers["Cache-Control"] = "no-cache" if self._path.startswith(_STATIC) else "no-store"
-        await self._send(message)
+        async with asyncio.timeout(SLOWEST_S):
+            await self._send(message)
 
 
 def _to(path: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from calcilens.errors import UsageError, compose
 from calcilens.review.security import Guard
@@ -17,6 +19,8 @@ from calcilens.review.security import Guard
 LONGEST_GOODBYE_S = 5
 """Time for requests under way when it is stopped."""
 MOST_AT_ONCE = 400
+SLOWEST_HEAD_S = 20.0
+"""For the head of a request; the rest has `calcilens.review.security.SLOWEST_S`."""
 _BACKLOG = 512
 
 
@@ -76,6 +80,7 @@ def run(
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
+        http=Patient,
         log_config=None,
         access_log=False,  # it would keep who looked at what outside the journal
         server_header=False,
@@ -88,6 +93,40 @@ def run(
     config.ssl = tls
     with suppress(KeyboardInterrupt):  # raised again by uvicorn when all is closed
         _Server(config, started).run(sockets=[bound])
+
+
+class Patient(H11Protocol):
+    """A connection that is closed where no whole head of a request comes in time.
+
+    Otherwise whoever opens `MOST_AT_ONCE` connections and says nothing shuts everybody out.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next head."""
+        super().on_response_complete()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(SLOWEST_HEAD_S, self._close)
+
+    def _close(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -77,7 +77,7 @@ def may_know(me: Reader, reading: Reading, report: Shelved, state: StudyState) -
 def _row(me: Reader, reading: Reading, report: Shelved, state: StudyState) -> dict[str, Any]:
     known, summary = may_know(me, reading, report, state), report.summary
     allowed = set(reading.rules.can(me, state))
-    can = [name for name in ("take", "open", "release", "reopen") if name in allowed]
+    can: list[str] = [name for name in ("take", "open", "release", "reopen") if name in allowed]
     if "settle" in allowed and "take" not in allowed:
         can.insert(0, "take")
     holders = [*state.holders, *([state.settling] if state.settling else [])]

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from calcilens.review.accounts import Accounts, Role
 from calcilens.review.app import create_app
 from calcilens.review.database import opened
+from calcilens.review.serving import Patient
 from calcilens.review.settings import Settings
 
 PASSWORD = "correct horse battery"  # noqa: S105 of a test
@@ -105,7 +106,11 @@ def served(engine: Engine, settings: Settings) -> Iterator[int]:
     """Serve in a thread; yields the port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         config = uvicorn.Config(
-            create_app(engine, settings), log_config=None, access_log=False, proxy_headers=False
+            create_app(engine, settings),
+            http=Patient,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})

@@ -6,7 +6,9 @@ import base64
 import csv
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -30,6 +32,7 @@ from calcilens.review.answers import Answer
 from calcilens.review.attachments import Attachments
 from calcilens.review.database import opened
 from calcilens.review.export.folder import Settings, export
+from calcilens.review.export.tables import _text
 from calcilens.review.library import Library
 from calcilens.review.reading import Place, Reading
 from calcilens.review.shelf import Shelf
@@ -159,6 +162,53 @@ def test_a_comment_is_no_formula_of_a_spreadsheet(out: Path) -> None:
     assert not [text for text in comments if text.startswith("=")]
 
 
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "\x00=", "＝"])
+def test_no_begin_of_a_comment_is_run_by_a_spreadsheet_or_a_terminal(begin: str) -> None:
+    shown = _text(f"{begin}1+1\x1b[2J\x00 日本")
+    assert shown.startswith("'")
+    assert not set(shown) & {"\x00", "\x1b", "\r"}
+    assert "日本" in shown
+
+
+def test_what_does_not_stand_any_more_is_gone_from_the_folder(done: Done, tmp_path: Path) -> None:
+    out, uid = tmp_path / "out", done.day.uids[0]
+    export(done.engine, done.library, out)
+    beside = out / "dicom" / uid / "notes.txt"
+    beside.write_text("of somebody")
+    film = out / "dicom" / done.day.uids[3]
+    before = sorted(film.iterdir())
+    with _opened_again(done, tmp_path) as engine:
+        export(engine, done.library, out)
+    assert list((out / "dicom" / uid).iterdir()) == [beside]
+    assert not list((out / "masks").rglob("*.nii.gz"))
+    assert sorted(film.iterdir()) == before
+
+
+@contextmanager
+def _opened_again(done: Done, folder: Path) -> Iterator[Engine]:
+    """Yield a copy of the reviews in which the settled study was opened again."""
+    copy = folder / "copy.sqlite"
+    with closing(sqlite3.connect(copy)) as target, done.engine.connect() as source:
+        source.connection.driver_connection.backup(target)  # type: ignore[union-attr]
+    with opened(copy) as engine:
+        reading = Reading(engine, Shelf(done.library), readers=2, blinded=True)
+        reading.reopen(DORA, done.day.uids[0], "overlooked the calf")
+        yield engine
+
+
+def test_a_mask_that_cannot_be_written_stops_nothing_else(
+    done: Done, out: Path, tmp_path: Path
+) -> None:
+    reports = Path(shutil.copytree(done.day.reports, tmp_path / "reports"))
+    for mask in (reports / done.day.uids[0]).glob("lesions/*/mask.nii.gz"):
+        mask.write_bytes(b"broken")
+    told = export(done.engine, Library(reports), tmp_path / "out")
+    assert (told.studies, told.done, told.documents) == (4, 3, 6)
+    assert told.notes
+    assert all("no mask: " in note and "expected a NIfTI file" in note for note in told.notes)
+    assert rows(tmp_path / "out")[-1] == rows(out)[-1]
+
+
 def test_no_patient_is_in_tables_and_figures(out: Path) -> None:
     for path in [*out.glob("*.csv"), *out.glob("*.json*"), *out.glob("*.svg")]:
         assert PATIENT not in path.read_text()
@@ -282,7 +332,34 @@ def test_what_is_no_export_is_told(tmp_path: Path, done: Done) -> None:
     with pytest.raises(UsageError, match=r"--reviews: expected reviews\.jsonl, found no such file"):
         build_reviews(tmp_path, done.day.studies, SALT)
     (tmp_path / "reviews.jsonl").write_text("{}\n")
-    with pytest.raises(ManifestError, match=r"reviews\.jsonl, line 1: expected an object with"):
+    with pytest.raises(
+        ManifestError, match=r"reviews\.jsonl, line 1: expected what an export holds"
+    ):
+        build_reviews(tmp_path, done.day.studies, SALT)
+
+
+CHANGED: list[dict[str, Any]] = [
+    {"final": 5},
+    {"box": None},
+    {"box": [[0, 0, 0], [10.5, 1, 1]]},
+    {"answers": 5},
+    {"answers": [{"stage": "blinded"}]},
+    {"series_uid": []},
+    {"key_plane": "x"},
+    *({"final": {"calcified": True, "patterns": ["diffuse"], "concern": None, **one}} for one in (
+        {"calcified": "x"}, {"patterns": None}, {"patterns": ["of mine"]}, {"mask": "/etc/passwd"},
+        {"mask": "masks/../../../etc/passwd"}, {"box": [[0, 0, 0]]})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGED, ids=str)
+def test_a_line_that_no_export_wrote_is_named(
+    done: Done, out: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    first, *rest = lines(out)
+    content = "".join(f"{json.dumps(line)}\n" for line in (first | change, *rest))
+    (tmp_path / "reviews.jsonl").write_text(content)
+    with pytest.raises(ManifestError, match=r"line 1: expected what an export holds, found"):
         build_reviews(tmp_path, done.day.studies, SALT)
 
 

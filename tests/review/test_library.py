@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from hashlib import sha256
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from calcilens.errors import NotThere
+from calcilens.errors import NotThere, ReviewError
 from calcilens.review.library import Library
+from calcilens.review.reports import Report, _check_uids, parse
 from tests.review.folders import STUDY_UID, make_dicom, make_report
 
 
@@ -70,6 +72,51 @@ def test_places_hold_nothing_that_the_model_says(reports: Path) -> None:
         assert model["concern"] == lesion["concern"]
     with pytest.raises(NotThere, match="a lesion of this report"):
         report.place("L000000000000")
+
+
+@pytest.mark.parametrize(
+    "uid", ["..", "../../x", "1.2/3", "", "1..2", "1." + "2" * 70, "=1", "<b>"]
+)
+@pytest.mark.parametrize("where", ["study", "series", "prior", "film"])
+def test_a_report_whose_uids_are_none_is_not_used(reports: Path, uid: str, where: str) -> None:
+    path = reports / STUDY_UID / "report.json"
+    content = json.loads(path.read_text())
+    if where == "study":
+        content["study"]["study_uid"] = uid
+    elif where == "series":
+        content["series"][0]["series_uid"] = uid
+    elif where == "film":
+        content["films"][0]["sop_uid"] = uid
+    with pytest.raises(ReviewError, match="expected UIDs of DICOM"):
+        _check_uids(
+            content | ({"comparison": {"prior_study_uid": uid}} if where == "prior" else {}), "x"
+        )
+    if where != "prior":
+        path.write_text(json.dumps(content))
+        library = Library(reports)
+        assert library.summaries() == []
+        assert [one.folder for one in library.broken()] == [STUDY_UID]
+
+
+def test_no_report_stops_the_others(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    another(reports, "1.2.3")
+    (reports / "pipe").mkdir()
+    os.mkfifo(reports / "pipe" / "report.json")
+    content = json.loads((reports / "1.2.3" / "report.json").read_text())
+    for lesion in content["lesions"]:
+        del lesion["key_plane"]
+    (reports / "1.2.3" / "report.json").write_text(json.dumps(content))
+
+    def failing(raw: bytes, folder: Path) -> Report:
+        if folder.name == "odd":
+            raise KeyError("odd")
+        return parse(raw, folder)
+
+    shutil.copytree(reports / STUDY_UID, reports / "odd")
+    monkeypatch.setattr("calcilens.review.library.parse", failing)
+    library = Library(reports)
+    assert {one.study_uid for one in library.summaries()} == {STUDY_UID, "1.2.3"}
+    assert {one.folder for one in library.broken()} == {"odd", "pipe"}
 
 
 def test_numbers_of_lesions_follow_the_images_and_not_their_concern(reports: Path) -> None:

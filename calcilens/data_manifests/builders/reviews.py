@@ -17,13 +17,45 @@ from calcilens.data_manifests.builders.folder import build_lines
 from calcilens.data_manifests.columns import BOX_COLUMNS
 from calcilens.data_manifests.faults import Fault
 from calcilens.errors import ManifestError, UsageError, compose
-from calcilens.vocabulary import ABSENT
+from calcilens.vocabulary import ABSENT, PATTERN_KEYS
 
 REVIEWS = "reviews.jsonl"
 SOURCE = "reviews"
 CONCERN = {"low": "0", "high": "1"}
 """A level that lies between them is no label. Levels are no malignancy votes: those stay empty."""
-NEEDED = ("series_uid", "sop_uid", "lesion", "added", "box", "key_plane", "answers", "final")
+_BOX = {
+    "type": "array",
+    "items": {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3},
+    "minItems": 2,
+    "maxItems": 2,
+}
+_ANSWER = {
+    "type": "object",
+    "required": ["calcified", "patterns", "concern"],
+    "properties": {
+        "stage": {"type": "string"},
+        "calcified": {"type": ["boolean", "null"]},
+        "patterns": {"type": "array", "items": {"enum": list(PATTERN_KEYS)}},
+        "concern": {"type": ["string", "null"]},
+        "box": {"anyOf": [{"type": "null"}, _BOX]},
+        "mask": {"type": ["string", "null"], "pattern": "^masks/[^/]+/[^/]+$"},
+    },
+}
+_PROPERTIES: Mapping[str, Any] = {
+    "series_uid": {"type": "string"},
+    "sop_uid": {"type": ["string", "null"]},
+    "lesion": {"type": "string"},
+    "added": {"type": "boolean"},
+    "box": _BOX,
+    "key_plane": {"type": ["integer", "null"]},
+    "answers": {
+        "type": "array",
+        "items": {**_ANSWER, "required": ["stage", "calcified", "patterns"]},
+    },
+    "final": {"anyOf": [{"type": "null"}, _ANSWER]},
+}
+_LINE = {"type": "object", "required": list(_PROPERTIES), "properties": dict(_PROPERTIES)}
+"""What a line has to hold; it comes from a file that anybody may have changed."""
 _AGAIN = "run `calcilens review export` again"
 
 Line = Mapping[str, Any]
@@ -65,7 +97,9 @@ def build_reviews(
 
 
 def _read(reviews: Path) -> list[Line]:
-    path = reviews / REVIEWS
+    from jsonschema import Draft202012Validator  # takes long to load, and is seldom needed
+
+    path, validator = reviews / REVIEWS, Draft202012Validator(_LINE)
     if not path.is_file():
         fix = "name the folder that `calcilens review export` wrote"
         raise UsageError(compose(REVIEWS, "no such file", where="--reviews", fix=fix))
@@ -76,9 +110,10 @@ def _read(reviews: Path) -> list[Line]:
             line = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ManifestError(compose("JSON", "other text", where=where, fix=_AGAIN)) from error
-        if not isinstance(line, dict) or not set(NEEDED) <= set(line):
-            expected = f"an object with {', '.join(NEEDED)}"
-            raise ManifestError(compose(expected, "another value", where=where, fix=_AGAIN))
+        fault = next(validator.iter_errors(line), None)
+        if fault is not None:
+            found = f"another value at {fault.json_path[:80]}"
+            raise ManifestError(compose("what an export holds", found, where=where, fix=_AGAIN))
         lines.append(line)
     return lines
 

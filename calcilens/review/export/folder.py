@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,10 @@ from calcilens.review.state import Box, Phase
 from calcilens.review.statistics import statistics
 
 NOT_STATED = "not stated"
+REVIEWS = "reviews.jsonl"
+_PLOTS = ("agreement.svg", "drift.svg", "overrides.svg", "time.svg")
+_OURS = ("dicom/*/verified-*.dcm", "masks/*/[AL]*-*.nii.gz", *_PLOTS)
+"""Of the files of an export, those that are not written each time."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,16 @@ def export(
     called = names(sorted(entries, key=lambda entry: entry.seq), pseudonyms=settings.pseudonyms)
     _read_whole(library)
     studies = list(reviewed(book, library, settings.readers))
-    attachments = Attachments(engine)
+    attachments, again = Attachments(engine), (out / REVIEWS).is_file()
     with files_whole(out) as part:
         drawn, notes = _write_masks(studies, attachments, part)
         (part / "verdicts.csv").write_text(verdicts_csv(studies, called, drawn), "utf-8")
-        (part / "reviews.jsonl").write_text(reviews_jsonl(studies, called, drawn), "utf-8")
+        (part / REVIEWS).write_text(reviews_jsonl(studies, called, drawn), "utf-8")
         _write_statistics(studies, called, part)
         count, more = _write_documents(studies, attachments, called, settings, part)
+        made = {file.relative_to(part) for file in part.rglob("*")}
+    if again:
+        _remove_old(out, made)
     return Exported(
         studies=len(studies),
         done=sum(study.phase is Phase.DONE for study in studies),
@@ -93,6 +101,19 @@ def export(
         documents=count,
         notes=(*notes, *more),
     )
+
+
+def _remove_old(out: Path, made: set[Path]) -> None:
+    """Remove what an earlier export wrote here and does not stand any more.
+
+    A verified report of a study that was opened again must not lie there as if it did.
+    """
+    for kind in _OURS:
+        for file in out.glob(kind):
+            if file.relative_to(out) not in made:
+                file.unlink()
+                with suppress(OSError):  # others lie beside it
+                    file.parent.rmdir()
 
 
 def _read_whole(library: Library) -> None:
@@ -114,14 +135,11 @@ def _write_masks(
                 if said.answer.mask is None:
                     continue
                 name = f"masks/{study.study_uid}/{case.lesion}-{said.seq}.nii.gz"
-                content = attachments.get(said.answer.mask)
-                box = masks.write(content, case, study.report, part / name)
-                if box is not None:
-                    written[said.seq] = name, box
-                else:
-                    notes.append(
-                        f"lesion {case.lesion}: no mask, the grid of its film is not known"
-                    )
+                try:
+                    content = attachments.get(said.answer.mask)
+                    written[said.seq] = name, masks.write(content, case, study.report, part / name)
+                except InputError as error:  # all the rest is written none the less
+                    notes.append(f"lesion {case.lesion}: no mask: {error}")
     return written, notes
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calcilens.errors import ReviewError, compose
 from calcilens.review.cases import Case
+from calcilens.review.grids import nifti
 from calcilens.review.reports import Report
 from calcilens.review.state import Box
 
@@ -35,16 +36,16 @@ def drawn(content: bytes) -> tuple[Box, NDArray[np.bool_]]:
     return ((z0, y0, x0), (z1, y1, x1)), voxels
 
 
-def write(content: bytes, case: Case, report: Report, path: Path) -> Box | None:
-    """Write a mask (X, Y, Z) uint8; return its box, None where the grid is not known.
+def write(content: bytes, case: Case, report: Report, path: Path) -> Box:
+    """Write a mask (X, Y, Z) uint8; return its box.
 
     The grid is that of the masks of the report on the same image; of a CT without any, its shape
     is that of the report, and its place is left open.
+
+    Raises:
+        ReviewError: The grid is not known, or the mask does not lie in it.
     """
-    grid = _grid(case, report)
-    if grid is None:
-        return None
-    shape, affine, unit = grid
+    shape, affine, unit = _grid(case, report)
     (start, stop), voxels = drawn(content)
     if any(b > n for b, n in zip(stop, shape, strict=True)):
         raise ReviewError(compose(f"a mask within {shape}", f"{stop}", where=case.lesion))
@@ -57,11 +58,13 @@ def write(content: bytes, case: Case, report: Report, path: Path) -> Box | None:
     return start, stop
 
 
-def _grid(case: Case, report: Report) -> tuple[tuple[int, ...], Any, str] | None:
+def _grid(case: Case, report: Report) -> tuple[tuple[int, ...], Any, str]:
     for place in report.lesions:
         if place.image == case.image and place.mask is not None:
-            known = nibabel.load(place.mask)
+            known = nifti(place.mask)
             unit = known.header.get_xyzt_units()[0]
             return tuple(map(int, known.shape[::-1])), known.affine, unit
     shape = report.images[case.image].shape
-    return None if shape is None else (tuple(shape), np.eye(4), "unknown")
+    if shape is None:
+        raise ReviewError(compose("a film with a grid", "one whose grid is not known"))
+    return tuple(shape), np.eye(4), "unknown"

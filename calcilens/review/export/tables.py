@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,8 +19,8 @@ COLUMNS = (
     *("seconds", "time", "seq", "hash", "report"),
 )
 """Of verdicts.csv. `phase` is blinded, final or settled."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the begin of a formula."""
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the begin of a formula, in some countries also when wide."""
 
 Names = Mapping[str, str]
 Masks = Mapping[int, tuple[str, Box]]
@@ -85,8 +86,13 @@ def _word(value: bool | None) -> str:
 
 
 def _text(comment: str) -> str:
-    """Return a comment that no spreadsheet takes for a formula."""
-    return f"'{comment}" if comment.startswith(_FORMULA) else comment
+    """Return a comment that no spreadsheet takes for a formula, and no terminal for a command."""
+    shown = "".join(" " if _control(letter) else letter for letter in comment)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+def _control(letter: str) -> bool:
+    return letter not in "\n\t" and unicodedata.category(letter) in ("Cc", "Zl", "Zp")
 
 
 def reviews_jsonl(studies: Iterable[Reviewed], names: Names, masks: Masks) -> str:

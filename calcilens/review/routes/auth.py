@@ -6,20 +6,19 @@ import secrets
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
 
 from calcilens.review.desk import FORM_COOKIE, SESSION_COOKIE, AtDesk, Desk
-from calcilens.review.limiter import SIGN_IN_OF_ADDRESS, SIGN_IN_OF_NAME
+from calcilens.review.limiter import SIGN_IN_OF_ADDRESS, SIGN_IN_OF_NAME, address_of
 from calcilens.review.refusals import refusal
+from calcilens.review.routes.sent import Sent
 
 router = APIRouter(prefix="/api")
 FIRST_PAGE = "/worklist"
 
 
-class SignIn(BaseModel):
+class SignIn(Sent):
     """What the sign-in page sends."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     name: str
     password: str
 
@@ -27,8 +26,7 @@ class SignIn(BaseModel):
 @router.post("/sign-in")
 def sign_in(what: SignIn, request: Request, desk: AtDesk) -> Response:
     """Begin a session, and end the one that this browser had."""
-    address = request.client.host if request.client else "unknown"
-    within = desk.limiter.allows(SIGN_IN_OF_ADDRESS, "address", address)
+    within = desk.limiter.allows(SIGN_IN_OF_ADDRESS, "address", address_of(request))
     name = what.name.strip()
     if not within or not desk.limiter.allows(SIGN_IN_OF_NAME, "name", name):
         return refusal(429, "too many tries to sign in; wait a minute")

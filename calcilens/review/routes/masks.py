@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -12,10 +13,12 @@ from calcilens.review.accounts import Reader
 from calcilens.review.answers import answer_from
 from calcilens.review.desk import AtDesk, Desk, Me, Sha256, StudyUid
 from calcilens.review.drawings import place_in
+from calcilens.review.limiter import MASKS_OF_READER
 from calcilens.review.masks import packed, unpacked
 from calcilens.review.reading import Place
 from calcilens.review.routes.images import open_report
-from calcilens.review.routes.studies import Content, Seconds, Sent, entered
+from calcilens.review.routes.sent import Content, Seconds, Sent
+from calcilens.review.routes.studies import entered
 
 router = APIRouter(prefix="/api/studies/{study_uid}")
 Voxel = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=3, max_length=3)]
@@ -49,7 +52,11 @@ def keep(study_uid: StudyUid, what: Mask, desk: AtDesk, me: Me) -> dict[str, str
     state = desk.reading.state(study_uid)
     if me.name not in (*state.holders, state.settling):
         raise NotAllowed("take the study first; it is not yours to read now")
-    return {"mask": desk.attachments.put(packed(study_uid, place, what.bits))}
+    content = packed(study_uid, place, what.bits)
+    kib = len(zlib.compress(content)) // 1024 + 1
+    if not desk.limiter.allows(MASKS_OF_READER, "masks", me.name, kib):
+        raise NotAllowed("you have drawn more today than is kept of one reader; go on tomorrow")
+    return {"mask": desk.attachments.put(content)}
 
 
 @router.get("/masks/{sha256}")

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from calcilens.errors import NotAllowed, NotThere, compose
 from calcilens.review.accounts import Reader, Role
 from calcilens.review.desk import AtDesk, Me, Name
+from calcilens.review.routes.sent import Sent
 
 router = APIRouter(prefix="/api/readers")
 
 
-class NewReader(BaseModel):
+class NewReader(Sent):
     """Somebody who is to be added."""
 
-    model_config = ConfigDict(extra="forbid")
     name: str
     password: str
-    role: Role
+    role: Annotated[Role, Field(strict=False)]
 
 
-class Change(BaseModel):
+class Change(Sent):
     """What is to change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     password: str | None = None
     active: bool | None = None
 

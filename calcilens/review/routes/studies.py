@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field
 
 from calcilens.errors import ReviewError
 from calcilens.review.accounts import Reader
@@ -14,28 +13,10 @@ from calcilens.review.desk import AtDesk, Desk, Me, StudyUid
 from calcilens.review.journal import Entry
 from calcilens.review.pictures import Pictures
 from calcilens.review.reports import Report
+from calcilens.review.routes.sent import Seconds, Sent
 from calcilens.review.study_view import StudyView
 
 router = APIRouter(prefix="/api/studies/{study_uid}")
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-def _text(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse halves of characters, which JSON can name and no file can hold."""
-    try:
-        json.dumps(content, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("expected text, found half a character") from error
-    return content
-
-
-Content = Annotated[dict[str, JsonValue], AfterValidator(_text)]
-
-
-class Sent(BaseModel):
-    """What a page sends: no key too many, no number in place of a text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Release(Sent):

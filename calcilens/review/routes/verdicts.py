@@ -12,7 +12,8 @@ from calcilens.review.answers import Answer, answer_from
 from calcilens.review.desk import AtDesk, Desk, Me, Name, StudyUid
 from calcilens.review.drawings import check_drawn
 from calcilens.review.routes.images import open_report
-from calcilens.review.routes.studies import Content, Seconds, Sent, entered
+from calcilens.review.routes.sent import Content, Seconds, Sent
+from calcilens.review.routes.studies import entered
 
 router = APIRouter(prefix="/api/studies/{study_uid}/lesions/{lesion}")
 Seq = Annotated[int, Field(ge=0, lt=2**31)]
