@@ -86,12 +86,10 @@ def main(reports: Path, studies: Path, out: Path) -> None:
             painter.read(ann, uid, wrong=False, shown=number == 0)
             if number < len(order) - 1:
                 painter.read(ben, uid, wrong=number % 2 == 1)
-        for desk, where, name in (
-            (dora, "/worklist", "worklist"),
-            (dora, "/statistics", "statistics"),
-        ):
-            desk.tab.goto(f"{painter.url}{where}")
-            painter.keep(desk, name)
+        for name, there in (("worklist", "tr[data-study]"), ("statistics", "#plots img")):
+            dora.tab.goto(f"{painter.url}/{name}")
+            dora.tab.locator(there).first.wait_for()
+            painter.keep(dora, name)
 
 
 if __name__ == "__main__":

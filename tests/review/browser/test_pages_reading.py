@@ -245,3 +245,21 @@ def test_tools_tell_their_keys_and_a_film_has_no_windows_in_hu(site: Site, opene
     tab.reload()
     tab.get_by_role("button", name="Commit answer").wait_for()
     assert [one.is_disabled() for one in options.all()] == [False, True, True, True, True, False]
+
+
+def test_long_names_leave_room_for_the_notice_and_the_actions(site: Site, opened: Any) -> None:
+    long = "dr.maximiliane-elisabeth-von-der-hohenwarte-schneider"
+    site.me = {"name": long, "role": "adjudicator"}
+    site.study["study"]["state"], site.study["ohif"] = "disputed", "http://ohif.test"
+    revealed(site, mine={"seq": 5, "answer": MINE})
+    site.study["lesions"][0]["others"] = [{"reader": long, "answer": MINE}]
+    tab = opened(ADDRESS)
+    tab.locator("#lesions").get_by_role("button").first.click()
+    assert tab.locator("header").bounding_box()["height"] < 90
+    wide = "document.documentElement.scrollWidth <= innerWidth"
+    assert tab.evaluate(wide)
+    site.worklist["studies"][0]["holders"] = [long, "ben"]
+    tab.goto(f"{ORIGIN}/worklist")
+    tab.get_by_role("button", name="Release").wait_for()
+    right = tab.get_by_role("button", name="Release").bounding_box()
+    assert right["x"] + right["width"] <= 1280

@@ -38,6 +38,8 @@ function row(study, act) {
   level.className = study.concern ?? "faint";
   say(lesions, String(study.lesions) + (study.comparison ? " + prior" : ""));
   state.replaceChildren(el("span", { class: `state ${study.state}`, title: STATES[study.state]?.[1], text: study.state }));
+  held.className = "held";
+  held.title = study.holders.join(", ");
   say(held, [study.holders.join(", "), MINE[study.mine]].filter(Boolean).join(" · ") || "–");
   uid.replaceChildren(el("span", { class: "uid", title: study.study_uid, text: study.study_uid }));
   doable(actions, study, act);
