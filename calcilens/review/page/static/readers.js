@@ -45,7 +45,7 @@ const change = (name, what, done) => run(() => post(`/api/readers/${encodeURICom
 
 async function password(name) {
   const input = el("input", { id: "new-password", type: "password", autocomplete: "new-password" });
-  const field = el("p", {}, el("label", { for: "new-password", text: "12 characters or more. It ends the sessions that are open." }), input);
+  const field = el("p", {}, el("label", { for: "new-password", text: "12 characters or more, five of them different besides the name. It ends the sessions that are open." }), input);
   const choice = await ask(`New password for ${name}`, [field], [{ key: "no", text: "Cancel" }, { key: "set", text: "Set", main: true }]);
   if (choice === "set") await change(name, { password: input.value }, `${name} has a new password`);
 }
