@@ -1,14 +1,18 @@
 """Pictures for docs/review.md: `python -m tests.review.browser.document REPORTS STUDIES OUT`.
 
-REPORTS must hold a CT with a prior study; what is read is kept in a database of its own.
+REPORTS must hold a CT with a prior study, and a radiograph; what is read is kept in a database of
+its own. Pictures have few colours, so that they stay small.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from PIL import Image as Pillow
 
 from calcilens.review.accounts import Role
 from calcilens.review.database import opened
@@ -16,8 +20,14 @@ from tests.review.browser.site import browser
 from tests.review.browser.test_reading_day import Desk
 from tests.review.served import served, settings_of, with_readers
 
-ROLES = {"ann": Role.READER, "ben": Role.READER, "dora": Role.ADJUDICATOR}
+ROLES = {
+    "ann": Role.READER,
+    "ben": Role.READER,
+    "dora": Role.ADJUDICATOR,
+    "emil": Role.ADMINISTRATOR,
+}
 PATTERNS = ("diffuse", "peripheral_zonal", "popcorn", "lobulated")
+COLOURS = 160
 
 
 class Painter:
@@ -33,7 +43,15 @@ class Painter:
 
     def keep(self, desk: Desk, name: str) -> None:
         desk.tab.wait_for_timeout(1500)  # planes that are still on their way
-        desk.tab.screenshot(path=self.out / f"review-{name}.png")
+        picture = Pillow.open(io.BytesIO(desk.tab.screenshot())).convert("RGB")
+        small = picture.quantize(COLOURS, dither=Pillow.Dither.NONE)
+        small.save(self.out / f"review-{name}.png", optimize=True)
+
+    def page(self, desk: Desk, path: str, there: str, name: str) -> None:
+        """Open a page, and take its picture when something is there."""
+        desk.tab.goto(f"{self.url}{path}")
+        desk.tab.locator(there).first.wait_for()
+        self.keep(desk, name)
 
     def read(self, desk: Desk, uid: str, *, wrong: bool, shown: bool = False) -> None:
         """Read a study to the end, now and then unlike the model."""
@@ -53,7 +71,19 @@ class Painter:
             else:
                 agree.click()
             desk.saved()
+        if shown:
+            desk.tab.get_by_role("tab", name="Guidance").click()
+            self.keep(desk, "guidance")
         desk.sign()
+
+    def film(self, desk: Desk, uid: str) -> None:
+        """Take a picture of a radiograph, and give it back."""
+        desk.take(self.url, uid)
+        desk.choose(0)
+        self.keep(desk, "radiograph")
+        desk.press("Release")
+        desk.tab.get_by_role("dialog").get_by_role("button", name="Release").click()
+        desk.tab.wait_for_url("**/worklist")
 
     def _views(self, desk: Desk) -> None:
         desk.press("Saliency")
@@ -66,7 +96,7 @@ class Painter:
 
 
 def main(reports: Path, studies: Path, out: Path) -> None:
-    """Let three people work, and take the pictures."""
+    """Let four people work, and take the pictures."""
     work = Path(tempfile.mkdtemp())
     with (
         opened(with_readers(work / "r.sqlite", ROLES)) as engine,
@@ -74,22 +104,29 @@ def main(reports: Path, studies: Path, out: Path) -> None:
         browser() as chromium,
     ):
         painter = Painter(chromium, f"http://127.0.0.1:{port}", out)
-        ann, ben, dora = (painter.sit_down(name) for name in ROLES)
+        painter.page(Desk(chromium, "nobody"), "/", "form", "sign-in")
+        ann, ben, dora, emil = (painter.sit_down(name) for name in ROLES)
         rows = ann.tab.locator("tr[data-study]")
         rows.first.wait_for()
         ann.tab.wait_for_timeout(5000)  # the list grows while reports are read
         uids = [row.get_attribute("data-study") for row in rows.all()]
-        prior = ann.tab.locator("tr[data-study]", has_text="prior").first
-        first = prior.get_attribute("data-study")
+        first, film = (
+            ann.tab.locator("tr[data-study]", has_text=text).first.get_attribute("data-study")
+            for text in ("prior", "DX")
+        )
+        painter.film(ann, film)
         order = [first, *(uid for uid in uids if uid != first)]
-        for number, uid in enumerate(order):
+        for number, uid in enumerate(order[:-1]):
             painter.read(ann, uid, wrong=False, shown=number == 0)
-            if number < len(order) - 1:
-                painter.read(ben, uid, wrong=number % 2 == 1)
-        for name, there in (("worklist", "tr[data-study]"), ("statistics", "#plots img")):
-            dora.tab.goto(f"{painter.url}/{name}")
-            dora.tab.locator(there).first.wait_for()
-            painter.keep(dora, name)
+            painter.read(ben, uid, wrong=number % 2 == 1)
+        painter.page(dora, "/worklist", "tr[data-study]", "worklist")
+        painter.page(dora, "/statistics", "#plots img", "statistics")
+        painter.page(emil, "/readers", "table", "readers")
+        dora.take(painter.url, order[1])
+        dora.choose(0)
+        painter.keep(dora, "settle")
+        dora.tab.keyboard.press("?")
+        painter.keep(dora, "keys")
 
 
 if __name__ == "__main__":

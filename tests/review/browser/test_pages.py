@@ -112,9 +112,13 @@ def test_an_empty_and_a_failed_worklist_say_so(site: Site, opened: Any) -> None:
     assert findings(tab) == []
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE])
+STATES = ("blind", "compare", "unsure", "saved", "closed", "settle", "missed", "guidance")
+FULLEST = ("compare", "guidance")
+"""What is looked at on a large screen too."""
+
+
 @pytest.mark.parametrize(
-    "state", ["blind", "compare", "unsure", "saved", "closed", "settle", "missed", "guidance"]
+    ("state", "size"), [*((s, SMALL) for s in STATES), *((s, LARGE) for s in FULLEST)]
 )
 def test_a_study_is_accessible_and_fits_in_every_state(
     site: Site, opened: Any, state: str, size: tuple[int, int]
