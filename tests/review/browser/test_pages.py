@@ -316,14 +316,14 @@ def test_filters_are_in_the_address_and_survive_a_reload(site: Site, opened: Any
     tab = opened(f"{ORIGIN}/worklist")
     tab.locator("tbody tr").nth(3).wait_for()
     tab.get_by_label("State").select_option("new")
-    assert tab.url.endswith("?state=new")
+    tab.wait_for_url(lambda url: url.endswith("?state=new"))
     tab.reload()
     tab.locator("tbody tr").first.wait_for()
     assert tab.locator("tbody tr").count() == 1
     tab.get_by_role("button", name="Show all").click()
-    assert tab.locator("tbody tr").count() == 4
+    tab.locator("tbody tr").nth(3).wait_for()
     tab.get_by_role("button", name="Lesions").click()
-    assert tab.locator("tbody tr td:nth-child(5)").first.inner_text().startswith("3")
+    tab.locator("tbody tr").first.locator("td:nth-child(5)", has_text="3").wait_for()
 
 
 def test_what_teaches_most_is_on_top_and_keys_go_through_the_rows(site: Site, opened: Any) -> None:
