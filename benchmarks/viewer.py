@@ -22,8 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.review.browser.harness import Shown, chromium, serving
+from tests.review.browser.harness import Shown, serving
 from tests.review.browser.pictures import Pictures
+from tests.review.browser.site import browser as chromium
 
 TIMED = """
 window.times = [];

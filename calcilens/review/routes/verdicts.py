@@ -31,6 +31,11 @@ class Verdict(Committed):
 
     based_on: Seq
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """What `Reading` enters beside the answer."""
+        return {"based_on": self.based_on, "seconds": self.seconds}
+
 
 class Withdrawal(Sent):
     """The number of the last answer on what is taken back."""
@@ -53,8 +58,7 @@ def verdict(
 ) -> dict[str, Any]:
     """Enter the final answer of a reader."""
     answer = _answer(desk, me, study_uid, lesion, what.answer)
-    how = {"based_on": what.based_on, "seconds": what.seconds}
-    return entered(desk, me, desk.reading.verdict(me, study_uid, lesion, answer, **how))
+    return entered(desk, me, desk.reading.verdict(me, study_uid, lesion, answer, **what.how))
 
 
 @router.post("/settle")
@@ -63,8 +67,7 @@ def settle(
 ) -> dict[str, Any]:
     """Enter what stands for a disputed lesion."""
     answer = _answer(desk, me, study_uid, lesion, what.answer)
-    how = {"based_on": what.based_on, "seconds": what.seconds}
-    return entered(desk, me, desk.reading.settle(me, study_uid, lesion, answer, **how))
+    return entered(desk, me, desk.reading.settle(me, study_uid, lesion, answer, **what.how))
 
 
 @router.post("/withdraw")

@@ -81,21 +81,6 @@ def _content(pictures: Pictures, path: str, query: dict[str, list[str]]) -> tupl
     return pictures.answer(path, query), "application/octet-stream"
 
 
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Start a browser without a GPU."""
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium")
-    assert program is not None, "chromium is missing; see .ci/run"
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
 def until(page: Any, true: str, seconds: float = 30) -> Any:
     """Wait until an expression is true in a page; its CSP forbids Playwright's own way."""
     end = time.monotonic() + seconds

@@ -14,7 +14,6 @@ import pytest
 from pydicom import dcmread
 
 from calcilens.review.accounts import Role
-from tests.review.browser.site import browser
 from tests.review.day import make_day
 from tests.review.served import PASSWORD, with_readers
 from tests.review.test_kill import CLI, running
@@ -109,12 +108,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_day(made)
     with_readers(made / "r.sqlite", ROLES)
     return made
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as started:
-        yield started
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.review.browser.harness import NEEDS_CHROMIUM, Shown, chromium, serving
+from tests.review.browser.harness import NEEDS_CHROMIUM, Shown, serving
 from tests.review.browser.pictures import SHIFT, Pictures
+from tests.review.browser.site import browser as chromium
 
 pytestmark = NEEDS_CHROMIUM
 Z = 20
